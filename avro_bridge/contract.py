@@ -1,0 +1,119 @@
+"""What the bridge promises its readers: schema, tickets, actions and error cases of the Arrow Flight endpoint.
+
+This module and ``errors`` are all that a consumer may import. It is light on purpose: neither LMDB nor numba comes
+along.
+
+A read is a Flight ``do_get`` with a :class:`Ticket`; it streams the events ``start <= offset < end`` of one log, in
+order.
+Everything else is a Flight action with a JSON object as body and one JSON object as its result:
+
+=========  ==============================================  ======================================================
+action     body                                            result
+=========  ==============================================  ======================================================
+status     ``{}``                                          :class:`Status`
+start      ``{"consumer", "log_id", "position"}``          ``{"offset": n}``: the consumer's first offset. Stored by
+                                                           the first call and returned unchanged by all later ones.
+                                                           ``position`` is ``"earliest"``, ``"latest"`` or an offset.
+commit     ``{"consumer", "log_id", "offset"}``            ``{"offset": n}``: all below ``n`` may be deleted as far as
+                                                           this consumer is concerned. Never moves backwards.
+forget     ``{"consumer"}``                                ``{}``: the consumer no longer holds data back.
+=========  ==============================================  ======================================================
+
+An error carries ``extra_info`` with a JSON object ``{"case", "message", "first", "next", "log_id"}``; ``case`` is the
+``case`` of one of the classes in :mod:`avro_bridge.errors`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from avro_bridge.errors import BadRequest
+
+CONTRACT_VERSION = 1
+
+OFFSET = pa.field("offset", pa.int64(), nullable=False)
+RECEIVED = pa.field("received", pa.timestamp("us", tz="UTC"), nullable=False)
+BODY = pa.field("body", pa.binary(), nullable=False)
+HEADERS = pa.field("headers", pa.map_(pa.string(), pa.string()), nullable=False)
+
+
+def schema(*, headers: bool) -> pa.Schema:
+    """Return the schema of a read: offset, received, body and, when asked for, headers."""
+    return pa.schema([OFFSET, RECEIVED, BODY, HEADERS] if headers else [OFFSET, RECEIVED, BODY])
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """The events ``start <= offset < end`` of the log ``log_id``."""
+
+    log_id: str
+    start: int
+    end: int
+    headers: bool = False
+
+    def to_bytes(self) -> bytes:
+        """Return the ticket as Flight carries it."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Ticket:
+        """Read a ticket.
+
+        Raises:
+            BadRequest: it is not one, or its range is not a range.
+        """
+        fields = read_json_object(data, "ticket")
+        try:
+            ticket = cls(**fields)
+        except TypeError as error:
+            raise BadRequest(f"ticket: {error}") from None
+        numbers = (ticket.start, ticket.end)
+        if not isinstance(ticket.log_id, str) or not all(type(n) is int for n in numbers):
+            raise BadRequest("ticket: log_id is a string, start and end are integers")
+        if not 0 <= ticket.start <= ticket.end:
+            raise BadRequest(f"ticket: start {ticket.start} and end {ticket.end} are not a range")
+        return ticket
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a bridge says of its log. Counters are since the log was made unless their name says otherwise."""
+
+    version: int
+    log_id: str
+    first_offset: int
+    next_offset: int
+    used_bytes: int
+    max_bytes: int
+    dropped_events: int
+    consumers: dict[str, dict[str, int]] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Return the status as the action's result carries it."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Status:
+        """Read a status; keys of a newer bridge are ignored."""
+        known = read_json_object(data, "status")
+        return cls(**{name: known[name] for name in cls.__dataclass_fields__ if name in known})
+
+
+def read_json_object(data: bytes, what: str) -> dict[str, Any]:
+    """Return ``data`` as a JSON object.
+
+    Raises:
+        BadRequest: it is not one.
+    """
+    try:
+        value = json.loads(data or b"{}")
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise BadRequest(f"{what}: not a JSON object")
+    return value

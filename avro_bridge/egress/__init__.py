@@ -1,0 +1,1 @@
+"""Arrow Flight out of the log."""

@@ -1,0 +1,1 @@
+"""The socket server that takes batches from the wire and answers once the log has them on disk."""

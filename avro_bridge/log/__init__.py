@@ -1,0 +1,1 @@
+"""The durable log: opaque payloads with dense offsets in one LMDB environment."""

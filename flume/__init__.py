@@ -1,0 +1,1 @@
+"""The Flume agent: templates, rendering, jars, process and metrics."""

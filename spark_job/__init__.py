@@ -1,0 +1,1 @@
+"""The Spark side: sources, parsing, windows, sinks and jobs."""

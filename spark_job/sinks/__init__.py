@@ -1,0 +1,1 @@
+"""Where counted windows go."""
