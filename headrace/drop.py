@@ -1,0 +1,261 @@
+"""Handing files to the spooling agent without its traps.
+
+Flume's spooling source dies for good when a file changes after it was first seen, or when a name is used twice; it
+cannot read compressed files; it may pick up a file that is still being written. So a file is handed over like this:
+
+    1. copy into ``<spool>/.<name>.part``       dot-names are never read; same file system, so step 3 is atomic
+    2. fsync the copy                           a crash now leaves only a dot-name, removed later
+    3. rename to ``<UTC time>-<sequence>-<random>-<base name>``, fsync the folder      now it is the agent's
+
+The agent reads the oldest modification time first and breaks ties by name. The modification times of one call increase
+strictly, so files arrive in the order given. Compressed files are unpacked on the way, with a bound on what comes out.
+The original is only ever read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import time
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from headrace.errors import ArchiveDamaged, DropError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+CHUNK_BYTES = 1 << 20
+PART_SUFFIX = ".part"
+PART_PREFIX = ".headrace-"
+PART_LIFETIME_S = 24 * 3600.0
+"""A dot-name that nobody has written to for so long is left over from a crash."""
+
+MAX_RATIO = 1000
+FREE_BYTES = 64 << 20
+"""What unpacks to more than ``MAX_RATIO`` times its size, and to more than ``FREE_BYTES``, is made to fill the disk:
+access logs reach 10 to 30 times, deflate's own end is at 1,032 (zlib's technical notes)."""
+
+RESERVE_BYTES = 64 << 20
+"""Free space of the spool folder's file system that a hand-over does not touch."""
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_COMPRESSED_SUFFIX = re.compile(r"(\.gz|\.zst|\.COMPLETED)+$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """One file that was handed over.
+
+    ``lines`` counts as Flume does: what ends in a newline, and a last piece without one. ``target`` is None for an
+    empty file, which is not handed over, since the agent would make an event of it.
+    """
+
+    source: Path
+    target: Path | None
+    lines: int
+    size_bytes: int
+
+
+class Progress(Protocol):
+    """Told how many bytes of a source file have been read."""
+
+    def __call__(self, source: Path, read_bytes: int) -> None:
+        """Take note of ``read_bytes`` more bytes read from ``source``."""
+
+
+def no_progress(source: Path, read_bytes: int) -> None:
+    """Ignore the progress."""
+
+
+def check_sources(sources: Iterable[Path]) -> None:
+    """Refuse what cannot be handed over, before anything is.
+
+    Raises:
+        OptionError: a file is missing, a folder, or not readable.
+    """
+    for source in sources:
+        if not source.exists():
+            raise OptionError(f"{source}: no such file")
+        if source.is_dir():
+            raise OptionError(f"{source} is a folder: name the files in it, for example {source}/*.log")
+        if not source.is_file():
+            raise OptionError(f"{source} is not a regular file: copy its content into one first")
+        if not os.access(source, os.R_OK):
+            raise OptionError(f"{source} cannot be read by this user")
+
+
+def drop(
+    sources: Sequence[Path],
+    spool: Path,
+    progress: Progress = no_progress,
+    clock: Callable[[], float] = time.time,
+) -> list[Dropped]:
+    """Hand ``sources`` over, in this order: copy and unpack all of them first, then rename one after the other.
+
+    So a damaged archive among the files means that none is handed over. Several processes may do this at once.
+
+    Raises:
+        OptionError: a source cannot be used.
+        DropError: a copy failed; nothing was handed over.
+        ArchiveDamaged: a compressed file is damaged; nothing was handed over.
+    """
+    check_sources(sources)
+    spool.mkdir(parents=True, exist_ok=True)
+    remove_left_overs(spool, clock())
+    parts: list[tuple[Path, Dropped]] = []
+    try:
+        for source in sources:
+            part = spool / f"{PART_PREFIX}{secrets.token_hex(8)}{PART_SUFFIX}"
+            parts.append((part, Dropped(source, None, 0, 0)))
+            parts[-1] = (part, _copy(source, part, progress))
+        return _hand_over(parts, spool, clock())
+    except OSError as error:
+        raise DropError(f"cannot write into the spool folder {spool}: {error.strerror}; nothing was dropped") from error
+    finally:
+        for part, _ in parts:
+            part.unlink(missing_ok=True)
+
+
+def remove_left_overs(spool: Path, now: float) -> list[Path]:
+    """Remove the dot-names of crashed hand-overs, and return them. Those written to recently belong to somebody."""
+    removed = []
+    for part in spool.glob(f"{PART_PREFIX}*{PART_SUFFIX}"):
+        try:
+            if now - part.stat().st_mtime > PART_LIFETIME_S:
+                part.unlink()
+                removed.append(part)
+        except FileNotFoundError:
+            continue
+    return removed
+
+
+def safe_name(source: Path) -> str:
+    """Return the base name as it may appear in the spool folder: plain characters, bounded, no compressed suffix."""
+    name = _UNSAFE.sub("_", source.name)
+    return _COMPRESSED_SUFFIX.sub("", name).lstrip(".")[-120:] or "file"
+
+
+def _copy(source: Path, part: Path, progress: Progress) -> Dropped:
+    """Copy ``source`` to ``part``, unpacked and synced, counting lines."""
+    size = lines = 0
+    last = b"\n"
+    with source.open("rb") as original, part.open("xb") as copy:
+        for chunk in _unpacked(source, _noted(original, source, progress)):
+            if shutil.disk_usage(part.parent).free < RESERVE_BYTES + len(chunk):
+                raise DropError(f"no room for {source} in {part.parent}: free some space; nothing was dropped")
+            copy.write(chunk)
+            size += len(chunk)
+            lines += chunk.count(b"\n")
+            last = chunk[-1:]
+        copy.flush()
+        os.fsync(copy.fileno())
+    return Dropped(source, part if size else None, lines + (last != b"\n"), size)
+
+
+def _hand_over(parts: Sequence[tuple[Path, Dropped]], spool: Path, now: float) -> list[Dropped]:
+    """Rename the copies to their final names, modification times increasing strictly."""
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    unique = secrets.token_hex(4)
+    dropped = []
+    # The agent compares whole milliseconds; the last file gets the present time, so a later call's files are newer.
+    newest_ms = int(now * 1000)
+    for number, (part, copied) in enumerate(parts):
+        if copied.target is None:
+            dropped.append(copied)
+            continue
+        modified_ms = newest_ms - (len(parts) - 1 - number)
+        os.utime(part, ns=(modified_ms * 1_000_000, modified_ms * 1_000_000))
+        target = spool / f"{stamp}-{number:04d}-{unique}-{safe_name(copied.source)}"
+        part.rename(target)
+        dropped.append(Dropped(copied.source, target, copied.lines, copied.size_bytes))
+    _sync_folder(spool)
+    return dropped
+
+
+def _noted(original: BinaryIO, source: Path, progress: Progress) -> Iterator[bytes]:
+    while chunk := original.read(CHUNK_BYTES):
+        progress(source, len(chunk))
+        yield chunk
+
+
+def _unpacked(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Give the content of ``source``: unpacked when its name says that it is compressed."""
+    suffix = source.suffix.lower()
+    if suffix == ".gz":
+        return _bounded(source, _gunzip(source, chunks))
+    if suffix == ".zst":
+        return _bounded(source, _unzstd(source, chunks))
+    return chunks
+
+
+def _bounded(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    bound = max(source.stat().st_size * MAX_RATIO, FREE_BYTES)
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > bound:
+            raise ArchiveDamaged(f"{source} unpacks to more than {MAX_RATIO} times its size: it is not an access log")
+        if chunk:
+            yield chunk
+
+
+def _gunzip(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Unpack gzip, several members one after the other included (as ``cat a.gz b.gz`` makes them)."""
+    # 16 + 15: gzip's own header and checksum, the largest window (zlib manual, inflateInit2).
+    member = zlib.decompressobj(wbits=31)
+    complete = True
+    try:
+        for chunk in chunks:
+            rest = chunk
+            while rest:
+                if complete and not rest.strip(b"\0"):
+                    # Tape and block copies pad with zeros after the last member; gzip itself ignores them.
+                    break
+                complete = False
+                yield member.decompress(rest, CHUNK_BYTES)
+                rest = member.unconsumed_tail or member.unused_data
+                if member.eof:
+                    member, complete = zlib.decompressobj(wbits=31), True
+    except zlib.error as error:
+        raise ArchiveDamaged(f"{source} is not a sound gzip file ({error}); nothing was dropped") from error
+    if not complete:
+        raise ArchiveDamaged(f"{source} ends in the middle: it is cut short; nothing was dropped")
+
+
+def _unzstd(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Unpack Zstandard, several frames one after the other included."""
+    import zstandard
+
+    # The window is bounded so that a hostile header cannot ask for gigabytes; 128 MiB is what `zstd --long` makes.
+    unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+    frame = unpacker.decompressobj()
+    complete = True
+    try:
+        for chunk in chunks:
+            # One input byte may become very many: small pieces keep each output piece bounded.
+            for start in range(0, len(chunk), 4096):
+                rest = chunk[start : start + 4096]
+                while rest:
+                    complete = False
+                    yield frame.decompress(rest)
+                    rest = frame.unused_data if frame.eof else b""
+                    if frame.eof:
+                        frame, complete = unpacker.decompressobj(), True
+    except zstandard.ZstdError as error:
+        raise ArchiveDamaged(f"{source} is not a sound Zstandard file ({error}); nothing was dropped") from error
+    if not complete:
+        raise ArchiveDamaged(f"{source} ends in the middle: it is cut short; nothing was dropped")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,126 @@
+"""One child process: a group of its own, what it says kept in a bounded file, an end that is sure.
+
+A group of its own, so that Ctrl-C in the terminal reaches only the command line, which stops the stages in the order of
+the data; and so that a signal to the group reaches the child's own children.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_LOG_BYTES = 8 << 20
+KEPT_LINES = 40
+MAX_LINE_BYTES = 8192
+
+
+class BoundedLog:
+    """A log file that is moved to ``<name>.1`` when it is full, so that both together hold twice ``max_bytes``."""
+
+    def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab")
+
+    def write(self, line: bytes) -> None:
+        """Add a line, and make it readable at once."""
+        if self._file.tell() + len(line) > self._max_bytes:
+            self._file.close()
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            self._file = self._path.open("ab")
+        self._file.write(line)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class ChildProcess:
+    """A process that was started; ``stdout`` of None means: the same as ours."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        stdout: int | IO[bytes] | None = subprocess.DEVNULL,
+    ) -> None:
+        """Start ``command``; what it writes to standard error goes to ``log``.
+
+        Raises:
+            OSError: the program cannot be started.
+        """
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env=dict(environment),
+            start_new_session=True,
+        )
+        self._last_lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._pump = threading.Thread(target=self._keep_log, args=(BoundedLog(log),), daemon=True)
+        self._pump.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is the group's id too."""
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """Return the exit code, negative for a signal, or None while the process lives."""
+        return self._process.poll()
+
+    def last_lines(self) -> list[str]:
+        """Return the newest lines of standard error, all of them once the process has ended."""
+        if self._process.poll() is not None:
+            # A grandchild may keep the pipe open; its lines are of no interest here.
+            self._pump.join(timeout=1.0)
+        return list(self._last_lines)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process itself, which is to end its own children."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end of the process; False when it did not come in time."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def end(self, grace_s: float) -> int:
+        """SIGTERM, then after ``grace_s`` SIGKILL to the whole group; return the exit code. May be called again."""
+        self.signal(signal.SIGTERM)
+        self.wait(grace_s)
+        # Also after a clean end: what the process left in its group has no owner any more.
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass  # the group is empty (macOS says so with EPERM)
+        code = self._process.wait()
+        self._pump.join(timeout=5.0)
+        return code
+
+    def _keep_log(self, log: BoundedLog) -> None:
+        stderr = self._process.stderr
+        if stderr is None:
+            return
+        with stderr:
+            # Bounded, so that a stage that never ends its line cannot take the memory.
+            while line := stderr.readline(MAX_LINE_BYTES):
+                log.write(line)
+                self._last_lines.append(line.decode("utf-8", "replace").rstrip())
+        log.close()

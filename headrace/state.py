@@ -1,0 +1,193 @@
+"""The state folder: all that a run leaves on disk, and the one file that says what runs now.
+
+::
+
+    <state>/
+      lock          held (flock) by the run; its content is the run's process id, for people
+      run.json      the stages of the current or last run: ports, process ids, restarts; replaced whole, never half
+      spool/        files handed over and not yet read by the agent; dot-names are still being written
+      agent/        the agent's configuration, its place in the spool folder, the file channel
+      bridge/       the bridge's configuration, its durable log
+      job/          Spark's checkpoint, the table of counts, dead letters, progress.json
+      logs/         what the stages say, one bounded file a stage
+
+Everything that a later start needs to go on is below this folder; ``run.json`` is not needed for that, it is for
+``status``, ``drop`` and ``stop``, which run in processes of their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from headrace.errors import StateLocked, StateUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT_VERSION = 1
+DEFAULT_STATE = Path("state")
+
+STAGES = ("agent", "bridge", "job")
+"""The stages in the order of the data."""
+
+
+@dataclass
+class StageRecord:
+    """What is known of one stage's process.
+
+    ``state`` is one of waiting, starting, ready, restarting, stopping, stopped, refused; ``ports`` maps a purpose
+    (avro, flight, admin, metrics) to a port of this machine.
+    """
+
+    state: str = "waiting"
+    pid: int | None = None
+    restarts: int = 0
+    ports: dict[str, int] = field(default_factory=dict)
+    last_fault: str = ""
+
+
+@dataclass
+class RunRecord:
+    """What ``run.json`` holds. Times are ISO 8601 in UTC."""
+
+    run_id: str
+    pid: int
+    started: str
+    spool: str
+    version: int = FORMAT_VERSION
+    stopped: str = ""
+    stages: dict[str, StageRecord] = field(default_factory=lambda: {name: StageRecord() for name in STAGES})
+
+
+class StateFolder:
+    """The places below one state folder. Making the object touches nothing on disk."""
+
+    def __init__(self, root: Path, spool: Path | None = None) -> None:
+        self.root = root.absolute()
+        self._spool = spool.absolute() if spool is not None else None
+
+    @property
+    def spool(self) -> Path:
+        """Where files are handed over: the folder given, else that of the recorded run, else ``<state>/spool``."""
+        if self._spool is not None:
+            return self._spool
+        record = self.read_run()
+        return Path(record.spool) if record else self.root / "spool"
+
+    @property
+    def agent(self) -> Path:
+        """The agent's folder."""
+        return self.root / "agent"
+
+    @property
+    def bridge(self) -> Path:
+        """The bridge's folder."""
+        return self.root / "bridge"
+
+    @property
+    def job(self) -> Path:
+        """The Spark job's folder."""
+        return self.root / "job"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the stages' logs."""
+        return self.root / "logs"
+
+    def log_of(self, stage: str) -> Path:
+        """The log file of one stage."""
+        return self.logs / f"{stage}.log"
+
+    def create(self, *, must_be_new: bool = False) -> None:
+        """Make the folders that are not there.
+
+        Raises:
+            StateUnusable: a folder cannot be made or written; or ``must_be_new`` and the folder holds something.
+        """
+        if must_be_new and self.root.is_dir() and any(self.root.iterdir()):
+            message = f"{self.root} is not empty, and --once needs a fresh state folder: name a new one with --state"
+            raise StateUnusable(message)
+        for folder in (self.root, self.spool, self.agent, self.bridge, self.job, self.logs):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StateUnusable(f"cannot make the folder {folder}: {error.strerror}; choose another one") from error
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise StateUnusable(f"cannot write into {folder}: give this user write access or choose another one")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for the life of the block. The kernel frees the lock when the process dies, however it dies.
+
+        Raises:
+            StateLocked: another process holds it.
+        """
+        with (self.root / "lock").open("a+") as lock_file:
+            if not _try_lock(lock_file):
+                lock_file.seek(0)
+                holder = lock_file.read(32).strip() or "unknown"
+                message = f"{self.root} is in use by process {holder}: stop that run first, or name another --state"
+                raise StateLocked(message)
+            lock_file.truncate(0)
+            lock_file.write(str(os.getpid()))
+            lock_file.flush()
+            yield
+
+    def is_locked(self) -> bool:
+        """Say whether a run holds the folder now."""
+        try:
+            with (self.root / "lock").open("r+") as lock_file:
+                return not _try_lock(lock_file)
+        except FileNotFoundError:
+            return False
+
+    def write_run(self, record: RunRecord) -> None:
+        """Replace ``run.json``; a reader sees the old one or the new one."""
+        write_atomically(self.root / "run.json", json.dumps(asdict(record), indent=2).encode())
+
+    def read_run(self) -> RunRecord | None:
+        """Return the record of the current or last run, None where there is none.
+
+        Raises:
+            StateUnusable: the file is not one of this program's, or is of a newer version.
+        """
+        path = self.root / "run.json"
+        try:
+            fields: dict[str, Any] = json.loads(path.read_bytes())
+            if fields["version"] > FORMAT_VERSION:
+                raise StateUnusable(f"{path} was written by a newer version of headrace: use that one")
+            stages = {name: StageRecord(**stage) for name, stage in fields.pop("stages").items()}
+            return RunRecord(**fields, stages=stages)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateUnusable(f"{path} cannot be understood ({error}): move it away; it holds no data") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content``, synced, so that a reader or a crash sees the old file or the new one whole."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _try_lock(lock_file: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

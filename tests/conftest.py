@@ -1,0 +1,118 @@
+"""What holds for every test: why one is skipped, and that none leaves a process behind.
+
+A test marked ``java`` or ``spark`` needs Java 17 or newer, one marked ``docker`` a Docker engine. Where that is missing
+the test is skipped and the reason names it; with ``HEADRACE_REQUIRE=java,spark`` (CI sets it) it fails instead, so that
+a machine that lost its Java cannot look green.
+
+Every process that a test starts inherits a mark in its environment. After the last test no process may carry it, also
+not one whose parent is gone.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARK = "HEADRACE_TEST_SESSION"
+NEEDS = {"java": "java", "spark": "java", "docker": "docker"}
+LEAVE_TIMEOUT_S = 10.0
+
+
+@functools.cache
+def missing(prerequisite: str) -> str:
+    """Return why ``prerequisite`` cannot be used here, an empty text when it can."""
+    if prerequisite == "java":
+        from headrace.doctor import java_fault
+
+        return java_fault()
+    docker = shutil.which("docker")
+    if docker is None:
+        return "needs a Docker engine, and there is no docker command"
+    engine = subprocess.run([docker, "info"], capture_output=True, timeout=30, check=False)
+    return "" if engine.returncode == 0 else "needs a Docker engine, and docker info cannot reach one"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose prerequisite is missing, or fail it where ``HEADRACE_REQUIRE`` names its marker."""
+    required = os.environ.get("HEADRACE_REQUIRE", "").split(",")
+    for marker, prerequisite in NEEDS.items():
+        if item.get_closest_marker(marker) is None:
+            continue
+        reason = missing(prerequisite)
+        if reason and marker in required:
+            pytest.fail(f"HEADRACE_REQUIRE names {marker}, but this machine {reason}", pytrace=False)
+        if reason:
+            pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_survives() -> Iterator[None]:
+    """Fail the session when a process started by a test is still there after the last one."""
+    mark = uuid.uuid4().hex
+    os.environ[MARK] = mark
+    yield
+    _end_spark_gateway()
+    left = _marked(mark)
+    _, alive = psutil.wait_procs(left, timeout=LEAVE_TIMEOUT_S)
+    # A process may have started another one while the first ones were waited for.
+    alive = _marked(mark)
+    lines = [f"{process.pid} {' '.join(_command(process))[:200]}" for process in alive]
+    for process in alive:
+        process.kill()
+    psutil.wait_procs(alive, timeout=LEAVE_TIMEOUT_S)
+    if lines:
+        pytest.fail("processes outlived the tests that started them:\n" + "\n".join(lines), pytrace=False)
+
+
+def _end_spark_gateway() -> None:
+    """End the JVM that PySpark keeps for the whole process; it has no owner among the tests."""
+    if "pyspark" not in sys.modules:
+        return
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    if gateway is None:
+        return
+    gateway.shutdown()
+    process = getattr(gateway, "proc", None)
+    if process is not None:
+        process.stdin.close()
+        process.wait(timeout=60)
+    SparkContext._gateway = None
+    SparkContext._jvm = None
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    """Return the other processes that carry ``mark``, those aside that Python itself ends when this one does."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.environ().get(MARK) == mark and not _is_pythons_own(process):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _is_pythons_own(process: psutil.Process) -> bool:
+    return any("multiprocessing.resource_tracker" in part for part in process.cmdline())
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return ["(gone)"]
