@@ -1,0 +1,198 @@
+"""Frames: how Avro's Netty transport cuts a byte stream into messages.
+
+Captured from Flume 1.9.0 and 1.11.0, the same in both directions::
+
+    0        4        8        12
+    +--------+--------+--------+- - - - - -+--------+- - - -
+    | serial | count  | length | length    | length | bytes     count times; all int32, big endian
+    |        |        |        | bytes     |        |
+    +--------+--------+--------+- - - - - -+--------+- - - -
+
+The message is all buffers joined; where they are cut means nothing, values may lie across. Flume puts handshake,
+metadata and name in the first buffer and cuts the parameters every 8,192 bytes. A reply carries its request's serial.
+There is no magic number, no terminator, and no announcement of the whole size, so the sum of the lengths is checked
+before each buffer is taken.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from avro_bridge.errors import FrameError
+from avro_bridge.wire import copying
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from typing_extensions import Buffer
+
+    from avro_bridge.wire.limits import WireLimits
+
+FLUME_BUFFER_SIZE = 8192
+"""Where Flume's client cuts the parameters of a call."""
+
+_HEAD = struct.Struct(">iI")
+_LENGTH = struct.Struct(">I")
+_SMALLEST_BUFFER = 4096
+_NOTHING = np.empty(0, np.uint8)
+
+
+@dataclass(slots=True)
+class Frame:
+    """One message: ``buffer[start:]``. The ``start`` bytes in front of it are free for the caller's use."""
+
+    serial: int
+    buffer: bytearray
+    start: int
+
+
+def encode_frame(serial: int, *buffers: bytes) -> bytes:
+    """A frame with these buffers, at least one: Flume's client misreads the stream after a frame that has none."""
+    parts = [_HEAD.pack(serial, len(buffers))]
+    for buffer in buffers:
+        parts += (_LENGTH.pack(len(buffer)), buffer)
+    return b"".join(parts)
+
+
+class FrameReader:
+    """Collects the frames of one connection: :meth:`feed` bytes as they come, then take frames until there are none.
+
+    ============  ==========================================  =============================================
+    state         left by                                     held meanwhile
+    ============  ==========================================  =============================================
+    between       8 bytes of head                             at most 7 bytes
+    in a frame    the last byte of its last buffer            headroom + at most twice what arrived + 4 KiB
+    refused       never: every call raises the same error     nothing
+    ============  ==========================================  =============================================
+
+    Args:
+        limits: ``max_frame_bytes`` and ``max_buffers`` count here.
+        headroom: free bytes wanted in front of each message.
+    """
+
+    def __init__(self, limits: WireLimits, headroom: int = 0) -> None:
+        self._limits = limits
+        self._headroom = headroom
+        self._frames: deque[Frame] = deque()
+        self._error: FrameError | None = None
+        self._carried = b""
+        self._serial = 0
+        self._message: bytearray | None = None
+        self._target = _NOTHING
+        self._state = np.zeros(copying.STATE_SIZE, np.int64)
+        self._last_size = 0
+
+    @property
+    def in_frame(self) -> bool:
+        """Whether the stream would end inside of a frame if it ended here."""
+        return self._message is not None or bool(self._carried)
+
+    def feed(self, data: Buffer) -> None:
+        """Take bytes of any number. They are copied; the caller may reuse its buffer at once.
+
+        Malformed bytes raise nothing here: :meth:`next_frame` gives the frames before them first.
+        """
+        view = memoryview(data).cast("B")
+        source = np.frombuffer(view, np.uint8)
+        position = 0
+        while self._error is None:
+            if self._message is not None and not self._carried:
+                position, used_up = self._join(source, position)
+                if used_up:
+                    self._carried = bytes(view[position:])
+                    return
+                continue
+            size = _HEAD.size if self._message is None else _LENGTH.size
+            missing = size - len(self._carried)
+            piece = bytes(view[position : position + missing])
+            head = self._carried + piece
+            if len(piece) < missing:
+                self._carried = head
+                return
+            position += missing
+            self._carried = b""
+            if self._message is None:
+                self._begin(*_HEAD.unpack(head))
+            else:
+                # A length that lay across two pieces is given to the kernel as a whole.
+                self._join(np.frombuffer(head, np.uint8), 0)
+
+    def next_frame(self) -> Frame | None:
+        """The next whole frame, or None when more bytes are needed.
+
+        Raises:
+            FrameError: the bytes after the last whole frame are malformed or over a limit; raised again by each call.
+        """
+        if self._frames:
+            return self._frames.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def _begin(self, serial: int, count: int) -> None:
+        if count > self._limits.max_buffers:
+            self._refuse(f"a frame announces {count} buffers where {self._limits.max_buffers} are allowed")
+            return
+        self._serial = serial
+        # The whole size is not announced. Frames of one client resemble each other, so room is taken for one like the
+        # last one, which this peer did send; more is taken only as bytes arrive.
+        likely = max(self._last_size + self._last_size // 4, _SMALLEST_BUFFER)
+        self._reserve(min(likely, count * FLUME_BUFFER_SIZE))
+        self._state[copying.BUFFERS_LEFT] = count
+        self._state[copying.BUFFER_BYTES_LEFT] = 0
+        self._state[copying.MESSAGE_BYTES_LEFT] = self._limits.max_frame_bytes
+        self._state[copying.WRITTEN] = self._headroom
+
+    def _reserve(self, size: int) -> None:
+        self._message = bytearray(self._headroom + size)
+        self._target = np.frombuffer(self._message, np.uint8)
+
+    def _join(self, source: NDArray[np.uint8], position: int) -> tuple[int, bool]:
+        """Copy what ``source`` has of the current frame; ends it when it is complete or refused.
+
+        Returns:
+            The position reached, and whether ``source`` ended before the frame.
+        """
+        while True:
+            stop, position = copying.join_buffers(source, position, self._target, self._state)
+            if stop == copying.GROW:
+                self._grow()
+                continue
+            if stop == copying.DONE:
+                self._finish()
+            elif stop != copying.MORE:
+                (length,) = _LENGTH.unpack(source[position - _LENGTH.size : position].tobytes())
+                room = self._state[copying.MESSAGE_BYTES_LEFT]
+                self._refuse(
+                    f"a buffer announces {length} bytes where {room} of {self._limits.max_frame_bytes} are left"
+                    if stop == copying.TOO_LONG
+                    else f"a buffer announces {length - 2**32} bytes"
+                )
+            return position, stop == copying.MORE
+
+    def _grow(self) -> None:
+        old = self._target
+        size = max(2 * (len(old) - self._headroom), _SMALLEST_BUFFER)
+        self._reserve(min(size, self._limits.max_frame_bytes))
+        self._target[: len(old)] = old
+
+    def _finish(self) -> None:
+        message = self._release()
+        del message[self._state[copying.WRITTEN] :]
+        self._last_size = len(message) - self._headroom
+        self._frames.append(Frame(self._serial, message, self._headroom))
+
+    def _refuse(self, text: str) -> None:
+        self._release()
+        self._error = FrameError(text)
+
+    def _release(self) -> bytearray:
+        """Give the message away; a bytearray cannot be resized while an array looks at it."""
+        message = self._message or bytearray()
+        self._message = None
+        self._target = _NOTHING
+        return message
