@@ -1,0 +1,190 @@
+"""The one place that touches LMDB.
+
+Every write transaction has a label, which is both the context in an error's text and the address at which a test can
+break it. The tables of one environment::
+
+    batches     first offset (8 bytes, big-endian)   header and payload, see record.py
+    meta        name                                 format, log_id, state, see state.py
+    consumers   name (UTF-8)                         first and committed offset, see state.py
+    doubts      connection id (8 bytes, big-endian)  its newest batch, see doubt_records.py
+
+How LMDB is used, and why:
+
+- Every commit is synced, data first, then the page that makes it visible. A commit that fails leaves no trace.
+- No writable map: a full disk would reach such a map as SIGBUS and kill the process, where ``pwrite`` returns an error.
+- No read-ahead: what is read was written a moment ago, or is read once and in order.
+- A read transaction keeps all pages alive that were freed after it began, so readers are short (see reader.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import lmdb
+
+from avro_bridge.errors import LogClosed, LogError, LogFull, LogWriteFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import TypeAlias
+
+    from avro_bridge.log.folders import FolderLock
+
+    Transaction: TypeAlias = lmdb.Transaction[memoryview]
+    Cursor: TypeAlias = lmdb.Cursor[memoryview]
+
+DATA_FILE: Final = "data.mdb"
+_LOCK_FILE: Final = "lock.mdb"
+_MAX_READERS: Final = 512
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Environment:
+    """An open LMDB environment: labelled writes, counted readers.
+
+    ``close`` ends writing at once, while the mapping stays until the last reader is done: memory that a reader looks
+    at is never unmapped under it. The folder's lock goes with the mapping, since LMDB forbids to open the same files
+    twice in one process.
+
+    Raises:
+        LogError: the files are not a log, are cut short, or cannot be opened.
+    """
+
+    def __init__(self, folder: Path, *, map_bytes: int, lock: FolderLock | None) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._mutex = threading.Lock()
+        self._readers = 0
+        self._closed = False
+        readonly = lock is None
+        try:
+            self._lmdb = lmdb.open(
+                str(folder),
+                map_size=map_bytes,
+                max_dbs=8,
+                max_readers=_MAX_READERS,
+                readonly=readonly,
+                create=not readonly,
+                # A reader of a log on a read-only volume has nobody to tell that it reads, and no writer to fear.
+                lock=not readonly or os.access(folder / _LOCK_FILE, os.W_OK),
+                readahead=False,
+                meminit=False,
+            )
+        except (lmdb.Error, OSError) as error:
+            raise LogError(f"log {folder}: cannot be opened: {error}") from error
+        try:
+            self._refuse_cut_file()
+            # A reader that was killed leaves its slot behind, and with it all pages freed since.
+            self.stale_readers = 0 if readonly else self._lmdb.reader_check()
+            self.page_size = self._lmdb.stat()["psize"]
+            self.batches, self.meta, self.consumers, self.doubts = (
+                self._lmdb.open_db(name, create=not readonly) for name in (b"batches", b"meta", b"consumers", b"doubts")
+            )
+        except lmdb.Error as error:
+            self._lmdb.close()
+            raise LogError(f"log {folder}: this is not a log, or its tables are damaged: {error}") from error
+        except LogError:
+            self._lmdb.close()
+            raise
+
+    def _refuse_cut_file(self) -> None:
+        """Refuse a file that ends before its last page: reading there would be SIGBUS, the end of the process."""
+        needed = (self._lmdb.info()["last_pgno"] + 1) * self._lmdb.stat()["psize"]
+        # Pages at the end may have been freed before they were ever written, so only what is named is compared.
+        found = (self.folder / DATA_FILE).stat().st_size
+        if found < needed:
+            raise LogError(
+                f"log {self.folder}: {DATA_FILE} has {found} bytes and should have {needed}: it was cut short, for "
+                "example by an unfinished copy; restore it from a whole copy"
+            )
+
+    @contextmanager
+    def write(self, label: str, wanted_bytes: int = 0) -> Iterator[Transaction]:
+        """Run the body in one write transaction; on the way out it is committed and synced, or gone without a trace.
+
+        ``wanted_bytes`` is about how much the body adds; it only helps to tell a full disk from a broken one.
+
+        Raises:
+            LogClosed: the environment is closed.
+            LogFull: the map or the disk has no room.
+            LogWriteFailed: anything else went wrong below.
+        """
+        if self._closed:
+            raise LogClosed(f"log {self.folder}: {label}: the log is closed")
+        try:
+            with self._lmdb.begin(write=True, buffers=True) as transaction:
+                yield transaction
+                self.before_commit(label)
+        except lmdb.Error as error:
+            raise self._write_error(label, error, wanted_bytes) from error
+
+    def before_commit(self, label: str) -> None:
+        """Do nothing: the seam at which tests let a write fail."""
+
+    def _write_error(self, label: str, error: lmdb.Error, wanted_bytes: int) -> LogError:
+        code = getattr(error, "code", 0)
+        text = f"log {self.folder}: {label}: {error}"
+        if isinstance(error, lmdb.MapFullError):
+            return LogFull(f"{text}: the file has reached its largest size; consumers must commit, or raise max_bytes")
+        free = shutil.disk_usage(self.folder).free
+        # LMDB reports a write that the disk took only in part as EIO, which is how a disk fills up most of the time.
+        if code in _NO_ROOM or (code == errno.EIO and free < wanted_bytes):
+            return LogFull(f"{text}: {free} bytes are free on the disk, {wanted_bytes} are needed: make room")
+        if isinstance(error, lmdb.PanicError):
+            return LogWriteFailed(f"{text}: an earlier write left the log unusable; restart the bridge")
+        return LogWriteFailed(text)
+
+    def begin_read(self) -> Transaction:
+        """Begin a read transaction; it must end in :meth:`end_read`, soon.
+
+        Raises:
+            LogClosed: the environment is closed.
+            LogError: there are more readers than LMDB has slots, or the file is damaged.
+        """
+        with self._mutex:
+            if self._closed:
+                raise LogClosed(f"log {self.folder}: the log is closed")
+            try:
+                transaction = self._lmdb.begin(buffers=True)
+            except lmdb.Error as error:
+                raise LogError(f"log {self.folder}: cannot be read: {error}") from error
+            self._readers += 1
+        return transaction
+
+    def end_read(self, transaction: Transaction) -> None:
+        """End a read transaction; what was read in it must not be looked at any more."""
+        transaction.abort()
+        with self._mutex:
+            self._readers -= 1
+            if self._closed and not self._readers:
+                self._unmap()
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Run the body in one read transaction."""
+        transaction = self.begin_read()
+        try:
+            yield transaction
+        except lmdb.Error as error:
+            raise LogError(f"log {self.folder}: its tables are damaged: {error}") from error
+        finally:
+            self.end_read(transaction)
+
+    def close(self) -> None:
+        """Refuse new transactions; unmap once the last reader is done. A second call does nothing."""
+        with self._mutex:
+            if not self._closed:
+                self._closed = True
+                if not self._readers:
+                    self._unmap()
+
+    def _unmap(self) -> None:
+        self._lmdb.close()
+        if self._lock is not None:
+            self._lock.release()

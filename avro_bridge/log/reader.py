@@ -1,0 +1,137 @@
+"""Reading a range of offsets, in order, without holding the log up.
+
+While a read transaction is open, LMDB reuses no page that was freed after it began: a reader that sleeps in one makes
+the file grow. So a reader takes a new transaction every some batches, and its user ends the current one with
+:meth:`RangeReader.release` before doing anything slow, such as writing to a socket.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self
+
+import lmdb
+
+from avro_bridge.errors import LogDamaged, LogError, RangeBelow
+from avro_bridge.log import record, state
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from avro_bridge.log.environment import Cursor, Environment, Transaction
+
+_BATCHES_PER_TRANSACTION: Final = 64
+_BYTES_PER_TRANSACTION: Final = 16 * 2**20
+
+
+class RangeReader:
+    """Iterator over the stored batches that hold the offsets ``start <= offset < end``.
+
+    The first and the last batch may reach beyond the range: the caller slices them by event.
+
+    The payload of a batch points into the mapped file and is valid until the next step, :meth:`release` or
+    :meth:`close`, whichever comes first. Whoever keeps it longer reads other bytes, without an error.
+
+    A step raises:
+        LogDamaged: a batch is damaged or missing. The next step goes on behind it; so does a new reader that starts
+            at the error's ``last + 1``.
+        LogVersion: a newer program wrote the batch.
+        RangeBelow: what was still to be read has been deleted meanwhile.
+        LogClosed: the log was closed.
+
+    It belongs to one thread at a time, and must be closed, or read to its end.
+    """
+
+    def __init__(self, environment: Environment, start: int, end: int) -> None:
+        self._environment = environment
+        self._next = start
+        self._end = end
+        self._open: tuple[Transaction, Cursor] | None = None
+        self._payload: memoryview | None = None
+        self._batches_left = 0
+        self._bytes_left = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> record.StoredBatch:
+        self._release_payload()
+        if self._next >= self._end:
+            self.release()
+            raise StopIteration
+        if self._batches_left <= 0 or self._bytes_left <= 0:
+            self.release()
+        try:
+            return self._step()
+        except lmdb.Error as error:
+            self.release()
+            raise LogError(f"log {self._environment.folder}: its tables are damaged: {error}") from error
+        except BaseException:
+            self.release()
+            raise
+
+    def _step(self) -> record.StoredBatch:
+        transaction, cursor = self._open or self._begin()
+        first, value = record.unpack_key(cursor.key()), cursor.value()
+        if cursor.next():
+            next_first = record.unpack_key(cursor.key())
+        else:
+            next_first = state.load(self._environment, transaction).next_offset
+            self._batches_left = 0
+        if first > self._next:
+            missing, self._next = self._next, first
+            raise LogDamaged("the stored batch is missing", missing, first - 1)
+        expected, self._next = self._next, max(next_first, first + 1)
+        batch = record.unpack(first, value, next_first)
+        if not expected < batch.end_offset <= next_first:
+            raise LogDamaged(
+                f"the stored batch at {first} has {batch.count} events, the next one starts at {next_first}",
+                expected if batch.end_offset <= expected else first,
+                next_first - 1,
+            )
+        self._next = batch.end_offset
+        self._batches_left -= 1
+        self._bytes_left -= len(value)
+        self._payload = batch.payload
+        return batch
+
+    def _begin(self) -> tuple[Transaction, Cursor]:
+        """Open a transaction and place its cursor on the batch that holds, or should hold, the next offset."""
+        transaction = self._environment.begin_read()
+        cursor = transaction.cursor(self._environment.batches)
+        self._open = transaction, cursor
+        self._batches_left, self._bytes_left = _BATCHES_PER_TRANSACTION, _BYTES_PER_TRANSACTION
+        found = cursor.set_range(record.pack_key(self._next))
+        starts_here = found and record.unpack_key(cursor.key()) == self._next
+        if not starts_here and not (cursor.prev() if found else cursor.last()):
+            first = state.load(self._environment, transaction).first_offset
+            raise RangeBelow(f"offset {self._next} was deleted while it was waiting; the log now starts at {first}")
+        return transaction, cursor
+
+    def release(self) -> None:
+        """End the read transaction; the current payload is gone. The next step opens another transaction."""
+        self._release_payload()
+        if self._open is not None:
+            transaction, cursor = self._open
+            self._open = None
+            cursor.close()
+            self._environment.end_read(transaction)
+
+    def _release_payload(self) -> None:
+        """Make late use of the payload an error where possible: arrays made of it keep it from being released."""
+        if self._payload is not None:
+            try:
+                self._payload.release()
+            except BufferError:
+                pass
+            self._payload = None
+
+    def close(self) -> None:
+        """End the reader; it gives nothing more."""
+        self._next = self._end
+        self.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

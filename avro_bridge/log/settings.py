@@ -1,0 +1,66 @@
+"""What an operator can set about the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_MIB: Final = 2**20
+_LEAST_SLACK_BYTES: Final = 64 * _MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """Sizes in bytes, times in seconds.
+
+    The pages that hold batches never take more than ``max_bytes``. The file may grow beyond that by ``slack_bytes``:
+    LMDB writes changed pages to new places, and takes a freed page back only two commits later, so without slack a
+    full log could not even delete.
+    """
+
+    max_bytes: int = 10 * 2**30
+    """Beyond this the log refuses batches until consumers commit."""
+
+    slack_bytes: int | None = None
+    """None: an eighth of ``max_bytes``, at least 64 MiB."""
+
+    retain_max_age_s: float | None = None
+    """Delete batches older than this even if a consumer has not read them. None: never."""
+
+    retain_max_bytes: int | None = None
+    """Delete the oldest batches beyond this size even if a consumer has not read them. None: never."""
+
+    retain_batches: int = 256
+    """How many batches one transaction deletes at most: bounds how long ingest waits for it."""
+
+    id_header: str = "id"
+    """The header that identifies an event (UUIDInterceptor's default). Empty: never compare ids."""
+
+    doubt_expiry_s: float = 3600.0
+    """How long after it was stored a batch may still be recognised when it comes again."""
+
+    doubt_max_bytes: int = 32 * _MIB
+    """How much memory the ids of batches in doubt may take; the oldest are forgotten beyond it."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ValueError: names the field.
+        """
+        for name in ("max_bytes", "retain_batches", "doubt_max_bytes"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be greater than 0")
+        for name in ("slack_bytes", "retain_max_age_s", "retain_max_bytes", "doubt_expiry_s"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} must not be negative")
+
+    @property
+    def map_bytes(self) -> int:
+        """The largest size of the file."""
+        slack = self.slack_bytes
+        if slack is None:
+            slack = max(_LEAST_SLACK_BYTES, self.max_bytes // 8)
+        whole_pages = -(-(self.max_bytes + slack) // _MIB)
+        return whole_pages * _MIB

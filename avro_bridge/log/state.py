@@ -1,0 +1,143 @@
+"""What a log knows of itself: its identity, the next offset, counters and consumers.
+
+The table ``meta`` holds ``format`` (a decimal number), ``log_id`` (a UUID) and ``state`` (a JSON object), the last one
+rewritten in every transaction that stores or deletes batches. The table ``consumers`` holds, under each name, the
+consumer's first and committed offset as two little-endian u64.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from avro_bridge.errors import LogError, LogVersion
+from avro_bridge.log.record import FORMAT_VERSION, unpack_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from avro_bridge.log.environment import Environment, Transaction
+
+COUNTERS: Final = {
+    "acknowledged_events": "Events whose OK was written, as far as the ingest reported them.",
+    "stored_batches": "Batches ever stored.",
+    "stored_events": "Events ever stored.",
+    "stored_bytes": "Payload bytes ever stored.",
+    "deduplicated_events": "Events left out because they were stored already.",
+    "deleted_batches": "Batches ever deleted, read or not.",
+    "deleted_events": "Events ever deleted, read or not.",
+    "dropped_events": "Events deleted by age or size before every known consumer had committed them.",
+}
+"""The durable counters and what each one counts."""
+
+_CONSUMER = struct.Struct("<QQ")
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Where a consumer began, and below which offset it needs nothing any more."""
+
+    start: int
+    committed: int
+
+    def pack(self) -> bytes:
+        """Return the table's value."""
+        return _CONSUMER.pack(self.start, self.committed)
+
+
+@dataclass(frozen=True)
+class State:
+    """A consistent picture of a log as of its last commit. Immutable: each commit makes a new one."""
+
+    log_id: str
+    lives: int = 0
+    """In how many processes' lives batches were stored, the present one included."""
+    first_offset: int = 0
+    next_offset: int = 0
+    used_bytes: int = 0
+    """Bytes of the file's pages that hold batches."""
+    counters: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
+    consumers: Mapping[str, Consumer] = field(default_factory=dict)
+
+    def counted(self, **increments: int) -> State:
+        """Return the state with some counters raised."""
+        return replace(self, counters={**self.counters, **{k: self.counters[k] + n for k, n in increments.items()}})
+
+
+def create(environment: Environment, transaction: Transaction) -> None:
+    """Write the identity of a new log, unless there is one."""
+    if transaction.get(b"format", db=environment.meta) is None:
+        transaction.put(b"format", str(FORMAT_VERSION).encode(), db=environment.meta)
+        transaction.put(b"log_id", str(uuid.uuid4()).encode(), db=environment.meta)
+        save(environment, transaction, State(log_id=""))
+
+
+def load(environment: Environment, transaction: Transaction) -> State:
+    """Read the state as of ``transaction``.
+
+    Raises:
+        LogVersion: a newer program wrote the log.
+        LogError: this is not a log.
+    """
+    format_version = transaction.get(b"format", db=environment.meta)
+    log_id = transaction.get(b"log_id", db=environment.meta)
+    saved = transaction.get(b"state", db=environment.meta)
+    if format_version is None or log_id is None or saved is None:
+        raise LogError(f"log {environment.folder}: the file holds no log")
+    if int(bytes(format_version)) > FORMAT_VERSION:
+        raise LogVersion(
+            f"log {environment.folder} has format version {bytes(format_version).decode()}, this program reads up to "
+            f"{FORMAT_VERSION}: start the program that wrote it, or a newer one"
+        )
+    fields = json.loads(bytes(saved))
+    consumers = {}
+    with transaction.cursor(environment.consumers) as cursor:
+        for name, value in cursor:
+            consumers[bytes(name).decode()] = Consumer(*_CONSUMER.unpack(value))
+    return State(
+        log_id=bytes(log_id).decode(),
+        lives=fields["lives"],
+        first_offset=first_offset(environment, transaction, fields["next_offset"]),
+        next_offset=fields["next_offset"],
+        used_bytes=used_bytes(environment, transaction),
+        counters={name: fields["counters"].get(name, 0) for name in COUNTERS},
+        consumers=consumers,
+    )
+
+
+def save(environment: Environment, transaction: Transaction, state: State) -> None:
+    """Write what is not read off the batches or the consumers themselves."""
+    fields = {"lives": state.lives, "next_offset": state.next_offset, "counters": state.counters}
+    transaction.put(b"state", json.dumps(fields).encode(), db=environment.meta)
+
+
+def first_offset(environment: Environment, transaction: Transaction, next_offset: int) -> int:
+    """Return the first offset that is kept; ``next_offset`` when nothing is."""
+    with transaction.cursor(environment.batches) as cursor:
+        return unpack_key(cursor.key()) if cursor.first() else next_offset
+
+
+def used_bytes(environment: Environment, transaction: Transaction) -> int:
+    """Return the bytes of the pages that hold batches, from LMDB's own books."""
+    pages = transaction.stat(environment.batches)
+    return (pages["branch_pages"] + pages["leaf_pages"] + pages["overflow_pages"]) * pages["psize"]
+
+
+def footprint(page_size: int, stored_size: int) -> int:
+    """Return how many bytes of pages a stored batch takes, or a little more.
+
+    LMDB keeps a value inside a leaf page if two such fit into one; a larger one gets pages of its own, with one page
+    header (16 bytes) in front, and a pointer in the leaf.
+    """
+    node = _NODE_BYTES + stored_size
+    if node <= (page_size - _PAGE_HEADER_BYTES) // 2 - 2:
+        return node
+    pages = (_PAGE_HEADER_BYTES - 1 + stored_size) // page_size + 1
+    return pages * page_size + _NODE_BYTES + 8
+
+
+_PAGE_HEADER_BYTES: Final = 16
+_NODE_BYTES: Final = 8 + 8 + 2 + 1  # node header, key, slot in the page, padding to even
