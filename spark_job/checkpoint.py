@@ -1,0 +1,82 @@
+"""What Spark's checkpoint folder says of the batches of a query.
+
+::
+
+    metadata      {"id": "<query id>"}                        made once; a new checkpoint is a new query
+    offsets/<n>   v1                                          written before batch n runs: the plan
+                  {"batchWatermarkMs": t, ...}                the watermark as batch n starts
+                  {"<log id>": next offset, ...}              one line for each source: where batch n ends
+    commits/<n>   v1 ...                                      written after batch n ran, sinks included
+
+Seen in folders written by Spark 4.3.0; ``OffsetSeqLog`` and ``CommitLog`` are the classes that write them. A batch of
+which only the plan is there runs again, over the same range, when the query starts. Spark deletes old entries but keeps
+at least those of the two newest batches, which is all that is asked for here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spark_job.errors import AccountingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OFFSETS_VERSION = "v1"
+NO_OFFSET = "-"
+
+
+@dataclass(frozen=True)
+class PlannedBatch:
+    """The plan of one batch: the watermark as it starts, and the offset of each log at which it ends."""
+
+    watermark_ms: int
+    ends: dict[str, int]
+
+
+class Checkpoint:
+    """Reads the checkpoint folder of a query with one source. Never writes to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def query_id(self) -> str | None:
+        """Return the id of the query that owns the checkpoint; None when none has started yet."""
+        try:
+            return str(json.loads((self.folder / "metadata").read_text())["id"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise AccountingError(f"{self.folder / 'metadata'}: no query id in it; is it Spark's?") from None
+
+    def planned(self, batch_id: int) -> PlannedBatch:
+        """Return the plan of a batch that is running or has run.
+
+        Raises:
+            AccountingError: the file is gone, or is not what Spark 4.3 writes.
+        """
+        path = self.folder / "offsets" / str(batch_id)
+        try:
+            return _read_plan(path.read_text())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise AccountingError(f"{path}: cannot tell which events batch {batch_id} holds: {error}") from None
+
+    def newest_committed(self) -> int | None:
+        """Return the number of the newest batch that Spark will not run again; None when there is none."""
+        names = (path.name for path in (self.folder / "commits").glob("[0-9]*"))
+        return max((int(name) for name in names if name.isdecimal()), default=None)
+
+
+def _read_plan(text: str) -> PlannedBatch:
+    version, metadata, *sources = text.splitlines()
+    if version != OFFSETS_VERSION:
+        raise ValueError(f"format {version[:20]!r} instead of {OFFSETS_VERSION}")
+    if len(sources) != 1:
+        raise ValueError(f"{len(sources)} sources instead of one")
+    ends = {} if sources[0] == NO_OFFSET else json.loads(sources[0])
+    return PlannedBatch(
+        watermark_ms=int(json.loads(metadata)["batchWatermarkMs"]),
+        ends={str(log_id): int(end) for log_id, end in ends.items()},
+    )

@@ -1,0 +1,100 @@
+"""The Spark session of a job: started quietly, with the settings that streaming needs and few people know.
+
+What the Java side prints goes into two files: ``spark.log`` (its log, rolled) and ``java.log`` (what it prints past
+the log, such as a crash; begun anew at each start). The job's own standard output and error stay clean.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from pyspark.errors import PySparkRuntimeError
+from pyspark.sql import SparkSession
+
+from spark_job.errors import QueryFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# A checkpoint is bound to its number of shuffle partitions. Each costs a task and a state file in every batch, so few
+# of them make small batches quick.
+SHUFFLE_PARTITIONS = 2
+STDERR = 2
+
+SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": str(SHUFFLE_PARTITIONS),
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # A batch without rows would only move the watermark, which the next batch with rows does as well.
+    "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+    "spark.sql.streaming.minBatchesToRetain": "10",
+    # The poll of an idle query costs a round trip to the bridges.
+    "spark.sql.streaming.pollingDelay": "50ms",
+    "spark.sql.streaming.stopTimeout": "30s",
+    "spark.sql.streaming.numRecentProgressUpdates": "5",
+}
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """What differs between jobs.
+
+    Attributes:
+        app_name: as Spark's own pages show it.
+        log_folder: where spark.log and java.log go.
+        master: Spark's master URL.
+        driver_memory: the Java heap of the driver, which is all there is with a local master.
+    """
+
+    app_name: str
+    log_folder: Path
+    master: str = "local[*]"
+    driver_memory: str = "1g"
+
+
+def start_session(settings: SessionSettings) -> SparkSession:
+    """Start Spark. There is one session in a process; ``stop`` it in the end.
+
+    Raises:
+        QueryFailed: Java is missing or Spark does not start.
+    """
+    settings.log_folder.mkdir(parents=True, exist_ok=True)
+    # Without this the workers are whatever python3 the PATH has, which lacks our packages.
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    log4j = files("spark_job").joinpath("log4j2.properties")
+    java_options = f"-Dlog4j2.configurationFile=file:{log4j} -Dheadrace.spark.log={settings.log_folder / 'spark.log'}"
+    builder = SparkSession.builder.appName(settings.app_name).master(settings.master)
+    builder = builder.config("spark.driver.memory", settings.driver_memory)
+    builder = builder.config("spark.driver.extraJavaOptions", java_options)
+    for key, value in SETTINGS.items():
+        builder = builder.config(key, value)
+    java_log = settings.log_folder / "java.log"
+    try:
+        with _standard_error_into(java_log):
+            return builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        raise QueryFailed(
+            f"Spark does not start; is Java 17 or newer installed? {java_log} has what it said"
+        ) from error
+
+
+@contextmanager
+def _standard_error_into(path: Path) -> Iterator[None]:
+    """Give programs that are started in the block ``path`` as their standard error."""
+    sys.stderr.flush()
+    kept = os.dup(STDERR)
+    try:
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), STDERR)
+        yield
+    finally:
+        os.dup2(kept, STDERR)
+        os.close(kept)

@@ -1,0 +1,64 @@
+"""Sinks by the words of ``--sink``: ``console``, ``jsonl:PATH``, ``parquet:PATH``."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spark_job.errors import OptionError
+from spark_job.sinks.console import ConsoleSink
+from spark_job.sinks.jsonl import JsonLinesSink
+from spark_job.sinks.parquet import ParquetSink
+
+if TYPE_CHECKING:
+    from spark_job.sinks import Sink
+    from spark_job.sinks.counts import CountsReader
+
+KINDS = ("console", "jsonl", "parquet")
+
+
+@dataclass(frozen=True)
+class SinkChoice:
+    """One ``--sink``, read but not opened: its kind and, for files, its path."""
+
+    kind: str
+    path: Path | None = None
+
+    def open(self, table: CountsReader, *, top: int) -> Sink:
+        """Make the sink over a table; ``top`` is how many URLs of a window the console shows.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        if self.path is None:
+            return ConsoleSink(top=top)
+        return JsonLinesSink(self.path, table) if self.kind == "jsonl" else ParquetSink(self.path, table)
+
+
+def parse_sink(text: str) -> SinkChoice:
+    """Read one ``--sink``.
+
+    Raises:
+        OptionError: there is no such sink, or its path is missing, of the wrong kind or in no folder.
+    """
+    kind, colon, path_text = text.partition(":")
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind.lower(), KINDS, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "there are console, jsonl:PATH and parquet:PATH"
+        raise OptionError(f"--sink={text!r}: no sink is called {kind!r}; {hint}")
+    if kind == "console":
+        if colon:
+            raise OptionError(f"--sink={text!r}: the console takes no path; write --sink console")
+        return SinkChoice(kind)
+    if not path_text:
+        raise OptionError(f"--sink={text!r}: say where to; write --sink {kind}:PATH")
+    path = Path(path_text).expanduser().absolute()
+    if kind == "jsonl" and path.is_dir():
+        raise OptionError(f"--sink={text!r}: {path} is a folder; name a file in it")
+    if kind == "parquet" and path.exists() and not path.is_dir():
+        raise OptionError(f"--sink={text!r}: {path} is a file; name a folder, one file for each window goes into it")
+    if not path.parent.is_dir():
+        raise OptionError(f"--sink={text!r}: there is no folder {path.parent}; make it first")
+    return SinkChoice(kind, path)
