@@ -106,10 +106,10 @@ def drop(
         ArchiveDamaged: a compressed file is damaged; nothing was handed over.
     """
     check_sources(sources)
-    spool.mkdir(parents=True, exist_ok=True)
-    remove_left_overs(spool, clock())
     parts: list[tuple[Path, Dropped]] = []
     try:
+        spool.mkdir(parents=True, exist_ok=True)
+        remove_left_overs(spool, clock())
         for source in sources:
             part = spool / f"{PART_PREFIX}{secrets.token_hex(8)}{PART_SUFFIX}"
             parts.append((part, Dropped(source, None, 0, 0)))
@@ -118,8 +118,7 @@ def drop(
     except OSError as error:
         raise DropError(f"cannot write into the spool folder {spool}: {error.strerror}; nothing was dropped") from error
     finally:
-        for part, _ in parts:
-            part.unlink(missing_ok=True)
+        _remove(part for part, _ in parts)
 
 
 def remove_left_overs(spool: Path, now: float) -> list[Path]:
@@ -251,6 +250,11 @@ def _unzstd(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise ArchiveDamaged(f"{source} is not a sound Zstandard file ({error}); nothing was dropped") from error
     if not complete:
         raise ArchiveDamaged(f"{source} ends in the middle: it is cut short; nothing was dropped")
+
+
+def _remove(parts: Iterable[Path]) -> None:
+    for part in parts:
+        part.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,11 +11,11 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 MAX_LOG_BYTES = 8 << 20
 KEPT_LINES = 40

@@ -145,7 +145,7 @@ class StateFolder:
         try:
             with (self.root / "lock").open("r+") as lock_file:
                 return not _try_lock(lock_file)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def write_run(self, record: RunRecord) -> None:
@@ -165,7 +165,7 @@ class StateFolder:
                 raise StateUnusable(f"{path} was written by a newer version of headrace: use that one")
             stages = {name: StageRecord(**stage) for name, stage in fields.pop("stages").items()}
             return RunRecord(**fields, stages=stages)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise StateUnusable(f"{path} cannot be understood ({error}): move it away; it holds no data") from error

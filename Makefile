@@ -1,0 +1,145 @@
+# Thin targets over the command line; `make` alone prints what there is. Works with GNU make 3.81 (macOS) and newer.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Every knob can be given on the command line, for example: make demo STATE=/tmp/try
+PYTHON ?=
+STATE ?= state
+FILE ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+HEADRACE := $(BIN)/headrace
+
+INSTALLED := $(VENV)/.installed
+JARS := $(VENV)/.jars
+
+##@ Use it
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z][a-z-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@printf '\nSettings: STATE=folder (%s), FILE=file for drop, ARGS="options of the command", PYTHON=interpreter\n' '$(STATE)'
+
+.PHONY: demo
+demo: setup ## Run the whole pipeline with a sample access log; Ctrl-C stops it
+	@$(HEADRACE) demo --state '$(STATE)' $(ARGS)
+
+.PHONY: run
+run: setup ## Run agent, bridge and Spark job, going on where the last run stopped
+	@$(HEADRACE) run --state '$(STATE)' $(ARGS)
+
+.PHONY: drop
+drop: setup ## Hand a log file to the running pipeline: make drop FILE=access.log
+	@test -n '$(FILE)' || { echo 'name the file: make drop FILE=access.log' >&2; exit 2; }
+	@$(HEADRACE) drop --state '$(STATE)' $(ARGS) -- $(FILE)
+
+.PHONY: status
+status: setup ## Show every stage with its counters, and whether the sums hold
+	@$(HEADRACE) status --state '$(STATE)' $(ARGS)
+
+.PHONY: stop
+stop: setup ## Stop a run that goes on in another terminal, in the order of the data
+	@$(HEADRACE) stop --state '$(STATE)' $(ARGS)
+
+.PHONY: reset
+reset: ## Delete the state folder: events, counts and checkpoint (asks first)
+	@test -d '$(STATE)' || { echo 'nothing to delete: there is no $(STATE)'; exit 0; }; \
+	  read -r -p 'Delete $(STATE) with all events and counts in it? [y/N] ' answer; \
+	  if [ "$$answer" = y ]; then rm -rf -- '$(STATE)'; else echo 'kept'; fi
+
+##@ Set it up
+
+.PHONY: setup
+setup: $(INSTALLED) $(JARS) ## Make the virtual environment and fetch Flume's jars
+
+.PHONY: doctor
+doctor: $(INSTALLED) ## Check this machine: Java, Python, jars, disk, memory
+	@$(HEADRACE) doctor --state '$(STATE)'
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@$(find_java)
+	@$(find_python); \
+	  if [ ! -x $(BIN)/python ] || ! $(BIN)/python -c pass 2>/dev/null; then \
+	    echo "making the virtual environment $(VENV) with $$python"; \
+	    "$$python" -m venv --clear $(VENV); \
+	  fi
+	@echo 'installing the Python packages (about 600 MB; the first time takes some minutes)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(JARS): $(INSTALLED) $(wildcard flume/pom.xml flume/checksums.txt)
+	@$(HEADRACE) jars
+	@touch $@
+
+##@ Work on it
+
+.PHONY: test
+test: setup ## Run the tests that take seconds each, real Flume and Spark included (below 10 minutes)
+	@$(BIN)/python -m pytest -m 'not slow and not docker' $(ARGS)
+
+.PHONY: test-all
+test-all: setup ## Run every test
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: $(INSTALLED) ## Check style, types, layers and documents (what CI runs first)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/headrace render --check
+	@$(BIN)/python -m pytest -q tests/repo $(ARGS)
+
+.PHONY: coverage
+coverage: setup ## Measure branch coverage of wire, log and parse, the kernel not compiled (floor: 95 %)
+	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run --branch --data-file=.coverage \
+	  --include='avro_bridge/wire/*,avro_bridge/log/*,spark_job/parse/*' \
+	  -m pytest -q -m 'not slow and not java and not spark and not docker' \
+	  tests/avro_bridge/wire tests/avro_bridge/log tests/spark_job/parse $(ARGS)
+	@$(BIN)/coverage report --data-file=.coverage --fail-under=95
+
+.PHONY: format
+format: $(INSTALLED) ## Put the code into its format
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: setup ## Measure: ingest, query, end to end (each prints ratios of one run)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: clean
+clean: ## Delete the virtual environment, jars and caches (the state folder stays)
+	@rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Sets $$python, or ends with one sentence. The newest supported interpreter on the PATH is taken.
+define find_python
+python=''; \
+for candidate in $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3); do \
+  if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then \
+    python="$$candidate"; break; \
+  fi; \
+done; \
+if [ -z "$$python" ]; then \
+  echo 'Python 3.11 to 3.13 is missing: on Debian `sudo apt-get install python3 python3-venv`, on Fedora `sudo dnf install python3.13`, on macOS `brew install python@3.13`.' >&2; exit 1; \
+fi; \
+if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+  echo "$$python has no venv module: on Debian \`sudo apt-get install python3-venv\`, on Fedora \`sudo dnf install python3-libs\`, on macOS \`brew reinstall python@3.13\`." >&2; exit 1; \
+fi
+endef
+
+# Ends with one sentence when Java is missing or too old. macOS has a java that only says that there is none.
+define find_java
+java="$${JAVA_HOME:+$$JAVA_HOME/bin/}java"; \
+version=$$("$$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\)[".].*/\1/p' | head -n 1); \
+if [ -z "$$version" ] || [ "$$version" -lt 17 ]; then \
+  echo 'Java 17 or newer is missing: on Debian `sudo apt-get install openjdk-17-jre-headless`, on Fedora `sudo dnf install java-21-openjdk-headless`, on macOS `brew install openjdk@17`.' >&2; exit 1; \
+fi
+endef

@@ -1,0 +1,162 @@
+"""Checks of this machine, each with what to do when it fails.
+
+A check returns a :class:`Finding`; it never raises. ``fault`` ends the command with exit code 1, ``warning`` does not.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+JAVA_MINIMUM = 17
+PYTHON_MINIMUM = (3, 11)
+PYTHON_BELOW = (3, 14)
+FREE_DISK_BYTES = 2 << 30
+MEMORY_BYTES = 2 << 30
+OPEN_FILES = 1024
+
+INSTALL_PYTHON = (
+    "install Python 3.11 to 3.13: on Debian `sudo apt-get install python3 python3-venv`, "
+    "on Fedora `sudo dnf install python3.13`, on macOS `brew install python@3.13`"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; ``advice`` says what to do and is empty when all is well."""
+
+    name: str
+    level: Literal["ok", "warning", "fault"]
+    found: str
+    advice: str = ""
+
+
+def examine(state: Path, spool: Path) -> Iterator[Finding]:
+    """Run every check, the most telling first. ``state`` and ``spool`` need not exist."""
+    yield check_python()
+    yield check_java()
+    yield check_pyspark()
+    yield check_jars()
+    yield check_disk(state)
+    yield check_writable("state folder", state)
+    yield check_writable("spool folder", spool)
+    yield check_ports()
+    yield check_open_files()
+    yield check_memory()
+
+
+def check_python() -> Finding:
+    """The interpreter that runs this command, which also runs the bridge and the job."""
+    version = sys.version_info[:3]
+    found = ".".join(map(str, version))
+    if PYTHON_MINIMUM <= version[:2] < PYTHON_BELOW:
+        return Finding("Python", "ok", found)
+    return Finding("Python", "fault", found, INSTALL_PYTHON)
+
+
+def java_fault() -> str:
+    """Return why this machine's Java cannot be used, and what to do, an empty text when it can."""
+    from flume.errors import JavaMissing
+    from flume.java import find_java
+
+    try:
+        find_java()
+    except JavaMissing as error:
+        return str(error)
+    return ""
+
+
+def check_java() -> Finding:
+    """The Java of the agent and of Spark."""
+    fault, _, advice = java_fault().partition(": ")
+    if fault:
+        return Finding("Java", "fault", fault, advice)
+    return Finding("Java", "ok", f"{JAVA_MINIMUM} or newer")
+
+
+def check_pyspark() -> Finding:
+    """Whether Spark can be imported, in a process of its own, as the job will."""
+    command = [sys.executable, "-c", "import pyspark; print(pyspark.__version__)"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if said.returncode == 0:
+        return Finding("PySpark", "ok", said.stdout.strip())
+    reason = (said.stderr.strip().splitlines() or ["no output"])[-1][:200]
+    return Finding("PySpark", "fault", reason, "run `make setup` again")
+
+
+def check_jars() -> Finding:
+    """Flume's jars in their cache folder."""
+    from flume.jars import cache_folder
+
+    folder = cache_folder()
+    # The folder gets its name when it is complete; whether its files are still whole is checked at each start.
+    if folder.is_dir():
+        return Finding("Flume's jars", "ok", str(folder))
+    return Finding("Flume's jars", "fault", f"{folder} is not there", "run `headrace jars`: it needs the network once")
+
+
+def check_disk(state: Path) -> Finding:
+    """Free space where the bridge keeps its log."""
+    free = shutil.disk_usage(_nearest_folder(state)).free
+    found = f"{free / (1 << 30):.1f} GiB free"
+    if free >= FREE_DISK_BYTES:
+        return Finding("disk", "ok", found)
+    advice = (
+        "free some space, or name a --state folder on another disk: the bridge refuses events when the disk is full"
+    )
+    return Finding("disk", "warning", found, advice)
+
+
+def check_writable(name: str, folder: Path) -> Finding:
+    """Whether files can be made and renamed in a folder, or in the folder it will be made in."""
+    nearest = _nearest_folder(folder)
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        return Finding(name, "fault", f"{nearest} cannot be written", "give this user write access or choose another")
+    return Finding(name, "ok", f"{folder} {'is' if nearest == folder else 'can be made and'} writable")
+
+
+def check_ports() -> Finding:
+    """Whether loopback sockets can be bound. Ports are chosen by the system, so no number can be taken."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", port), timeout=5):
+                return Finding("loopback ports", "ok", "free ones can be bound and reached")
+    except OSError as error:
+        return Finding("loopback ports", "fault", str(error), "allow connections to 127.0.0.1 (a firewall or sandbox?)")
+
+
+def check_open_files() -> Finding:
+    """The limit of open files for one process."""
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= OPEN_FILES:
+        return Finding("open files", "ok", "unlimited" if soft == resource.RLIM_INFINITY else str(soft))
+    return Finding("open files", "warning", str(soft), f"raise it in this shell: `ulimit -n {OPEN_FILES}`")
+
+
+def check_memory() -> Finding:
+    """Memory that is available now; agent, bridge and Spark together want about 2 GiB."""
+    import psutil
+
+    available = psutil.virtual_memory().available
+    found = f"{available / (1 << 30):.1f} GiB available"
+    if available >= MEMORY_BYTES:
+        return Finding("memory", "ok", found)
+    return Finding("memory", "warning", found, "close something: agent, bridge and Spark together want about 2 GiB")
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Return ``path`` or the nearest folder above it that exists."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
