@@ -5,12 +5,12 @@ one batch at a time on a connection and waits for the answer, so the next batch 
 The newest stored batch of every connection is recorded by the transaction that stores it. Nothing else is done until
 one of these turns it into a *suspect*::
 
-    event                                    suspects                          why
-    ---------------------------------------  --------------------------------  ------------------------------------------
-    connection lost                          its newest batch                  the OK may have been lost with it
-    the bridge starts                        every recorded batch              all connections were lost
-    first batch of a new connection          the newest batch of each other    half-open TCP: the client gave up a
-                                             connection from the same host     connection that still looks alive here
+    event                            suspects                        why
+    -------------------------------  ------------------------------  -------------------------------------------------
+    connection lost                  its newest batch                the OK may have been lost with it
+    the bridge starts                every recorded batch            all connections were lost
+    first batch of a new connection  the newest batch of each other  half-open TCP: the client gave a connection up
+                                     connection from the same host   that still looks alive here
 
 Only a suspect's ids are read out of the log, and only while there is a suspect are the ids of incoming batches looked
 at: an event whose id a suspect has is dropped and counted. A suspect ends when
@@ -79,7 +79,7 @@ class Doubts:
         """The suspects whose events a connection has brought again."""
         self._size = 0
         self.settled: set[int] = set()
-        """Connections whose record may go: the next append deletes them, then empties this set."""
+        """Connections whose record may go. The next append deletes it, before it records that append's own batches."""
         self.evicted = 0
         """Suspects forgotten for want of memory."""
         for record in sorted(log.doubt_records(), key=_stored_us):
@@ -180,7 +180,7 @@ class Doubts:
             self._settle(connection_id)
         ids = self._log.ids_in_doubt(record, self._header) if self._header else frozenset()
         if not ids:
-            self._give_up_record(connection_id)
+            self.settled.add(connection_id)
             return
         suspect = _Suspect(record, ids)
         self._suspects[connection_id] = suspect
@@ -198,12 +198,7 @@ class Doubts:
                 del self._owners[each]
         for carrier in suspect.carriers:
             self._carried[carrier].discard(connection_id)
-        self._give_up_record(connection_id)
-
-    def _give_up_record(self, connection_id: int) -> None:
-        # A living connection's record is the newest one by now, or will be when the batch at hand is stored.
-        if connection_id not in self._peers:
-            self.settled.add(connection_id)
+        self.settled.add(connection_id)
 
     def expire(self, now_us: int) -> None:
         """Forget what is older than the expiry, in memory and, through ``settled``, on disk. Cheap when called often.

@@ -1,4 +1,4 @@
-"""What an operator can set about the log."""
+"""What an operator can set about the log and its writer."""
 
 from __future__ import annotations
 
@@ -64,3 +64,17 @@ class LogSettings:
             slack = max(_LEAST_SLACK_BYTES, self.max_bytes // 8)
         whole_pages = -(-(self.max_bytes + slack) // _MIB)
         return whole_pages * _MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterSettings:
+    """Sizes in bytes, times in seconds."""
+
+    max_group_bytes: int = 16 * _MIB
+    """How much one transaction stores at most; a larger batch goes alone."""
+
+    max_queued_bytes: int = 64 * _MIB
+    """Beyond this ``has_room`` is false: stop reading from sockets. Beyond twice this batches are refused."""
+
+    retain_every_s: float = 1.0
+    """How often retention, expiry and the durable count of acknowledged events are seen to, at least."""

@@ -117,8 +117,8 @@ class Log(LogView):
     ) -> list[int | None]:
         """Store all of ``batches`` in one transaction with one sync, or none of them.
 
-        Also writes down how many events were acknowledged since the last call, and forgets the doubts about the
-        connections ``settled``.
+        Also writes down how many events were acknowledged since the last call, and first deletes the doubt records of
+        the connections ``settled``.
 
         Returns:
             The first offset of each batch, None for one of no events.
@@ -134,12 +134,12 @@ class Log(LogView):
             places: list[int | None] = []
             next_offset = self._state.next_offset
             with environment.write("append", size) as transaction:
+                doubt_records.delete(environment, transaction, settled)
                 for batch in batches:
                     places.append(next_offset if batch.count else None)
                     if batch.count:
                         self._put(transaction, batch, next_offset)
                         next_offset += batch.count
-                doubt_records.delete(environment, transaction, settled)
                 now = self._state.counted(
                     acknowledged_events=acknowledged_events,
                     stored_batches=sum(each.count > 0 for each in batches),
@@ -253,8 +253,3 @@ class Log(LogView):
                     state.save(environment, transaction, now)
             self._state = now
         return dropped
-
-    def forget_connections(self, connection_ids: Iterable[int]) -> None:
-        """Delete the records of connections whose newest batch is in doubt no longer."""
-        with self._writing, self._environment.write("forget_connections") as transaction:
-            doubt_records.delete(self._environment, transaction, connection_ids)

@@ -24,11 +24,13 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from avro_bridge.errors import BridgeError, LogClosed, LogError, LogFull, LogWriteFailed
+from avro_bridge.log.callbacks import Done, Waiting, WriterHooks
 from avro_bridge.log.doubt import Doubts
+from avro_bridge.log.group import GroupStore
+from avro_bridge.log.settings import WriterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,72 +39,9 @@ if TYPE_CHECKING:
 
     from avro_bridge.log.consumers import Position
     from avro_bridge.log.record import PendingBatch
-    from avro_bridge.log.retention import Dropped
     from avro_bridge.log.store import Log
 
 T = TypeVar("T")
-
-_MIB: Final = 2**20
-
-
-class Done(Protocol):
-    """What a caller is told of its batch, on the writer thread, after the sync. Must be quick and must not raise."""
-
-    def __call__(self, first_offset: int | None, error: BridgeError | None, /) -> None:
-        """``first_offset`` is None with an error, and without one when all events were stored already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriterSettings:
-    """Sizes in bytes, times in seconds."""
-
-    max_group_bytes: int = 16 * _MIB
-    """How much one transaction stores at most; a larger batch goes alone."""
-
-    max_queued_bytes: int = 64 * _MIB
-    """Beyond this ``has_room`` is false: stop reading from sockets. Beyond twice this batches are refused."""
-
-    retain_every_s: float = 1.0
-    """How often retention, expiry and the durable count of acknowledged events are seen to, at least."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """What one transaction stored."""
-
-    batches: int
-    events: int
-    payload_bytes: int
-    deduplicated_events: int
-    seconds: float
-    """From the begin of the transaction to the end of its sync."""
-
-
-def _ignore(*_about: object) -> None:
-    """Do nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriterHooks:
-    """What the writer tells about itself, on its own thread. Each must be quick and must not raise."""
-
-    after_group: Callable[[Group], None] = _ignore
-    """After the ``done`` of each batch of a group: the place to wake an event loop once per commit."""
-
-    has_room_again: Callable[[], None] = _ignore
-    """The queue was over its bound and is below half of it now."""
-
-    deleted: Callable[[Dropped], None] = _ignore
-    """Retention deleted something; ``unread_events`` of it are worth a warning."""
-
-    retention_failed: Callable[[BridgeError], None] = _ignore
-    """Retention or the upkeep beside it failed; it is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    batch: PendingBatch
-    done: Done
 
 
 class GroupCommitWriter:
@@ -120,11 +59,13 @@ class GroupCommitWriter:
         self._hooks = hooks or WriterHooks()
         self._clock_us = clock_us
         self._doubts = Doubts(log)
+        self._store = GroupStore(log, self._doubts, self._hooks, self._answer, self._retain)
         self._changed = threading.Condition()
-        self._queue: deque[_Waiting | Callable[[], None]] = deque()
+        self._queue: deque[Waiting | Callable[[], None]] = deque()
+        self._unanswered: list[Waiting] = []
+        """Taken from the queue by the writer thread and not answered yet."""
         self._queued_bytes = 0
         self._over = False
-        self._acknowledged = 0
         self._closing = False
         self._broken: LogError | None = None
         self._upkeep_at_s = 0.0
@@ -143,7 +84,7 @@ class GroupCommitWriter:
         with self._changed:
             refused = self._refusal(size)
             if refused is None:
-                self._queue.append(_Waiting(batch, done))
+                self._queue.append(Waiting(batch, done, size))
                 self._queued_bytes += size
                 self._over = self._over or self._queued_bytes > self._settings.max_queued_bytes
                 self._changed.notify()
@@ -165,7 +106,7 @@ class GroupCommitWriter:
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes that wait for a transaction."""
+        """Bytes of batches that have no answer yet."""
         return self._queued_bytes
 
     @property
@@ -180,16 +121,23 @@ class GroupCommitWriter:
 
     def acknowledged(self, events: int) -> None:
         """Count events whose OK was written. Becomes durable with the next transaction, within ``retain_every_s``."""
-        with self._changed:
-            self._acknowledged += events
+        self._store.acknowledged(events)
 
     def connection_opened(self, connection_id: int, peer: str) -> None:
         """Say that a connection from the host ``peer`` (without its port) was opened, before its first batch."""
-        self._enqueue(lambda: self._doubts.opened(connection_id, peer))
+        self._note(lambda: self._doubts.opened(connection_id, peer))
 
     def connection_lost(self, connection_id: int) -> None:
         """Say that a connection ended, however it ended, after its last batch."""
-        self._enqueue(lambda: self._doubts.lost(connection_id))
+        self._note(lambda: self._doubts.lost(connection_id))
+
+    def _note(self, action: Callable[[], None]) -> None:
+        def report(future: Future[None]) -> None:
+            error = future.exception()
+            if error is not None and not isinstance(error, LogClosed):
+                self._hooks.upkeep_failed(error)
+
+        self.call(action).add_done_callback(report)
 
     def start_consumer(self, name: str, position: Position) -> Future[int]:
         """``Log.start_consumer`` between two groups."""
@@ -244,3 +192,103 @@ class GroupCommitWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    # -- on the writer thread
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        except BaseException as error:  # noqa: BLE001 - whatever it is, nobody may wait forever for an answer
+            self._break(error)
+
+    def _turn(self) -> bool:
+        """Do one thing; return whether there may be another."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing, max(0.0, self._upkeep_at_s - time.monotonic()))
+            ends = self._closing and not self._queue
+            action = self._take()
+        if action is not None:
+            action()
+        elif self._unanswered:
+            self._store.store(tuple(self._unanswered))
+            self._hooks.answered()
+        if ends or time.monotonic() >= self._upkeep_at_s:
+            self._upkeep()
+        return not ends
+
+    def _take(self) -> Callable[[], None] | None:
+        """Take an action from the queue, or as many batches as make a group into ``_unanswered``."""
+        size = 0
+        while self._queue:
+            head = self._queue[0]
+            if not isinstance(head, Waiting):
+                if self._unanswered:
+                    break
+                self._queue.popleft()
+                return head
+            size += head.size
+            full = size > self._settings.max_group_bytes or self._doubts.must_see_all_before(head.batch)
+            if self._unanswered and full:
+                break
+            self._unanswered.append(head)
+            self._queue.popleft()
+        return None
+
+    def _answer(self, waiting: Waiting, place: int | None, error: BridgeError | None) -> None:
+        self._unanswered.remove(waiting)
+        with self._changed:
+            self._queued_bytes -= waiting.size
+            relieved = self._over and self._queued_bytes <= self._settings.max_queued_bytes // 2
+            self._over = self._over and not relieved
+        waiting.done(place, error)
+        if relieved:
+            self._hooks.has_room_again()
+
+    def _commit(self, name: str, offset: int) -> int:
+        committed = self._log.commit(name, offset)
+        self._upkeep_at_s = 0.0
+        return committed
+
+    def _forget(self, name: str) -> bool:
+        known = self._log.forget(name)
+        self._upkeep_at_s = 0.0
+        return known
+
+    def _upkeep(self) -> None:
+        self._upkeep_at_s = time.monotonic() + self._settings.retain_every_s
+        self._try(lambda: self._doubts.expire(self._clock_us()))
+        self._try(self._retain)
+        self._try(self._store.flush)
+
+    def _retain(self) -> bool:
+        """Delete a bounded number of batches and return whether there were any; more follow in the next turn."""
+        dropped = self._log.retain(self._clock_us())
+        if dropped.more:
+            self._upkeep_at_s = 0.0
+        if dropped.batches:
+            self._hooks.deleted(dropped)
+        return dropped.batches > 0
+
+    def _try(self, action: Callable[[], object]) -> None:
+        """Run what no batch waits for: its failure is reported and costs nobody an answer."""
+        try:
+            action()
+        except BridgeError as error:
+            self._hooks.upkeep_failed(error)
+
+    def _break(self, error: BaseException) -> None:
+        with self._changed:
+            self._broken = LogWriteFailed(f"the log's writer has stopped: {error!r}: restart the bridge")
+            left = [*self._unanswered, *self._queue]
+            self._queue.clear()
+            self._unanswered.clear()
+            self._queued_bytes = 0
+        for each in left:
+            try:
+                if isinstance(each, Waiting):
+                    each.done(None, self._broken)
+                else:
+                    each()
+            except Exception as again:  # noqa: BLE001 - a callback's error must not keep the answer from the others
+                self._broken.add_note(f"a callback failed as well: {again!r}")
