@@ -1,0 +1,10 @@
+"""Access-log lines to columns: formats, URL rules, column-wise parsing, and counts per pane."""
+
+from __future__ import annotations
+
+from spark_job.parse.parser import LineParser
+from spark_job.parse.rollup import panes, roll_up
+from spark_job.parse.schema import SCHEMA, Reason
+from spark_job.parse.urls import UrlRule
+
+__all__ = ["SCHEMA", "LineParser", "Reason", "UrlRule", "panes", "roll_up"]

@@ -1,0 +1,143 @@
+"""The directives of Apache's LogFormat: what each one may write, and which column it feeds.
+
+===========================  ============  =======================================================================
+directive                    role          note
+===========================  ============  =======================================================================
+``%h`` ``%a`` ``%{c}a``      host          ``%h`` wins over ``%a`` where a format has both
+``%u``                       user          may hold blanks; ``""`` for an empty name is kept as written
+``%t`` ``%{...}t``           time          all of a format's are read together (:mod:`.strftime`)
+``%r``                       request       the whole request line
+``%m`` ``%U`` ``%q`` ``%H``  method ...    used where there is no ``%r``; ``%U%q`` is one target
+``%s`` ``%>s``               status        ``%>s`` wins: the answer that was sent, not the one before a redirect inside
+``%b`` ``%B`` ``%O``         bytes         in this order; ``%O`` counts headers, too
+``%D`` ``%T`` ``%{us}T``     duration      the finest one wins; kept in seconds
+``%{Referer}i``              referrer
+``%{User-Agent}i``           agent
+all others of mod_log_config               checked, not kept
+===========================  ============  =======================================================================
+
+After the ``%`` may stand ``<`` or ``>`` and a list of statuses (``%!200,304{Referer}i``): Apache writes ``-`` for the
+others.
+Source: the documentation of mod_log_config and mod_logio, Apache 2.4.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+DIRECTIVE = re.compile(r"%(?P<modifiers>[<>!0-9,]*)(?:\{(?P<argument>[^}]*)\})?(?P<letter>\^[A-Za-z]{2}|[A-Za-z]|%)")
+
+WORD = r'[^ "]+?'
+QUOTABLE = r'(?:[^"\\]|\\.)*?'
+ANYTHING = r"(?:[^\\]|\\.)*?"
+NUMBER = r"(?:[0-9]{1,18}|-)"
+STATUS = r"(?:[0-9]{3}|-)"
+USER = r'(?:""|(?:[^"\\]|\\.)+?)'
+
+
+@dataclass(frozen=True)
+class Field:
+    """One directive in its place: what it feeds, and the text it may be.
+
+    Attributes:
+        role: what the text means; empty if it is checked and dropped.
+        pattern: regular expression of the text, without named groups.
+        rank: of several fields with one role, the lowest is used.
+        plain: a narrower and faster expression that most texts match, where the general one for it will not do.
+        scale: units in a second, of a duration.
+        escaped: whether the writer escapes quotes, backslashes and control characters in it.
+        time: for a time, the pattern with named parts (:mod:`.times`).
+    """
+
+    role: str
+    pattern: str
+    rank: int = 0
+    plain: str = ""
+    scale: int = 1
+    escaped: bool = False
+    time: str = ""
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it has few distinct values: sizes and statuses."""
+        return self.pattern in (NUMBER, STATUS)
+
+
+def _word(role: str = "", rank: int = 0) -> Field:
+    return Field(role, WORD, rank)
+
+
+def _text(role: str = "", rank: int = 0) -> Field:
+    return Field(role, ANYTHING, rank, escaped=True)
+
+
+_PLAIN = {
+    "a": _word("host", 1),
+    "A": _word(),
+    "b": Field("bytes", NUMBER, 0),
+    "B": Field("bytes", NUMBER, 1),
+    "D": Field("duration", NUMBER, 0, scale=1_000_000),
+    "f": _text(),
+    "h": _word("host", 0),
+    "H": _word("protocol"),
+    "I": Field("", NUMBER),
+    "k": Field("", NUMBER),
+    "l": _word(),
+    "L": _word(),
+    "m": _word("method"),
+    "O": Field("bytes", NUMBER, 2),
+    "p": Field("", NUMBER),
+    "P": Field("", NUMBER),
+    "q": _text("query"),
+    "r": _text("request"),
+    "R": _text(),
+    "s": Field("status", STATUS, 1),
+    "S": Field("", NUMBER),
+    "T": Field("duration", NUMBER, 3),
+    "u": Field("user", USER, escaped=True),
+    "U": _text("target"),
+    "v": _word(),
+    "V": _word(),
+    "X": Field("", r"[-X+]"),
+    "^FB": Field("", NUMBER),
+}
+_WITH_ARGUMENT = {
+    **{letter: _text() for letter in ("C", "e", "i", "n", "o", "^ti", "^to")},
+    "a": _word("host", 1),
+    "h": _word("host", 0),
+    "p": Field("", NUMBER),
+    "P": _word(),
+}
+_HEADERS = {"referer": _text("referrer"), "user-agent": _text("agent")}
+_DURATIONS = {
+    "us": Field("duration", NUMBER, 0, scale=1_000_000),
+    "ms": Field("duration", NUMBER, 2, scale=1_000),
+    "s": Field("duration", NUMBER, 3),
+}
+_KNOWN = ["%t", "%>s", "%{Referer}i", "%{User-Agent}i", "%{ms}T", *(f"%{letter}" for letter in _PLAIN)]
+
+
+def field_of(letter: str, argument: str | None, *, final: bool) -> Field | None:
+    """Return the field of a directive other than ``%t``, or None if there is no such directive.
+
+    Args:
+        letter: the letter at the directive's end.
+        argument: what stood in braces.
+        final: whether ``>`` stood before it: the last of the requests that an internal redirect makes.
+    """
+    if argument is None:
+        field = _PLAIN.get(letter)
+        return Field("status", STATUS, 0) if field is not None and field.role == "status" and final else field
+    if letter == "i":
+        return _HEADERS.get(argument.lower(), _text())
+    if letter == "T":
+        return _DURATIONS.get(argument)
+    return _WITH_ARGUMENT.get(letter)
+
+
+def nearest(directive: str) -> str:
+    """Return a hint that names the known directive nearest to an unknown one."""
+    near = difflib.get_close_matches(directive, _KNOWN, n=1, cutoff=0.3)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,164 @@
+"""Access-log lines in, one row a line out, column-wise.
+
+The stages, each in a module of its own::
+
+    bytes --decode--> text --extract--> texts of the fields --times, requests, urls--> columns of SCHEMA
+          (text)           (extract, nginx_json)             on distinct texts
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from spark_job.parse.extract import Extraction, LineExtractor
+from spark_job.parse.formats import NGINX_JSON, TIME_JOIN, line_format
+from spark_job.parse.nginx_json import NAMES, TIME_PATTERNS, JsonExtractor
+from spark_job.parse.requests import NO_REQUEST, split_requests
+from spark_job.parse.schema import MAX_RAW_BYTES, SCHEMA, Reason, wanted_columns
+from spark_job.parse.text import Distinct, decode
+from spark_job.parse.times import TimePattern, check_timezone
+from spark_job.parse.urls import UrlRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_REQUEST_COLUMNS = ("method", "url", "path", "protocol")
+_TEXT_COLUMNS = ("host", "user", "referrer", "agent")
+
+
+class LineParser:
+    """Parses lines of one log format; picklable, and without state between calls.
+
+    Args:
+        log_format: a name (common, combined, vhost_combined, nginx_json) or an Apache LogFormat string.
+        url: what is counted as URL: path, full or template.
+        timezone: name of the zone of times that are logged without an offset.
+
+    Raises:
+        OptionError: one of them cannot be used.
+    """
+
+    def __init__(self, log_format: str, url: UrlRule | str = UrlRule.PATH, timezone: str = "UTC") -> None:
+        self._rule = UrlRule.of(url)
+        self._timezone = check_timezone(timezone)
+        self._extractor: LineExtractor | JsonExtractor
+        if log_format == NGINX_JSON:
+            self._extractor = JsonExtractor()
+            self._roles = set(NAMES)
+            self._time_patterns: tuple[TimePattern, ...] = TIME_PATTERNS
+            self._seconds_scale = 1
+        else:
+            described = line_format(log_format)
+            self._extractor = LineExtractor(described)
+            self._roles = set(described.fields)
+            self._time_patterns = () if described.time is None else (described.time,)
+            self._seconds_scale = described.fields["duration"].scale if "duration" in self._roles else 1
+        self._times = sorted(role for role in self._roles if role.startswith("time"))
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the format holds the time of the request; if not, the column ``time`` is null."""
+        return bool(self._times)
+
+    def parse(self, bodies: pl.Series, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """Return one row a line, in order.
+
+        Args:
+            bodies: the lines (Binary), without their line feeds.
+            columns: names of :data:`SCHEMA` that are wanted; None for all. The fewer, the faster. What is malformed
+                does not depend on them.
+        """
+        wanted = wanted_columns(columns)
+        lines = decode(bodies.rename("line"))
+        if lines.len() and (lines[0] or "").endswith("\r"):
+            # Lines of a CRLF file; a single one is dealt with where it fails to match.
+            lines = lines.str.strip_suffix("\r")
+        extraction = self._extractor.extract(lines, self._needed_roles(wanted))
+        found, errors = self._columns(extraction, wanted)
+        nulls = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in SCHEMA.items() if name not in found]
+        frame = pl.DataFrame(found, height=len(lines)).with_columns(nulls)
+        if errors is not None:
+            frame = _without_malformed(frame, errors, lines)
+        return frame.select(wanted)
+
+    def _needed_roles(self, wanted: list[str]) -> set[str]:
+        """Return the fields that the columns are made of, and those that decide whether a line is malformed."""
+        needed = {"request", "target", *self._times, *wanted}
+        return needed & self._roles
+
+    def _columns(self, extraction: Extraction, wanted: list[str]) -> tuple[dict[str, pl.Series], pl.Series | None]:
+        """Return the columns that the format has, and for each line its error; None if there is none."""
+        texts = extraction.texts
+        found = self._request_columns(texts, wanted)
+        errors = _first_error(extraction.errors, found.pop("target").is_null(), Reason.NOT_HTTP)
+        if self._times:
+            found["time"] = self._read_times(texts)
+            errors = _first_error(errors, found["time"].is_null(), Reason.NO_SUCH_TIME)
+        for name in _TEXT_COLUMNS:
+            if name in texts.columns:
+                found[name] = _none_for_dash(texts[name])
+        if "status" in texts.columns:
+            found["status"] = texts["status"].cast(pl.Int32, strict=False)
+        if "bytes" in texts.columns:
+            found["bytes"] = texts["bytes"].cast(pl.Int64, strict=False).fill_null(0)
+        if "duration" in texts.columns:
+            found["duration"] = texts["duration"].cast(pl.Float64, strict=False) / self._seconds_scale
+        return found, errors
+
+    def _read_times(self, texts: pl.DataFrame) -> pl.Series:
+        text = texts.select(pl.concat_str(self._times, separator=TIME_JOIN)).to_series()
+
+        def read(distinct: pl.Series) -> pl.DataFrame:
+            times = (pattern.read(distinct, self._timezone) for pattern in self._time_patterns)
+            return pl.select(pl.coalesce(*times).alias("time"))
+
+        return Distinct.of(text).apply(read)["time"]
+
+    def _request_columns(self, texts: pl.DataFrame, wanted: list[str]) -> dict[str, pl.Series]:
+        """Return the wanted columns that are made of the request, and its target."""
+
+        def with_urls(requests: pl.DataFrame) -> pl.DataFrame:
+            target = pl.col("target")
+            rules = {"url": self._rule, "path": UrlRule.PATH}
+            urls = [rule.expression(target).alias(name) for name, rule in rules.items() if name in wanted]
+            kept = [name for name in ("method", "protocol", "target") if name in requests.columns]
+            return requests.select(*kept, *urls)
+
+        if "request" in texts.columns:
+            made = Distinct.of(texts["request"]).apply(lambda requests: with_urls(split_requests(requests)))
+            return made.to_dict()
+        made = Distinct.of(texts["target"]).apply(lambda targets: with_urls(targets.rename("target").to_frame()))
+        parts: dict[str, pl.Series] = {}
+        for name in {"method", "protocol"} & self._roles & set(wanted):
+            parts[name] = _none_for_dash(texts[name])
+        return {**made.to_dict(), **parts}
+
+
+def _none_for_dash(texts: pl.Series) -> pl.Series:
+    """Return the column with null where the log says that there was nothing."""
+    return texts.to_frame().select(pl.when(pl.first() != NO_REQUEST).then(pl.first())).to_series()
+
+
+def _first_error(errors: pl.Series | None, bad: pl.Series, reason: Reason) -> pl.Series | None:
+    """Return ``errors`` with ``reason`` for the bad lines that have no error yet."""
+    if not bad.any():
+        return errors
+    this = pl.when(bad).then(pl.lit(str(reason)))
+    return pl.select((this if errors is None else pl.coalesce(errors, this)).alias("error")).to_series()
+
+
+def _without_malformed(frame: pl.DataFrame, errors: pl.Series, lines: pl.Series) -> pl.DataFrame:
+    """Return the frame with the rows of malformed lines cleared, and their text and error set."""
+    malformed = errors.is_not_null()
+    rows = malformed.arg_true()
+    kept = [_bounded(line) for line in lines.gather(rows)]
+    raw = pl.Series("raw", [None], dtype=pl.String).new_from_index(0, len(lines))
+    raw.scatter(rows, pl.Series(kept, dtype=pl.String))
+    cleared = [pl.when(~malformed).then(pl.col(name)).alias(name) for name in frame.columns]
+    return frame.select(cleared).with_columns(raw, errors.alias("error"))
+
+
+def _bounded(line: str | None) -> str:
+    return (line or "").encode()[:MAX_RAW_BYTES].decode("utf-8", "ignore")

@@ -1,0 +1,53 @@
+"""Lines counted per pane and URL, before Spark sees them.
+
+A pane is a length of time no window boundary cuts, so all lines of one pane belong to the same windows. The largest
+time of the lines stands for all of them: Spark's watermark is then the same as on raw lines.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import polars as pl
+
+FIRST_ERROR_STATUS = 400
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def roll_up(lines: pl.DataFrame, pane: timedelta) -> pl.DataFrame:
+    """Return the sums of the parsed lines per pane and URL.
+
+    Args:
+        lines: ``time`` (Datetime us), ``url``, ``status``, ``bytes``, ``error``; malformed lines are left out.
+        pane: length of a pane; panes start at the multiples of it counted from the epoch.
+
+    Returns:
+        ``time`` (the largest of the lines added), ``url``, ``hits``, ``bytes``, ``errors`` (status 400 or higher), the
+        last three Int64, in no particular order.
+    """
+    return (
+        _parsed(lines)
+        .group_by(_pane_start(pane).alias("pane"), "url")
+        .agg(
+            pl.col("time").max(),
+            pl.len().cast(pl.Int64).alias("hits"),
+            pl.col("bytes").sum().cast(pl.Int64),
+            (pl.col("status") >= FIRST_ERROR_STATUS).sum().cast(pl.Int64).alias("errors"),
+        )
+        .select("time", "url", "hits", "bytes", "errors")
+    )
+
+
+def panes(lines: pl.DataFrame, pane: timedelta) -> dict[int, int]:
+    """Return how many parsed lines each pane has, by the pane's start in microseconds since the epoch, in order."""
+    counts = _parsed(lines).group_by(_pane_start(pane).alias("pane")).len().sort("pane")
+    return dict(zip(counts["pane"].to_list(), counts["len"].to_list(), strict=True))
+
+
+def _parsed(lines: pl.DataFrame) -> pl.DataFrame:
+    return lines.filter(pl.col("error").is_null()) if lines["error"].null_count() < len(lines) else lines
+
+
+def _pane_start(pane: timedelta) -> pl.Expr:
+    pane_us = pane // _MICROSECOND
+    return pl.col("time").dt.epoch("us") // pane_us * pane_us

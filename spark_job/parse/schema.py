@@ -1,0 +1,76 @@
+"""The columns of a parsed access log and the reasons for which a line is malformed.
+
+Every line that goes in comes out as one row, at the same place. A row is one of two kinds:
+
+=========  =====================================  =========================
+kind       the columns of the request             ``raw`` and ``error``
+=========  =====================================  =========================
+parsed     set, or null where the log says ``-``  null
+malformed  all null                               the line and the reason
+=========  =====================================  =========================
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_RAW_BYTES = 64 * 1024
+"""How much of a malformed line is kept."""
+
+TIME_TYPE = pl.Datetime("us", "UTC")
+
+SCHEMA: dict[str, pl.DataType] = {
+    "time": TIME_TYPE,
+    "host": pl.String(),
+    "user": pl.String(),
+    "method": pl.String(),
+    "url": pl.String(),
+    "path": pl.String(),
+    "protocol": pl.String(),
+    "status": pl.Int32(),
+    "bytes": pl.Int64(),
+    "referrer": pl.String(),
+    "agent": pl.String(),
+    "duration": pl.Float64(),
+    "raw": pl.String(),
+    "error": pl.String(),
+}
+"""Name and type of every column, in order.
+
+``time`` is when the server logged the request (microseconds, UTC), ``url`` the key that the URL rule makes of the
+request target, ``path`` the same target under the rule ``path``, ``bytes`` the size of the answer (0 where the log says
+``-``), ``duration`` is in seconds, ``raw`` at most :data:`MAX_RAW_BYTES` long.
+"""
+
+
+class Reason(StrEnum):
+    """Why a line is malformed. The texts are stable: people count dead letters by them."""
+
+    EMPTY = "empty line"
+    OPEN_QUOTE = "a quote is not closed"
+    NO_MATCH = "does not match the format"
+    NO_SUCH_TIME = "no such time"
+    NOT_HTTP = "request is not HTTP"
+    NOT_JSON = "not a JSON object"
+    MISSING = "a field is missing"
+    WRONG_TYPE = "a field has the wrong type"
+
+
+def wanted_columns(columns: Iterable[str] | None) -> list[str]:
+    """Return the asked columns in the order of :data:`SCHEMA`; all of them for None.
+
+    Raises:
+        ValueError: a name is not in the schema.
+    """
+    if columns is None:
+        return list(SCHEMA)
+    asked = set(columns)
+    if unknown := asked - SCHEMA.keys():
+        raise ValueError(f"no such column of a parsed log: {', '.join(sorted(unknown))}; there are {', '.join(SCHEMA)}")
+    return [name for name in SCHEMA if name in asked]

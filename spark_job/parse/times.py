@@ -1,0 +1,203 @@
+"""Times of log lines: patterns with named parts, and the arithmetic from the parts to microseconds.
+
+A :class:`TimePattern` is a regular expression whose groups are parts of a time:
+
+===============  =============================================================================================
+group            meaning
+===============  =============================================================================================
+year             four digits; 1900 to 2999, so that no offset leads out of what Python's ``datetime`` can hold
+month            two digits, or the English name (whole, or its first three letters, in any case)
+day              one or two digits, at most as many as the month has in that year
+day_of_year      three digits, in place of month and day
+hour             0 to 23
+minute           0 to 59
+second           0 to 60; a leap second counts as the first one of the next minute, as the system clock repeats it
+fraction         digits after the decimal point of the second; what is finer than a microsecond is cut
+offset           ``+hhmm``, ``+hh:mm`` or ``Z``; without it the reader's time zone holds
+epoch            seconds since 1970 (``epoch_ms``, ``epoch_us``: milli-, microseconds), in place of all but fraction
+===============  =============================================================================================
+
+The local time that happens twice when clocks go back is taken as the first of the two; one that is skipped when they go
+forward does not exist.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import zoneinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+from spark_job.errors import OptionError
+from spark_job.parse.schema import TIME_TYPE
+
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
+_DAYS_OF_MONTH = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_FEBRUARY = 2
+_FIRST_YEAR, _LAST_YEAR = 1900, 2999
+_SECOND_US = 1_000_000
+_MINUTE_US = 60 * _SECOND_US
+_HOUR_US = 60 * _MINUTE_US
+_DAY_US = 24 * _HOUR_US
+_EARLIEST_US = int(datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp()) * _SECOND_US
+_LATEST_US = int(datetime(_LAST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp()) * _SECOND_US
+_FIXED_OFFSET = re.compile(r"(?:UTC|GMT)?[+-][0-9]{1,2}(?::?[0-9]{2})?")
+_PARTS = frozenset(
+    "year month day day_of_year hour minute second fraction offset epoch epoch_ms epoch_us".split()  # noqa: SIM905
+)
+
+OFFSET = r"(?P<offset>Z|[+-][0-9]{2}:?[0-9]{2})"
+CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+APACHE = rf"(?P<day>[0-9]{{2}})/(?P<month>[A-Za-z]{{3}})/(?P<year>[0-9]{{4}}):{CLOCK} {OFFSET}"
+ISO_8601 = rf"(?P<year>[0-9]{{4}})-(?P<month>[0-9]{{2}})-(?P<day>[0-9]{{2}})T{CLOCK}{OFFSET}"
+EPOCH_SECONDS = r"(?P<epoch>[0-9]{1,12})(?:\.(?P<fraction>[0-9]+))?"
+
+
+@dataclass(frozen=True)
+class TimePattern:
+    """One way of writing a time: a whole-text regular expression with the named groups of the table above."""
+
+    pattern: str
+
+    @property
+    def parts(self) -> list[str]:
+        """The names of the groups, in the order of the pattern."""
+        return re.findall(r"\(\?P<([a-z_]+)>", self.pattern)
+
+    def problem(self) -> str | None:
+        """Return why this pattern does not determine a time, or None if it does."""
+        parts = self.parts
+        twice = sorted({part for part in parts if parts.count(part) > 1})
+        if twice:
+            return f"the {twice[0]} is there twice"
+        if {"epoch", "epoch_ms", "epoch_us"} & set(parts):
+            return None
+        needed = ["year", "hour", "minute"]
+        needed += [] if "day_of_year" in parts else ["month", "day"]
+        missing = [part for part in needed if part not in parts]
+        return f"the {missing[0]} is missing" if missing else None
+
+    def read(self, texts: pl.Series, timezone: str) -> pl.Series:
+        """Return the times of ``texts`` (UTC, microseconds); null where the text is none. Meant for distinct texts."""
+        found = (
+            texts.rename("text")
+            .to_frame()
+            .select(pl.col("text").str.extract_groups(f"(?s)^{self.pattern}$").struct.unnest())
+        )
+        absent = [pl.lit(None, dtype=pl.String).alias(part) for part in _PARTS.difference(self.parts)]
+        parts = found.with_columns(absent)
+        if "year" not in self.parts:
+            return parts.select(_in_range(_since_epoch()).cast(TIME_TYPE).alias("time"))["time"]
+        local = pl.when(_valid()).then(_local_us())
+        if "offset" in self.parts:
+            return parts.select((local - _offset_us()).cast(TIME_TYPE).alias("time"))["time"]
+        return parts.select(
+            local.cast(pl.Datetime("us"))
+            .dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
+            .dt.convert_time_zone("UTC")
+            .alias("time")
+        )["time"]
+
+
+def check_timezone(name: str) -> str:
+    """Return the name of a time zone if it is one.
+
+    Raises:
+        OptionError: it is not in the IANA database; the text names the nearest that is.
+    """
+    try:
+        pl.select(pl.lit(datetime(2000, 1, 1)).dt.replace_time_zone(name))  # noqa: DTZ001 -- the zone is what is tried
+    except pl.exceptions.ComputeError:
+        pass
+    else:
+        return name
+    if _FIXED_OFFSET.fullmatch(name):
+        raise OptionError(
+            f"timezone: {name!r} is an offset; give the name of a zone, as Asia/Kolkata, or Etc/GMT-5 for a fixed UTC+5"
+        )
+    near = difflib.get_close_matches(name, sorted(zoneinfo.available_timezones()), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "; use a name of the IANA database, as Europe/Paris"
+    raise OptionError(f"timezone: no zone {name!r}{hint}")
+
+
+def _number(part: str) -> pl.Expr:
+    return pl.col(part).str.strip_chars(" ").cast(pl.Int64, strict=False)
+
+
+def _month() -> pl.Expr:
+    names = pl.col("month").str.to_lowercase().str.slice(0, 3)
+    by_name = names.replace_strict(list(MONTHS), list(range(1, 13)), default=None, return_dtype=pl.Int64)
+    return pl.coalesce(by_name, _number("month"))
+
+
+def _by_month(table: tuple[int, ...]) -> pl.Expr:
+    return _month().replace_strict(list(range(1, 13)), list(table), default=None, return_dtype=pl.Int64)
+
+
+def _leap() -> pl.Expr:
+    year = _number("year")
+    return (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+
+
+def _day_of_year() -> pl.Expr:
+    """Day of the year from zero; null if there is no such month."""
+    after_february = (_leap() & (_month() > _FEBRUARY)).cast(pl.Int64)
+    by_date = _by_month(_DAYS_BEFORE_MONTH) + after_february + _number("day") - 1
+    return pl.coalesce(_number("day_of_year") - 1, by_date)
+
+
+def _valid() -> pl.Expr:
+    leap_day = _leap().cast(pl.Int64)
+    days = _by_month(_DAYS_OF_MONTH) + pl.when(_month() == _FEBRUARY).then(leap_day).otherwise(0)
+    by_date = _number("day").is_between(1, days)
+    by_day_of_year = _number("day_of_year").is_between(1, 365 + leap_day)
+    return (
+        _number("year").is_between(_FIRST_YEAR, _LAST_YEAR)
+        & pl.coalesce(by_day_of_year, by_date)
+        & _number("hour").is_between(0, 23)
+        & _number("minute").is_between(0, 59)
+        & _number("second").fill_null(0).is_between(0, 60)
+    )
+
+
+def _local_us() -> pl.Expr:
+    before = _number("year") - 1
+    days_since_year_1 = before * 365 + before // 4 - before // 100 + before // 400 + _day_of_year()
+    days = days_since_year_1 - (datetime(1970, 1, 1, tzinfo=UTC).toordinal() - 1)
+    return (
+        days * _DAY_US
+        + _number("hour") * _HOUR_US
+        + _number("minute") * _MINUTE_US
+        + _number("second").fill_null(0) * _SECOND_US
+        + _fraction_us()
+    )
+
+
+def _fraction_us() -> pl.Expr:
+    return pl.col("fraction").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64, strict=False).fill_null(0)
+
+
+def _offset_us() -> pl.Expr:
+    """The offset to UTC; null if its minutes or hours cannot be."""
+    digits = pl.col("offset").str.replace("Z", "+0000", literal=True).str.replace(":", "", literal=True)
+    hours = digits.str.slice(1, 2).cast(pl.Int64, strict=False)
+    minutes = digits.str.slice(3, 2).cast(pl.Int64, strict=False)
+    sign = pl.when(digits.str.starts_with("-")).then(-1).otherwise(1)
+    size = hours * _HOUR_US + minutes * _MINUTE_US
+    return pl.when(hours.is_between(0, 23) & minutes.is_between(0, 59)).then(sign * size)
+
+
+def _since_epoch() -> pl.Expr:
+    return pl.coalesce(
+        _number("epoch") * _SECOND_US + _fraction_us(),
+        _number("epoch_ms") * (_SECOND_US // 1000),
+        _number("epoch_us"),
+    )
+
+
+def _in_range(since_epoch_us: pl.Expr) -> pl.Expr:
+    return pl.when(since_epoch_us.is_between(_EARLIEST_US, _LATEST_US - 1)).then(since_epoch_us)

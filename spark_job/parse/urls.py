@@ -1,0 +1,90 @@
+"""URL rules: what a request target becomes before it is counted.
+
+==========  ==================================================  ======================================================
+rule        ``/Shop/42/Item%7e.html?a=1#top`` becomes           for
+==========  ==================================================  ======================================================
+path        ``/Shop/42/Item~.html``                             counts of pages (the default)
+full        ``/Shop/42/Item~.html?a=1``                         counts where the query selects the page
+template    ``/Shop/{n}/Item~.html``                            counts of routes
+==========  ==================================================  ======================================================
+
+What all rules do, in this order:
+
+1. A target in absolute form loses scheme and authority (``http://host/x`` is ``/x``: the same page by way of a proxy).
+2. The fragment goes. Browsers send none; the fragment of what robots send names no resource.
+3. ``path`` and ``template`` drop the query.
+4. Nothing left is ``/``.
+5. Percent-encoding: ``%7E`` of an unreserved character (RFC 3986, 2.3) becomes the character, hex digits become upper
+   case, and all else stays: ``%2F`` is not ``/``. A ``%`` that starts no encoding stays.
+6. Longer than :data:`MAX_URL_CHARACTERS`: cut, with an ellipsis as its last character.
+
+``template`` replaces whole path segments after step 5: numbers by ``{n}``, UUIDs by ``{uuid}``, sixteen or more hex
+digits by ``{hex}``. Case, doubled slashes, dot segments and a slash at the end are kept: to a server they may be
+different pages.
+``*`` (of OPTIONS), the authority of CONNECT and ``-`` (no request came) are themselves under every rule.
+"""
+
+from __future__ import annotations
+
+import difflib
+import string
+from enum import StrEnum
+
+import polars as pl
+
+from spark_job.errors import OptionError
+
+MAX_URL_CHARACTERS = 2048
+
+_UNRESERVED = string.ascii_letters + string.digits + "-._~"
+_ENCODINGS = [f"%{code:02X}" for code in range(256)]
+_NORMAL = [chr(code) if chr(code) in _UNRESERVED else f"%{code:02X}" for code in range(256)]
+_ABSOLUTE = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*"
+_SEGMENTS = (
+    (r"/[0-9]+(/|$)", "/{n}${1}"),
+    (r"/[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}(/|$)", "/{uuid}${1}"),
+    (r"/[0-9A-Fa-f]{16,}(/|$)", "/{hex}${1}"),
+)
+
+
+class UrlRule(StrEnum):
+    """What of a request target is counted; the table at the head of the module says it by example."""
+
+    PATH = "path"
+    FULL = "full"
+    TEMPLATE = "template"
+
+    @classmethod
+    def of(cls, name: str) -> UrlRule:
+        """Return the rule of that name.
+
+        Raises:
+            OptionError: there is none; the text names the nearest.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            near = difflib.get_close_matches(name, list(cls), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise OptionError(f"url: no rule {name!r}; there are {', '.join(cls)}{hint}") from None
+
+    def expression(self, target: pl.Expr) -> pl.Expr:
+        """Return what the rule makes of a request target. Costly: meant for distinct targets."""
+        url = target.str.replace(_ABSOLUTE, "").str.replace(r"(?s)#.*$", "")
+        if self is not UrlRule.FULL:
+            url = url.str.replace(r"(?s)\?.*$", "")
+        # An absolute form without a path may still have a query.
+        url = pl.when((url == "") | url.str.starts_with("?")).then(pl.lit("/") + url).otherwise(url)
+        url = url.str.replace_many(_ENCODINGS, _NORMAL, ascii_case_insensitive=True)
+        if self is UrlRule.TEMPLATE:
+            url = _with_templates(url)
+        cut = url.str.slice(0, MAX_URL_CHARACTERS - 1) + "\N{HORIZONTAL ELLIPSIS}"
+        return pl.when(url.str.len_chars() > MAX_URL_CHARACTERS).then(cut).otherwise(url)
+
+
+def _with_templates(path: pl.Expr) -> pl.Expr:
+    """Replace the segments that identify one thing. Slashes are doubled meanwhile, for matches cannot share one."""
+    doubled = path.str.replace_all("/", "//", literal=True)
+    for pattern, template in _SEGMENTS:
+        doubled = doubled.str.replace_all(pattern, template)
+    return doubled.str.replace_all("//", "/", literal=True)
