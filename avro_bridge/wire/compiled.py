@@ -86,6 +86,11 @@ def kernel(signature: str) -> Callable[[Callable[P, R]], Kernel[P, R]]:
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function part of each kernel of its own file that calls it; worth it where it is called for each byte."""
+    return cast("Callable[P, R]", numba.njit(nogil=True, forceinline=True)(function))
+
+
+def called(function: Callable[P, R]) -> Callable[P, R]:
     """Make a function callable by the kernels of its own file."""
     return cast("Callable[P, R]", numba.njit(nogil=True)(function))
 

@@ -48,7 +48,11 @@ def join_buffers(source: Bytes, position: int, message: Bytes, state: Numbers) -
             wanted = state[BUFFER_BYTES_LEFT]
             written = state[WRITTEN]
             size = min(wanted, end - position, len(message) - written)
-            message[written : written + size] = source[position : position + size]
+            # numba copies slices byte by byte, but a loop that starts at 0 in whole registers.
+            origin = source[position : position + size]
+            target = message[written : written + size]
+            for each in range(size):
+                target[each] = origin[each]
             position += size
             state[WRITTEN] = written + size
             state[BUFFER_BYTES_LEFT] = wanted - size

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avro_bridge.errors import EventError
-from avro_bridge.wire import copying, walk
+from avro_bridge.wire import copying, faults, walk
 from avro_bridge.wire.primitives import encode_long
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def count_events(payload: Buffer, limits: WireLimits) -> int:
     """
     bounds = np.array((limits.max_events, limits.max_header_bytes, limits.max_headers), np.int64)
     code, position, count = walk.walk(_bytes(payload), _NO_INDEX, bounds)
-    if code != walk.OK:
-        raise EventError(walk.FAULTS[code], position)
+    if code != faults.OK:
+        raise EventError(faults.TEXTS[code], position)
     return count
 
 
@@ -81,8 +81,8 @@ def index_events(payload: Buffer, count: int) -> Index:
         raise EventError(f"{len(data)} bytes cannot hold {count} events", 0)
     index = np.empty((count, 4), np.int64)
     code, position, found = walk.walk(data, index, _NO_LIMITS)
-    if code != walk.OK:
-        raise EventError(walk.FAULTS[code], position)
+    if code != faults.OK:
+        raise EventError(faults.TEXTS[code], position)
     if found != count:
         raise EventError(f"{count} events were announced and {found} found", position)
     return index
@@ -108,10 +108,7 @@ def gather_headers(payload: Buffer, index: Index, lo: int, hi: int) -> HeaderCol
         EventError: the index does not belong to the payload.
     """
     data = _bytes(payload)
-    rows = np.ascontiguousarray(index[lo:hi])
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    entries = np.empty((_entries(walk.list_headers(data, rows, offsets, _NO_INDEX)), 4), np.int64)
-    entries = entries[: _entries(walk.list_headers(data, rows, offsets, entries))]
+    offsets, entries = _list_headers(data, index[lo:hi])
     return HeaderColumn(
         offsets.astype(np.int32),
         _column(data, entries[:, 0], entries[:, 1]),
@@ -127,9 +124,14 @@ def header_values(payload: Buffer, index: Index, key: bytes) -> NDArray[np.int64
     Raises:
         EventError: the index does not belong to the payload.
     """
-    found = np.empty((len(index), 2), np.int64)
-    if not walk.find_header(_bytes(payload), np.ascontiguousarray(index), _bytes(key), found):
-        raise _mismatch()
+    data = _bytes(payload)
+    offsets, entries = _list_headers(data, index)
+    found = np.full((len(index), 2), -1, np.int64)
+    candidates = np.flatnonzero(entries[:, 1] == len(key))
+    letters = data[entries[candidates, 0][:, None] + np.arange(len(key))]
+    matches = candidates[(letters == _bytes(key)).all(axis=1)]
+    events = np.searchsorted(offsets, matches, side="right") - 1
+    found[events] = entries[matches, 2:]
     return found
 
 
@@ -177,11 +179,16 @@ def _column(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray
     return StringColumn(offsets, target)
 
 
-def _entries(outcome: int) -> int:
-    if outcome < 0:
-        raise EventError(walk.FAULTS[-outcome], 0)
-    return outcome
+def _list_headers(data: NDArray[np.uint8], index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each event where its headers start among the entries; key start and length, value start and length."""
+    rows = np.ascontiguousarray(index)
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    most = walk.list_headers(data, rows, offsets, _NO_INDEX)
+    if most < 0:
+        raise EventError(faults.TEXTS[-most], 0)
+    entries = np.empty((most, 4), np.int64)
+    return offsets, entries[: walk.list_headers(data, rows, offsets, entries)]
 
 
 def _mismatch() -> EventError:
-    return EventError(walk.FAULTS[walk.INDEX_MISMATCH], 0)
+    return EventError(faults.TEXTS[faults.INDEX_MISMATCH], 0)

@@ -26,7 +26,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avro_bridge.wire.compiled import BYTES, INDEX, NUMBERS, inlined, kernel
+from avro_bridge.wire.compiled import BYTES, INDEX, NUMBERS, called, inlined, kernel
+from avro_bridge.wire.faults import (
+    BEYOND_END,
+    BLOCK_SIZE,
+    INDEX_MISMATCH,
+    MAX_EVENTS,
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    NEGATIVE,
+    NOT_UTF8,
+    OK,
+    OVERFLOW,
+    TOO_MANY_ANNOUNCED,
+    TRAILING,
+    TRUNCATED,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,43 +49,14 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Numbers = NDArray[np.int64]
 
-OK = 0
-TRUNCATED = 1
-OVERFLOW = 2
-NEGATIVE = 3
-BEYOND_END = 4
-TOO_MANY_ANNOUNCED = 5
-BLOCK_SIZE = 6
-NOT_UTF8 = 7
-TRAILING = 8
-MAX_EVENTS = 9
-MAX_HEADERS = 10
-MAX_HEADER_BYTES = 11
-INDEX_MISMATCH = 12
-
-FAULTS = {
-    TRUNCATED: "the events end in the middle of a number",
-    OVERFLOW: "a number takes more than 64 bits",
-    NEGATIVE: "a length is negative",
-    BEYOND_END: "a length reaches beyond the end",
-    TOO_MANY_ANNOUNCED: "a block announces more items than its bytes can hold",
-    BLOCK_SIZE: "a block's announced size does not match its items",
-    NOT_UTF8: "a header's key or value is not UTF-8",
-    TRAILING: "there are bytes after the last event",
-    MAX_EVENTS: "the call has more events than max_events allows",
-    MAX_HEADERS: "an event has more headers than max_headers allows",
-    MAX_HEADER_BYTES: "an event's headers take more bytes than max_header_bytes allows",
-    INDEX_MISMATCH: "the index does not belong to these events",
-}
-"""What a kernel's code means, for people."""
-
 _NO_SIZE = -1
 
 
 @inlined
 def _read_long(data: Bytes, position: int, end: int) -> tuple[int, int]:
     """The number at ``position`` and the position after it, or a code and -1."""
-    if position >= end:
+    # A position is never negative; saying so spares the compiler Python's rule for negative ones at each access.
+    if position < 0 or position >= end:
         return TRUNCATED, -1
     # The mask makes a signed number of what numba takes from the array.
     byte = int(data[position]) & 0xFF
@@ -131,7 +117,7 @@ def _read_block(data: Bytes, position: int, end: int) -> tuple[int, int, int]:
     return count, after, block_end
 
 
-@inlined
+@called
 def _lead_byte(lead: int) -> tuple[int, int, int]:
     """How many bytes follow this first byte of a character (0: it is none), and the range of the next."""
     if 0xC2 <= lead <= 0xDF:
@@ -143,15 +129,9 @@ def _lead_byte(lead: int) -> tuple[int, int, int]:
     return 0, 0, 0
 
 
-@inlined
-def _is_utf8(data: Bytes, start: int, stop: int) -> bool:
+@called
+def _is_wide_utf8(data: Bytes, start: int, stop: int) -> bool:
     """Whether the bytes are UTF-8: shortest form, no surrogates, nothing above U+10FFFF."""
-    seen = np.uint8(0)
-    for position in range(start, stop):
-        seen |= data[position]
-    # Nearly every header is ASCII; the loop above runs on whole registers.
-    if seen < 0x80:
-        return True
     position = start
     while position < stop:
         lead = int(data[position]) & 0xFF
@@ -166,6 +146,17 @@ def _is_utf8(data: Bytes, start: int, stop: int) -> bool:
                 return False
         position += more
     return True
+
+
+@inlined
+def _is_utf8(data: Bytes, start: int, stop: int) -> bool:
+    """Whether the bytes are UTF-8; nearly every header is ASCII, and this loop runs on whole registers."""
+    if start < 0:
+        return False
+    seen = np.uint8(0)
+    for position in range(start, stop):
+        seen |= data[position]
+    return seen < 0x80 or _is_wide_utf8(data, start, stop)
 
 
 @inlined
@@ -252,15 +243,6 @@ def walk(data: Bytes, index: Numbers, limits: Numbers) -> tuple[int, int, int]:
 
 
 @inlined
-def _same_bytes(data: Bytes, first: int, other: Bytes, second: int, length: int) -> bool:
-    """Whether two stretches of equal length hold the same bytes."""
-    ahead = 0
-    while ahead < length and data[first + ahead] == other[second + ahead]:
-        ahead += 1
-    return ahead == length
-
-
-@inlined
 def _next_header(data: Bytes, position: int, end: int, left: int) -> tuple[int, int, int, int, int]:
     """Key start, key stop, value start, value stop, and how many the block has left.
 
@@ -288,12 +270,17 @@ def _next_header(data: Bytes, position: int, end: int, left: int) -> tuple[int, 
     return key, key_stop, value, stop, left - 1
 
 
-@inlined
+@called
 def _place(data: Bytes, entries: Numbers, first: int, total: int, key: int, length: int) -> int:
     """The row among ``first`` to ``total`` that has this key already, or ``total``."""
     for row in range(first, total):
-        if entries[row, 1] == length and _same_bytes(data, entries[row, 0], data, key, length):
-            return row
+        if entries[row, 1] == length:
+            earlier = entries[row, 0]
+            ahead = 0
+            while ahead < length and data[earlier + ahead] == data[key + ahead]:
+                ahead += 1
+            if ahead == length:
+                return row
     return total
 
 
@@ -336,30 +323,3 @@ def list_headers(data: Bytes, index: Numbers, offsets: Numbers, entries: Numbers
             return -INDEX_MISMATCH
     offsets[len(index)] = total
     return total
-
-
-@kernel(f"boolean({BYTES}, {INDEX}, {BYTES}, {INDEX})")
-def find_header(data: Bytes, index: Numbers, name: Bytes, found: Numbers) -> bool:
-    """Note where one header's value lies in each event: start and length, or -1 twice; the last one counts.
-
-    Returns:
-        False where the index does not belong to the data.
-    """
-    for row in range(len(index)):
-        found[row, 0] = -1
-        found[row, 1] = -1
-        position = index[row, 0]
-        end = index[row, 1]
-        if position < 0 or end > len(data):
-            return False
-        left = 0
-        while True:
-            key, key_stop, value, position, left = _next_header(data, position, end, left)
-            if key < 0:
-                break
-            if key_stop - key == len(name) and _same_bytes(data, key, name, 0, len(name)):
-                found[row, 0] = value
-                found[row, 1] = position - value
-        if key == -2:
-            return False
-    return True
