@@ -71,8 +71,7 @@ class Ticket:
             ticket = cls(**fields)
         except TypeError as error:
             raise BadRequest(f"ticket: {error}") from None
-        numbers = (ticket.start, ticket.end)
-        if not isinstance(ticket.log_id, str) or not all(type(n) is int for n in numbers):
+        if [type(value) for value in (ticket.log_id, ticket.start, ticket.end)] != [str, int, int]:
             raise BadRequest("ticket: log_id is a string, start and end are integers")
         if not 0 <= ticket.start <= ticket.end:
             raise BadRequest(f"ticket: start {ticket.start} and end {ticket.end} are not a range")

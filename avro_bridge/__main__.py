@@ -1,0 +1,5 @@
+"""``python -m avro_bridge``."""
+
+from avro_bridge.cli import main
+
+main()

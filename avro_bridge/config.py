@@ -1,0 +1,166 @@
+"""The bridge's configuration: one TOML file, every key with its reason.
+
+An unknown key, a wrong type or a combination that would not be safe is a :class:`~avro_bridge.errors.ConfigError` that
+names the file and the key. Nothing is started before the whole file is understood.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from avro_bridge.errors import ConfigError
+
+MIB = 1024 * 1024
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TlsConfig(_Section):
+    """A server certificate. TLS 1.2 and 1.3 are served: Flume 1.9's sink fails with 1.3 on current Java."""
+
+    certificate: Path = Field(description="PEM file with the certificate and its chain")
+    key: Path = Field(description="PEM file with the private key; readable by the bridge's account only")
+
+
+class ListenConfig(_Section):
+    """Where Flume's Avro sinks connect."""
+
+    host: str = Field("127.0.0.1", description="address to bind; loopback unless told otherwise")
+    port: Port = Field(4141, description="0 takes a free port, which the ready file then names")
+    compression: Literal["none", "deflate", "detect"] = Field(
+        "none",
+        description="`deflate` and `none` refuse the other, as Flume's own source does; `detect` takes both",
+    )
+    tls: TlsConfig | None = Field(None, description="certificate and key; none means plain TCP")
+    max_connections: Positive = Field(1000, description="further connections are closed at once")
+    max_pending_calls: Positive = Field(64, description="unanswered calls of one connection before it is not read")
+    frame_timeout_s: Seconds = Field(60.0, description="a frame that was begun must be complete by then")
+
+
+class LimitsConfig(_Section):
+    """What one peer may make the bridge hold. Beyond it the connection is closed and counted."""
+
+    max_frame_bytes: Positive = Field(64 * MIB, description="size of one call; refused by its announced size")
+    max_events: Positive = Field(1_000_000, description="events of one call")
+    max_header_bytes: Positive = Field(64 * 1024, description="headers of one event")
+    max_inflate_ratio: Positive = Field(
+        1_100, description="bytes that one byte of a compressed stream may become; deflate itself ends near 1,032"
+    )
+
+
+class LogConfig(_Section):
+    """The durable log."""
+
+    folder: Path = Field(Path("data"), description="holds numbered logs; the first one that is free is taken")
+    max_bytes: Annotated[int, Field(ge=16 * MIB)] = Field(
+        8 * 1024 * MIB, description="cap on disk; when it is reached the bridge answers FAILED and Flume waits"
+    )
+    retain_max_age_s: Seconds | None = Field(None, description="older batches are dropped even if unread; none: never")
+    retain_max_bytes: Positive | None = Field(None, description="beyond this the oldest are dropped even if unread")
+    max_queued_bytes: Positive = Field(256 * MIB, description="batches waiting for the disk before reading pauses")
+    doubt_expiry_s: Seconds = Field(3600.0, description="how long a batch whose OK may be lost is watched for")
+
+
+class FlightConfig(_Section):
+    """Where readers connect (Arrow Flight)."""
+
+    host: str = Field("127.0.0.1", description="address to bind; others than loopback need tls or allow_plaintext")
+    port: Port = Field(4142, description="0 takes a free port")
+    tls: TlsConfig | None = Field(None, description="certificate and key; none means plain gRPC")
+    token_file: Path | None = Field(None, description="file with a bearer token that every request must carry")
+    allow_plaintext: bool = Field(default=False, description="bind beyond loopback without TLS (a private network)")
+    batch_events: Positive = Field(65_536, description="events of one Arrow batch, at the most about")
+
+
+class AdminConfig(_Section):
+    """Metrics, health and status over HTTP. It has no authentication: keep it on loopback or a private network."""
+
+    host: str = Field("127.0.0.1", description="address to bind")
+    port: Port = Field(4143, description="0 takes a free port")
+    agents: tuple[str, ...] = Field((), description="URLs of Flume metrics pages to translate beside our own")
+
+
+class BridgeConfig(_Section):
+    """The whole file."""
+
+    listen: ListenConfig = ListenConfig()
+    limits: LimitsConfig = LimitsConfig()
+    log: LogConfig = LogConfig()
+    flight: FlightConfig = FlightConfig()
+    admin: AdminConfig = AdminConfig()
+    drain_timeout_s: Seconds = Field(20.0, description="how long a stop waits for calls that are being answered")
+
+    @model_validator(mode="after")
+    def _refuse_what_is_not_safe(self) -> Self:
+        flight = self.flight
+        if flight.tls is None and not flight.allow_plaintext and not is_loopback(flight.host):
+            raise ValueError(
+                f"flight.host {flight.host!r} is not loopback: set flight.tls, or flight.allow_plaintext = true "
+                "if the network is private"
+            )
+        if self.log.retain_max_bytes is not None and self.log.retain_max_bytes > self.log.max_bytes:
+            raise ValueError("log.retain_max_bytes is above log.max_bytes, so it would never act")
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether ``host`` can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_config(path: Path) -> BridgeConfig:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or holds what the bridge cannot use.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    try:
+        return BridgeConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{path}: {line}" for line in _explain(error))) from None
+
+
+def _explain(error: ValidationError) -> list[str]:
+    """Say of each fault where it is and, for an unknown key, which known one is nearest."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        place = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] != "extra_forbidden":
+            text = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"{place}: {text}" if place else text)
+            continue
+        near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"][:-1]), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        lines.append(f"{place}: unknown key{hint}")
+    return lines
+
+
+def _known_keys(path: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = BridgeConfig
+    for part in path:
+        annotation = model.model_fields[str(part)].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)
