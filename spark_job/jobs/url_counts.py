@@ -1,0 +1,131 @@
+"""The job ``url-counts``: how often each URL was asked for, in windows of time.
+
+Read from :func:`url_counts` on: the query is what one would write over a table. The rest is about one thing, that the
+numbers stay right whatever is killed: the table takes a batch once, the ledger accounts for each line, and where the
+query stands is in its checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from spark_job.accounting import Ledger, Tally
+from spark_job.bridge_client import RetryPolicy
+from spark_job.bridges import Bridges
+from spark_job.dead_letters import DeadLetters
+from spark_job.durations import spark_interval
+from spark_job.errors import AccountingError, SparkJobError
+from spark_job.jobs.batches import BatchWriter
+from spark_job.jobs.folder import JobFolder
+from spark_job.jobs.progress import write_progress
+from spark_job.jobs.running import QueryKeeper
+from spark_job.session import SessionSettings, start_session
+from spark_job.sinks.atomic import replacing
+from spark_job.sinks.table import CountsTable
+from spark_job.source import register
+from spark_job.windows import count_urls
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from spark_job.jobs.settings import UrlCountsSettings
+
+STATUS_PATIENCE_S = 1.0
+
+
+def url_counts(spark: SparkSession, settings: UrlCountsSettings) -> DataFrame:
+    """Count the lines that arrive at the bridges."""
+    windows = settings.windows
+    lines = spark.readStream.format("access_log").options(**settings.source_options()).load()
+    return count_urls(lines, windows.length, windows.slide, windows.watermark)
+
+
+def start_query(
+    counts: DataFrame, settings: UrlCountsSettings, folder: JobFolder, writer: BatchWriter
+) -> StreamingQuery:
+    """Start the stream. Each batch hands over the counts that changed."""
+    return (
+        counts.writeStream.queryName("url-counts")
+        .outputMode("update")
+        .option("checkpointLocation", str(folder.checkpoint.folder))
+        .trigger(processingTime=spark_interval(settings.trigger))
+        .foreachBatch(writer)
+        .start()
+    )
+
+
+def run(settings: UrlCountsSettings, stop: Event) -> Tally:
+    """Count until a stop is asked for, or until all is drained; return the sum over all that was ever counted.
+
+    Raises:
+        OptionError: a setting cannot be used.
+        JobFolderError: the job folder does not belong to these settings.
+        SparkJobError: any other class of it: why the query died.
+    """
+    folder = JobFolder(settings.job_folder)
+    with folder.locked():
+        folder.claim(settings.fingerprint())
+        write_progress(folder.progress, "starting", datetime.now(UTC))
+        try:
+            return _run(settings, folder, stop)
+        except SparkJobError as error:
+            write_progress(folder.progress, "failed", datetime.now(UTC), error=str(error))
+            raise
+
+
+def _run(settings: UrlCountsSettings, folder: JobFolder, stop: Event) -> Tally:
+    options = settings.parsed_source_options().flume
+    with ExitStack() as opened:
+        bridges = opened.enter_context(closing(Bridges(options, RetryPolicy(STATUS_PATIENCE_S))))
+        table = opened.enter_context(CountsTable(folder.counts, settings.windows.per_line, settings.retention))
+        folder.check(table)
+        table.verify()
+        sinks = [opened.enter_context(closing(sink.open(table, top=settings.top))) for sink in settings.sinks]
+        writer = BatchWriter(
+            folder.checkpoint,
+            Ledger(
+                folder.checkpoint,
+                folder.audit,
+                settings.windows,
+                lambda log_id: first_offset(bridges, settings.consumer, log_id),
+                allow_loss=settings.allow_data_loss,
+            ),
+            table,
+            sinks,
+            DeadLetters(folder.audit, folder.dead_letters, settings.dead_letter_bytes),
+            now=lambda: datetime.now(UTC),
+        )
+        session = SessionSettings("headrace url-counts", folder.root, settings.master, settings.driver_memory)
+        spark = start_session(session)
+        opened.callback(spark.stop)
+        register(spark)
+        query = start_query(url_counts(spark, settings), settings, folder, writer)
+        keeper = QueryKeeper(
+            query, writer, folder, bridges, settings.stall_after.total_seconds(), settings.drain_to_file
+        )
+        keeper.keep(stop)
+        writer.settle()
+        table.verify()
+        tally = table.tally()
+        with replacing(folder.tally) as file:
+            file.write(json.dumps(tally.as_json(), indent=2).encode())
+        keeper.report("stopped")
+    return tally
+
+
+def first_offset(bridges: Bridges, consumer: str, log_id: str) -> int:
+    """Return where a consumer begins to read a log, while it has read nothing of it.
+
+    Raises:
+        AccountingError: no bridge that answers has the log or knows the consumer.
+    """
+    place = bridges.poll(patient=True).logs.get(log_id)
+    if place is None or consumer not in place.status.consumers:
+        raise AccountingError(f"no bridge tells where consumer {consumer!r} begins to read log {log_id}")
+    return place.status.consumers[consumer]["committed"]
