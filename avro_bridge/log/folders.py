@@ -93,6 +93,21 @@ def _number(folder: Path) -> int:
     return int(folder.name)
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a bridge writes the log in ``folder`` now. Changes nothing, also on a read-only volume."""
+    try:
+        fd = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable: a new file is on disk only once the folder that names it is."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

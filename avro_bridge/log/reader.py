@@ -50,6 +50,16 @@ class RangeReader:
         self._batches_left = 0
         self._bytes_left = 0
 
+    @property
+    def position(self) -> int:
+        """The offset at which the next step begins."""
+        return self._next
+
+    def skip_to(self, offset: int) -> None:
+        """Go on at ``offset``, if that is further on."""
+        self.release()
+        self._next = max(self._next, offset)
+
     def __iter__(self) -> Self:
         return self
 
