@@ -1,0 +1,87 @@
+"""Every error that the Spark side raises on purpose.
+
+::
+
+    SparkJobError
+    ├── OptionError          user      never retry    an option of a source, a sink or a job cannot be used
+    ├── OffsetsError         operator  never retry    offsets are not what the bridges can have given
+    ├── DataLoss             operator  never retry    events that were not read yet are gone, or are damaged
+    ├── BridgeUnavailable    operator  retry          a bridge does not answer, or not in time
+    ├── BridgeRefused        operator  never retry    a bridge answers, and refuses: token, certificate, request
+    ├── AuditError           operator  retry          an audit file cannot be written
+    ├── AccountingError      operator  retry          checkpoint, audit and table contradict each other
+    ├── JobFolderError       operator  never retry    the job's folder was made with other settings, or lacks a part
+    ├── SinkError            operator  retry          a table, a file or the console cannot be written
+    ├── QueryFailed          see text  retry          the query ended with an error
+    └── QueryStalled         operator  retry          events wait, and no batch has been finished for too long
+
+The column after the name says whose fault it is, then whether doing the same again is sane. What a bridge says of its
+own log reaches the reader as the classes of :mod:`avro_bridge.errors`; the sources turn those that mean lost events
+into :class:`DataLoss`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SparkJobError(Exception):
+    """Root of everything the Spark side raises on purpose."""
+
+    retry: ClassVar[bool] = False
+
+
+class OptionError(SparkJobError):
+    """An option cannot be used; the text names the option, its value and what would be right."""
+
+
+class OffsetsError(SparkJobError):
+    """Offsets are malformed, a range starts after its end, or a log is shorter than what was read from it."""
+
+
+class DataLoss(SparkJobError):
+    """Events that this query had not read are gone or damaged; the text names the log and the offsets."""
+
+
+class BridgeUnavailable(SparkJobError):
+    """A bridge does not answer, or not in time; it is worth trying again."""
+
+    retry = True
+
+
+class BridgeRefused(SparkJobError):
+    """A bridge refuses the request for a reason that another try does not change."""
+
+
+class AuditError(SparkJobError):
+    """An audit file or folder cannot be written."""
+
+    retry = True
+
+
+class AccountingError(SparkJobError):
+    """The checkpoint, the audit files and the table of results contradict each other; the text names the file."""
+
+    retry = True
+
+
+class JobFolderError(SparkJobError):
+    """A job's folder was made with other settings, belongs to another query, or lacks a part that holds counts."""
+
+
+class SinkError(SparkJobError):
+    """A sink cannot be written; the text names it."""
+
+    retry = True
+
+
+class QueryFailed(SparkJobError):
+    """The query ended with an error; the text is its first cause, the whole of it is in the job's log file."""
+
+    retry = True
+
+
+class QueryStalled(SparkJobError):
+    """Events wait at a bridge, and no batch has been finished for longer than allowed."""
+
+    retry = True

@@ -1,0 +1,200 @@
+"""A bridge's Flight endpoint over lists in memory: the contract word by word, and faults on request.
+
+It is a real Flight server on a real socket; only the durable log is left out. Tests hold it to the same
+expectations as the real bridge.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyarrow import flight
+
+from avro_bridge.contract import CONTRACT_VERSION, Status, Ticket, read_json_object, schema
+from avro_bridge.errors import BadRequest, BridgeError, LogDamaged, LogIdDiffers, RangeAbove, RangeBelow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Self
+
+FIRST_RECEIVED_US = 1_700_000_000_000_000
+MAX_BATCH_EVENTS = 1000
+
+
+@dataclass
+class MemoryLog:
+    """What a bridge keeps: events, and the places of its consumers. It outlives the server that shows it."""
+
+    log_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    bodies: list[bytes] = field(default_factory=list)
+    first_offset: int = 0
+    consumers: dict[str, dict[str, int]] = field(default_factory=dict)
+    commits: list[tuple[str, int]] = field(default_factory=list)
+    damaged: tuple[int, int] | None = None
+
+    @property
+    def next_offset(self) -> int:
+        """Offset of the event to come."""
+        return len(self.bodies)
+
+    def extend(self, bodies: Iterable[bytes]) -> None:
+        """Store events."""
+        self.bodies.extend(bodies)
+
+    def drop_below(self, offset: int) -> None:
+        """Do what retention does: forget the oldest events."""
+        self.first_offset = offset
+
+    def batches(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
+        """Yield the events of a ticket; event ``n`` was received ``n`` milliseconds after the first."""
+        for low in range(ticket.start, ticket.end, MAX_BATCH_EVENTS):
+            high = min(low + MAX_BATCH_EVENTS, ticket.end)
+            if self.damaged and low <= self.damaged[1] and self.damaged[0] < high:
+                high = max(low, self.damaged[0])
+                if high == low:
+                    raise LogDamaged("checksum differs", *self.damaged)
+            offsets = range(low, high)
+            columns: list[pa.Array[Any]] = [
+                pa.array(offsets, pa.int64()),
+                pa.array([FIRST_RECEIVED_US + n * 1000 for n in offsets], pa.timestamp("us", tz="UTC")),
+                pa.array(self.bodies[low:high], pa.binary()),
+            ]
+            if ticket.headers:
+                columns.append(pa.array([[("n", str(n))] for n in offsets], pa.map_(pa.string(), pa.string())))
+            yield pa.record_batch(columns, schema=schema(headers=ticket.headers))
+            if high < min(low + MAX_BATCH_EVENTS, ticket.end) and self.damaged:
+                raise LogDamaged("checksum differs", *self.damaged)
+
+
+class FlightDouble(flight.FlightServerBase):  # type: ignore[misc] -- pyarrow.flight has no types
+    """Serves one :class:`MemoryLog`; a context manager that stops the server."""
+
+    def __init__(self, log: MemoryLog, port: int = 0, *, token: str | None = None) -> None:
+        self.log = log
+        self.break_reads_after: list[int] = []
+        """Events after which each of the next reads breaks off as a killed bridge does."""
+        self._token = token
+        middleware = {"token": _TokenCheck(token)} if token else None
+        super().__init__(f"grpc://127.0.0.1:{port}", middleware=middleware)
+        self._thread = threading.Thread(target=self.serve, name="flight-double", daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as option ``bridges`` wants it."""
+        return f"127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop listening; the log stays."""
+        self.shutdown()
+        self._thread.join()
+
+    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.FlightDataStream:
+        """Stream a ticket's events."""
+        with _AsFlight(self.log):
+            wanted = Ticket.from_bytes(ticket.ticket)
+            self._check_log_id(wanted.log_id)
+            if wanted.start < self.log.first_offset:
+                raise RangeBelow(f"offset {wanted.start} is below {self.log.first_offset}, the first one kept")
+            if wanted.end > self.log.next_offset:
+                raise RangeAbove(f"offset {wanted.end} is above {self.log.next_offset}, the next one to be stored")
+        return flight.GeneratorStream(schema(headers=wanted.headers), self._events(wanted))
+
+    def _events(self, wanted: Ticket) -> Iterator[pa.RecordBatch]:
+        break_after = self.break_reads_after.pop(0) if self.break_reads_after else None
+        sent = 0
+        with _AsFlight(self.log):
+            for batch in self.log.batches(wanted):
+                if break_after is not None and sent >= break_after:
+                    raise flight.FlightUnavailableError("broken off on purpose")
+                yield batch
+                sent += batch.num_rows
+
+    def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Iterator[flight.Result]:
+        """Run an action."""
+        with _AsFlight(self.log):
+            body = read_json_object(action.body.to_pybytes() if action.body else b"", action.type)
+            result = self._act(action.type, body)
+        yield flight.Result(result)
+
+    def _act(self, action: str, body: dict[str, Any]) -> bytes:
+        log = self.log
+        if action == "status":
+            return self._status().to_bytes()
+        if action == "forget":
+            log.consumers.pop(body["consumer"], None)
+            return b"{}"
+        self._check_log_id(body["log_id"])
+        places = log.consumers.get(body["consumer"])
+        if action == "start":
+            if places is None:
+                words = {"earliest": log.first_offset, "latest": log.next_offset}
+                position = words.get(body["position"], body["position"])
+                places = log.consumers[body["consumer"]] = {"start": position, "committed": position}
+            return json.dumps({"offset": places["start"]}).encode()
+        if action == "commit":
+            log.commits.append((body["consumer"], body["offset"]))
+            places = log.consumers.setdefault(body["consumer"], {"start": body["offset"], "committed": body["offset"]})
+            places["committed"] = max(places["committed"], body["offset"])
+            return json.dumps({"offset": places["committed"]}).encode()
+        raise BadRequest(f"no action {action!r}")
+
+    def _status(self) -> Status:
+        kept = self.log.bodies[self.log.first_offset :]
+        return Status(
+            version=CONTRACT_VERSION,
+            log_id=self.log.log_id,
+            first_offset=self.log.first_offset,
+            next_offset=self.log.next_offset,
+            used_bytes=sum(map(len, kept)),
+            max_bytes=1 << 30,
+            dropped_events=self.log.first_offset,
+            consumers=self.log.consumers,
+        )
+
+    def _check_log_id(self, log_id: str) -> None:
+        if log_id != self.log.log_id:
+            raise LogIdDiffers(f"this is log {self.log.log_id}; the request is for another")
+
+
+class _AsFlight:
+    """Gives the bridge's errors the form in which the contract lets them travel."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BridgeError):
+            details = {
+                "case": error.case,
+                "message": str(error),
+                "first": getattr(error, "first", self._log.first_offset),
+                "last": getattr(error, "last", None),
+                "next": self._log.next_offset,
+                "log_id": self._log.log_id,
+            }
+            raise flight.FlightServerError(str(error), extra_info=json.dumps(details).encode()) from error
+
+
+class _TokenCheck(flight.ServerMiddlewareFactory):  # type: ignore[misc] -- as above
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}"
+
+    def start_call(self, info: flight.CallInfo, headers: dict[str, list[str]]) -> None:
+        """Check one call's token."""
+        if headers.get("authorization") != [self._expected]:
+            raise flight.FlightUnauthenticatedError("the bearer token is missing or wrong")
