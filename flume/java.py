@@ -1,0 +1,58 @@
+"""Where Java is, and what to say when it is not there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from flume.errors import JavaMissing
+
+MINIMUM_VERSION = 17
+_INSTALL = (
+    "install it with `apt-get install openjdk-17-jre-headless` (Debian), `dnf install java-17-openjdk-headless` "
+    "(Fedora) or `brew install openjdk@17` (macOS), or point JAVA_HOME at it"
+)
+_VERSION = re.compile(r'version "(\d+)')
+_ANSWER_TIMEOUT_S = 30.0
+
+
+def find_java() -> Path:
+    """Return the Java launcher: JAVA_HOME's if it is set and usable, else the first on the PATH.
+
+    Raises:
+        JavaMissing: none was found, or the one found is older than 17; the text is one sentence.
+    """
+    home = os.environ.get("JAVA_HOME")
+    candidates = [str(Path(home) / "bin" / "java")] if home else []
+    candidates.append("java")
+    found: list[str] = []
+    for candidate in candidates:
+        path = shutil.which(candidate)
+        if path is None:
+            continue
+        version = _major_version(path)
+        if version is not None and version >= MINIMUM_VERSION:
+            return Path(path)
+        found.append(f"{path} is {'version ' + str(version) if version else 'not usable'}")
+    seen = f" ({'; '.join(found)})" if found else ""
+    raise JavaMissing(f"Java {MINIMUM_VERSION} or newer is needed and was not found{seen}: {_INSTALL}")
+
+
+def _major_version(java: str) -> int | None:
+    # macOS ships a stub that is on the PATH, fails and says where to get Java: so the launcher itself must be asked.
+    try:
+        answer = subprocess.run(
+            [java, "-version"],
+            capture_output=True,
+            text=True,
+            timeout=_ANSWER_TIMEOUT_S,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = _VERSION.search(answer.stderr + answer.stdout)
+    return int(match.group(1)) if match else None
