@@ -33,13 +33,14 @@ class Guard:
     """The guard process of one run, seen from the run."""
 
     def __init__(self, run_id: str, environment: Mapping[str, str]) -> None:
-        """Start it. ``environment`` is that of the run's other processes."""
+        """Start it. It does not carry the run's variables itself: it is not to be ended with the rest."""
+        marks = (RUN_VARIABLE, STATE_VARIABLE)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "headrace.guard", run_id],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=dict(environment),
+            env={name: value for name, value in environment.items() if name not in marks},
             start_new_session=True,
         )
 

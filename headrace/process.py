@@ -13,6 +13,8 @@ import threading
 from collections import deque
 from typing import IO, TYPE_CHECKING
 
+from flume.agent_log import RotatingLog
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -20,29 +22,6 @@ if TYPE_CHECKING:
 MAX_LOG_BYTES = 8 << 20
 KEPT_LINES = 40
 MAX_LINE_BYTES = 8192
-
-
-class BoundedLog:
-    """A log file that is moved to ``<name>.1`` when it is full, so that both together hold twice ``max_bytes``."""
-
-    def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
-
-    def write(self, line: bytes) -> None:
-        """Add a line, and make it readable at once."""
-        if self._file.tell() + len(line) > self._max_bytes:
-            self._file.close()
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-            self._file = self._path.open("ab")
-        self._file.write(line)
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 class ChildProcess:
@@ -60,6 +39,7 @@ class ChildProcess:
         Raises:
             OSError: the program cannot be started.
         """
+        log.parent.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
@@ -69,7 +49,7 @@ class ChildProcess:
             start_new_session=True,
         )
         self._last_lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._pump = threading.Thread(target=self._keep_log, args=(BoundedLog(log),), daemon=True)
+        self._pump = threading.Thread(target=self._keep_log, args=(RotatingLog(log, MAX_LOG_BYTES),), daemon=True)
         self._pump.start()
 
     @property
@@ -114,7 +94,7 @@ class ChildProcess:
         self._pump.join(timeout=5.0)
         return code
 
-    def _keep_log(self, log: BoundedLog) -> None:
+    def _keep_log(self, log: RotatingLog) -> None:
         stderr = self._process.stderr
         if stderr is None:
             return

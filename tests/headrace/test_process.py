@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from headrace.guard import RUN_VARIABLE, Guard, end_processes
-from headrace.process import BoundedLog, ChildProcess
+from headrace.process import ChildProcess
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -76,17 +76,6 @@ def test_the_children_of_a_child_go_with_it(tmp_path: Path, children: list[Child
     grandchild = psutil.Process(int(wait_until(child.last_lines, 30, "the grandchild")[0]))
     assert child.end(5) == -signal.SIGTERM
     grandchild.wait(30)
-
-
-def test_a_log_is_bounded(tmp_path: Path) -> None:
-    log = BoundedLog(tmp_path / "stage.log", max_bytes=1000)
-    for number in range(500):
-        log.write(b"%09d\n" % number)
-    log.close()
-    kept = (tmp_path / "stage.log.1").read_bytes() + (tmp_path / "stage.log").read_bytes()
-    assert kept.endswith(b"000000499\n")
-    assert 1000 <= len(kept) <= 2000
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["stage.log", "stage.log.1"]
 
 
 # What ignores SIGTERM is given its grace first.

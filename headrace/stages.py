@@ -1,0 +1,349 @@
+"""The three stages as the supervisor sees them: how each is started, when it is ready, and why it is dead.
+
+All keep everything in the state folder, so a stage that is started again goes on where it was. The bridge keeps its
+ports for the life of a run: the agent and the job were told them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flume.agent import Agent
+from flume.agent_log import RotatingLog
+from flume.errors import AgentError, AgentNotReady
+from flume.render import render_agent
+from flume.values import Values
+from headrace.process import MAX_LOG_BYTES, ChildProcess
+from headrace.state import write_atomically
+from headrace.supervise import Fault
+from headrace.text import printable
+from spark_job.durations import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from flume.metrics import AgentMetrics
+    from headrace.state import StateFolder
+    from spark_job.jobs.settings import UrlCountsSettings
+
+CONFIGURATION_REFUSED = 2
+AGENT_GRACE_S = 20.0
+LOOK_EVERY_S = 1.0
+BRIDGE_GRACE_S = 30.0
+JOB_GRACE_S = 45.0
+MAX_CAUSE_CHARACTERS = 300
+
+
+class BridgeStage:
+    """``python -m avro_bridge serve`` over a configuration in the state folder."""
+
+    name = "bridge"
+    start_timeout_s = 120.0
+    """The first start on a machine compiles the kernels, which takes most of a minute there."""
+
+    def __init__(self, state: StateFolder, environment: Mapping[str, str]) -> None:
+        self._state = state
+        self._environment = environment
+        self._ready_file = state.bridge / "ready.json"
+        self._process: ChildProcess | None = None
+        self.log_id = ""
+        self.ports: dict[str, int] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None before the first start."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Write the configuration, with the ports of the last start in this run, and start."""
+        self._ready_file.unlink(missing_ok=True)
+        configuration = self._state.bridge / "bridge.toml"
+        configuration.write_text(self._configuration(), encoding="utf-8")
+        command = [sys.executable, "-m", "avro_bridge", "serve", "--config", str(configuration)]
+        command += ["--ready-file", str(self._ready_file)]
+        self._process = ChildProcess(command, self._state.log_of(self.name), self._environment)
+
+    def is_ready(self) -> bool:
+        """Whether this process, and not an earlier one, has announced its ports."""
+        announced = read_json(self._ready_file)
+        if announced is None or announced.get("pid") != self.pid:
+            return False
+        self.ports = {name: int(announced[f"{name}_port"]) for name in ("avro", "flight", "admin")}
+        self.log_id = str(announced["log_id"])
+        return True
+
+    def fault(self) -> Fault | None:
+        """Return why the process has ended, None while it lives."""
+        return death_of(self._process)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None:
+            self._process.end(0)
+
+    def stop(self, grace_s: float = BRIDGE_GRACE_S) -> None:
+        """Let it answer what is in flight, sync and close; kill it after ``grace_s``."""
+        if self._process is not None:
+            self._process.end(grace_s)
+
+    def _configuration(self) -> str:
+        # JSON strings are TOML strings too, escapes included.
+        return "\n".join(
+            [
+                "# Written by headrace at each start of the bridge.",
+                "[listen]",
+                f"port = {self.ports.get('avro', 0)}",
+                "[flight]",
+                f"port = {self.ports.get('flight', 0)}",
+                "[admin]",
+                f"port = {self.ports.get('admin', 0)}",
+                "[log]",
+                f"folder = {json.dumps(str(self._state.bridge / 'data'))}",
+                "",
+            ]
+        )
+
+
+class JobStage:
+    """``python -m spark_job url-counts``; its console tables go to our standard output."""
+
+    name = "job"
+    start_timeout_s = 180.0
+
+    def __init__(
+        self,
+        state: StateFolder,
+        settings: UrlCountsSettings,
+        bridge: BridgeStage,
+        environment: Mapping[str, str],
+        stdout: int | IO[bytes] | None = None,
+    ) -> None:
+        self._state = state
+        self._settings = settings
+        self._bridge = bridge
+        self._environment = environment
+        self._stdout = stdout
+        self._drain_file = state.job / "drain-to.json"
+        self._tally_file = state.job / "tally.json"
+        self._drain_target: dict[str, int] | None = None
+        self._process: ChildProcess | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None before the first start."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """None: the job is asked through its progress file."""
+        return {}
+
+    def start(self) -> None:
+        """Start it with the bridge's present address; a drain that was asked for goes on."""
+        self._tally_file.unlink(missing_ok=True)
+        if self._drain_target is None:
+            self._drain_file.unlink(missing_ok=True)
+        command = job_command(self._settings, self._bridge.ports["flight"], self._state.job, self._drain_file)
+        self._process = ChildProcess(command, self._state.log_of(self.name), self._environment, self._stdout)
+
+    def is_ready(self) -> bool:
+        """Whether the query of this process runs."""
+        progress = read_json(self._state.job / "progress.json")
+        return progress is not None and progress.get("pid") == self.pid and progress.get("state") != "starting"
+
+    def fault(self) -> Fault | None:
+        """Return why the process has ended, None while it lives and when it ended as it was asked to."""
+        return None if self.finished else death_of(self._process)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has drained: it ended and left its sum, which is written last."""
+        return self._drain_target is not None and self.exit_code() is not None and self._tally_file.exists()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None:
+            self._process.end(0)
+
+    def drain_to(self, offsets: Mapping[str, int]) -> None:
+        """Ask the job to end by itself when it has counted up to ``offsets``."""
+        self._drain_target = dict(offsets)
+        write_atomically(self._drain_file, json.dumps(dict(offsets)).encode())
+
+    def exit_code(self) -> int | None:
+        """Return the exit code, None while it lives."""
+        return self._process.exit_code() if self._process is not None else None
+
+    def stop(self, grace_s: float = JOB_GRACE_S) -> None:
+        """Stop the query between two batches; kill it after ``grace_s``."""
+        if self._process is not None:
+            self._process.end(grace_s)
+
+
+class AgentStage:
+    """The Flume agent between the spool folder and the bridge."""
+
+    name = "agent"
+    start_timeout_s = 60.0
+
+    def __init__(
+        self,
+        state: StateFolder,
+        channel: str,
+        bridge: BridgeStage,
+        jars: Sequence[Path],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``jars`` is the class path. The process inherits our own environment."""
+        self._state = state
+        self._channel = channel
+        self._bridge = bridge
+        self._jars = jars
+        self._clock = clock
+        self._agent: Agent | None = None
+        self._log: RotatingLog | None = None
+        self._next_look_s = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None before the first start."""
+        return self._agent.pid if self._agent is not None else None
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The port of the metrics page, once it is known."""
+        url = self._agent.metrics_url if self._agent is not None else None
+        return {} if url is None else {"metrics": urlsplit(url).port or 0}
+
+    def start(self) -> None:
+        """Render the configuration with the bridge's present address, and start."""
+        self.kill()
+        rendered = render_agent(self._values(), self._state.agent)
+        self._log = RotatingLog(self._state.log_of(self.name), MAX_LOG_BYTES)
+        self._agent = Agent(rendered, self._jars, output=self._log.write)
+        self._agent.start()
+
+    def is_ready(self) -> bool:
+        """Whether every component of the configuration is at work."""
+        if self._agent is None:
+            return False
+        try:
+            self._agent.wait_ready(0)
+        except AgentNotReady:
+            return False
+        return True
+
+    def fault(self) -> Fault | None:
+        """Return why the agent does not read any more: its process has ended, or its source gave up on a file."""
+        # A dead process is noticed at each look, a dead source at those that ask the metrics page.
+        if self._agent is None or (self._agent.returncode is None and self._clock() < self._next_look_s):
+            return None
+        self._next_look_s = self._clock() + LOOK_EVERY_S
+        try:
+            self._agent.poll()
+        except AgentError as error:
+            return Fault(str(error).removeprefix("the agent "))
+        return None
+
+    def read_metrics(self) -> AgentMetrics | None:
+        """Read the metrics page now, None when there is no answer."""
+        try:
+            return self._agent.poll() if self._agent is not None else None
+        except AgentError:
+            return None
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.stop(0)
+
+    def stop(self, grace_s: float = AGENT_GRACE_S) -> None:
+        """Let the source end its batch and the channel write its checkpoint; kill it after ``grace_s``."""
+        if self._agent is not None:
+            self._agent.stop(grace_s)
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def _values(self) -> Values:
+        return Values().changed(
+            {
+                "spool.folder": str(self._state.spool),
+                # A memory channel needs the files until their lines have arrived.
+                "spool.when_done": "delete" if self._channel == "file" else "rename",
+                "channel.type": self._channel,
+                "channel.folder": str(self._state.agent / "channel"),
+                "sinks.bridges": [{"host": "127.0.0.1", "port": self._bridge.ports["avro"]}],
+            }
+        )
+
+
+def job_command(settings: UrlCountsSettings, flight_port: int, folder: Path, drain_file: Path) -> list[str]:
+    """Return the command that runs the job with ``settings`` against the bridge on this machine."""
+    windows = settings.windows
+    options = {
+        "bridges": f"127.0.0.1:{flight_port}",
+        "job-folder": str(folder),
+        "drain-to-file": str(drain_file),
+        "window": format_duration(windows.length),
+        "slide": format_duration(windows.slide),
+        "watermark": format_duration(windows.watermark),
+        "time": settings.time,
+        "format": settings.log_format,
+        "url": settings.url,
+        "timezone": settings.timezone,
+        "top": str(settings.top),
+        "trigger": format_duration(settings.trigger),
+        "max-events": str(settings.max_events),
+        "max-rows": str(settings.retention.max_rows or 0),
+    }
+    named = [f"--{name}={value}" for name, value in options.items()]
+    sinks = [
+        f"--sink={sink.kind}" if sink.path is None else f"--sink={sink.kind}:{sink.path}" for sink in settings.sinks
+    ]
+    return [sys.executable, "-m", "spark_job", "url-counts", *named, *sinks]
+
+
+def death_of(process: ChildProcess | None) -> Fault | None:
+    """Return why a process has ended: its exit code and the last thing it said; None while it lives."""
+    code = process.exit_code() if process is not None else None
+    if process is None or code is None:
+        return None
+    cause = last_words(process.last_lines())
+    said = f": {cause}" if cause else ""
+    if code == CONFIGURATION_REFUSED:
+        return Fault(f"refused its configuration{said}", final=True)
+    return Fault(f"was killed by signal {-code}{said}" if code < 0 else f"ended with exit code {code}{said}")
+
+
+def last_words(lines: Sequence[str]) -> str:
+    """Return the newest line that says something, as one harmless sentence: the message of a JSON log line, or all."""
+    for line in reversed(lines):
+        text = line.strip()
+        fields = parse_json(text)
+        if fields is not None:
+            text = ", ".join(str(fields[key]) for key in ("msg", "error") if fields.get(key))
+        if text:
+            return printable(text.replace("\n", " "), MAX_CAUSE_CHARACTERS)
+    return ""
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, None where there is none (yet)."""
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def parse_json(text: str) -> dict[str, Any] | None:
+    """Return ``text`` as a JSON object, None when it is not one."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
