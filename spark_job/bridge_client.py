@@ -188,7 +188,7 @@ class BridgeClient:
         headers = []
         if self._security.token_file is not None:
             token = _read_file(self._security.token_file).strip()
-            headers.append(("authorization", f"Bearer {token}"))
+            headers.append((b"authorization", f"Bearer {token}".encode()))
         return flight.FlightCallOptions(timeout=timeout_s, headers=headers)
 
 

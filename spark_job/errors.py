@@ -7,7 +7,7 @@
     ├── OffsetsError         operator  never retry    offsets are not what the bridges can have given
     ├── DataLoss             operator  never retry    events that were not read yet are gone, or are damaged
     ├── BridgeUnavailable    operator  retry          a bridge does not answer, or not in time
-    ├── BridgeRefused        operator  never retry    a bridge answers, and refuses: token, certificate, request
+    ├── BridgeRefused        operator  never retry    a bridge answers, and refuses: token, request
     ├── AuditError           operator  retry          an audit file cannot be written
     ├── AccountingError      operator  retry          checkpoint, audit and table contradict each other
     ├── JobFolderError       operator  never retry    the job's folder was made with other settings, or lacks a part

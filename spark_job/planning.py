@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMaxBytes, ReadMaxRows, ReadMinRows
 
-from avro_bridge.errors import BridgeError
+from avro_bridge.errors import BridgeError, RangeAbove, RangeBelow
 from spark_job.assigning import assign, refuse_unknown_logs
 from spark_job.bridges import Bridges
 from spark_job.errors import OffsetsError, OptionError, SparkJobError
@@ -139,7 +139,10 @@ class StreamPlanner:
         known = place.status.consumers.get(self._consumer)
         if position == "committed":
             return self._joining_offset(log_id, place)
-        first = place.client.start(self._consumer, log_id, position)
+        try:
+            first = place.client.start(self._consumer, log_id, position)
+        except (RangeBelow, RangeAbove) as error:
+            raise OffsetsError(f"option startingOffsets: log {log_id}: {error}") from None
         if known is not None and known["committed"] > first:
             raise OffsetsError(
                 f"consumer {self._consumer!r} has read log {log_id} up to {known['committed']} already, but this query "

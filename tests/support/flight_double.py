@@ -34,7 +34,6 @@ class MemoryLog:
     bodies: list[bytes] = field(default_factory=list)
     first_offset: int = 0
     consumers: dict[str, dict[str, int]] = field(default_factory=dict)
-    commits: list[tuple[str, int]] = field(default_factory=list)
     damaged: tuple[int, int] | None = None
 
     @property
@@ -49,6 +48,13 @@ class MemoryLog:
     def drop_below(self, offset: int) -> None:
         """Do what retention does: forget the oldest events."""
         self.first_offset = offset
+
+    def refuse_outside(self, offset: int) -> None:
+        """Raise unless a reader may stand at ``offset``."""
+        if offset < self.first_offset:
+            raise RangeBelow(f"offset {offset} is below {self.first_offset}, the first one kept")
+        if offset > self.next_offset:
+            raise RangeAbove(f"offset {offset} is above {self.next_offset}, the next one to be stored")
 
     def batches(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
         """Yield the events of a ticket; event ``n`` was received ``n`` milliseconds after the first."""
@@ -71,7 +77,7 @@ class MemoryLog:
                 raise LogDamaged("checksum differs", *self.damaged)
 
 
-class FlightDouble(flight.FlightServerBase):  # type: ignore[misc] -- pyarrow.flight has no types
+class FlightDouble(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow.flight has no types
     """Serves one :class:`MemoryLog`; a context manager that stops the server."""
 
     def __init__(self, log: MemoryLog, port: int = 0, *, token: str | None = None) -> None:
@@ -105,10 +111,8 @@ class FlightDouble(flight.FlightServerBase):  # type: ignore[misc] -- pyarrow.fl
         with _AsFlight(self.log):
             wanted = Ticket.from_bytes(ticket.ticket)
             self._check_log_id(wanted.log_id)
-            if wanted.start < self.log.first_offset:
-                raise RangeBelow(f"offset {wanted.start} is below {self.log.first_offset}, the first one kept")
-            if wanted.end > self.log.next_offset:
-                raise RangeAbove(f"offset {wanted.end} is above {self.log.next_offset}, the next one to be stored")
+            self.log.refuse_outside(wanted.start)
+            self.log.refuse_outside(wanted.end)
         return flight.GeneratorStream(schema(headers=wanted.headers), self._events(wanted))
 
     def _events(self, wanted: Ticket) -> Iterator[pa.RecordBatch]:
@@ -141,11 +145,13 @@ class FlightDouble(flight.FlightServerBase):  # type: ignore[misc] -- pyarrow.fl
             if places is None:
                 words = {"earliest": log.first_offset, "latest": log.next_offset}
                 position = words.get(body["position"], body["position"])
+                log.refuse_outside(position)
                 places = log.consumers[body["consumer"]] = {"start": position, "committed": position}
             return json.dumps({"offset": places["start"]}).encode()
         if action == "commit":
-            log.commits.append((body["consumer"], body["offset"]))
-            places = log.consumers.setdefault(body["consumer"], {"start": body["offset"], "committed": body["offset"]})
+            if places is None:
+                raise BadRequest(f"consumer {body['consumer']!r} is not known here: start it first")
+            log.refuse_outside(max(body["offset"], log.first_offset))
             places["committed"] = max(places["committed"], body["offset"])
             return json.dumps({"offset": places["committed"]}).encode()
         raise BadRequest(f"no action {action!r}")
@@ -190,7 +196,7 @@ class _AsFlight:
             raise flight.FlightServerError(str(error), extra_info=json.dumps(details).encode()) from error
 
 
-class _TokenCheck(flight.ServerMiddlewareFactory):  # type: ignore[misc] -- as above
+class _TokenCheck(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # as above
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}"
 

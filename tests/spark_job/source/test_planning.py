@@ -1,0 +1,442 @@
+"""What the driver decides, asked in the orders in which Spark asks, over real Flight endpoints; no Spark is started."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+import pytest
+from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadMaxBytes, ReadMaxFiles, ReadMaxRows, ReadMinRows
+
+from spark_job.assigning import plan_batch
+from spark_job.bridge_client import RetryPolicy
+from spark_job.bridges import Bridges
+from spark_job.errors import BridgeUnavailable, DataLoss, OffsetsError, OptionError
+from spark_job.options import parse_flume_options
+from spark_job.planning import StreamPlanner
+from tests.support.flight_double import FlightDouble, MemoryLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spark_job.reading import RangePartition
+
+IMPATIENT = RetryPolicy(patience_s=0.0, first_delay_s=0.01, call_timeout_s=5.0)
+ALL = ReadAllAvailable()
+
+
+def filled(count: int, log_id: str = "", size: int = 10) -> MemoryLog:
+    log = MemoryLog(bodies=[bytes(size)] * count)
+    log.log_id = log_id or log.log_id
+    return log
+
+
+class World:
+    """Bridges that come and go, and planners that are made anew as after a crash."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.doubles: dict[str, FlightDouble] = {}
+
+    def serve(self, log: MemoryLog, port: int = 0) -> FlightDouble:
+        self.doubles[log.log_id] = double = FlightDouble(log, port)
+        self._stack.callback(self.stop, log)
+        return double
+
+    def stop(self, log: MemoryLog) -> None:
+        double = self.doubles.pop(log.log_id, None)
+        if double is not None:
+            double.stop()
+
+    def planner(self, *, bridges: str = "", **options: str) -> StreamPlanner:
+        """Return a new planner of the same query, over all bridges that run."""
+        parsed = parse_flume_options({"bridges": bridges or self.addresses, "consumer": "q"} | options)
+        planner = StreamPlanner(parsed, Bridges(parsed, IMPATIENT))
+        self._stack.callback(planner.close)
+        return planner
+
+    @property
+    def addresses(self) -> str:
+        return ",".join(double.address for double in self.doubles.values())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World() as world:
+        yield world
+
+
+def ranges(partitions: list[RangePartition]) -> list[tuple[str, int, int]]:
+    return [(part.log_id, part.start, part.end) for part in partitions]
+
+
+# ---- where a query starts
+
+
+@pytest.mark.parametrize(("position", "expected"), [("earliest", 3), ("latest", 10), ('{"a": 5}', 5), ("committed", 3)])
+def test_the_initial_offset_is_the_same_at_every_call(world: World, position: str, expected: int) -> None:
+    log = filled(10, "a")
+    log.drop_below(3)
+    world.serve(log)
+    assert world.planner(startingOffsets=position).initial_offset() == {"a": expected}
+    log.extend([b""] * 10)
+    assert world.planner(startingOffsets=position).initial_offset() == {"a": expected}
+
+
+def test_batch_0_replayed_from_latest_reads_what_it_was_planned_to(world: World) -> None:
+    log = filled(345, "a")
+    world.serve(log)
+    planner = world.planner(startingOffsets="latest")
+    start = planner.initial_offset()
+    log.extend([b""] * 10)
+    end = planner.latest_offset(start, ALL)
+    planned = ranges(planner.partitions(start, end))
+    log.extend([b""] * 10)
+    after_crash = world.planner(startingOffsets="latest")
+    assert ranges(after_crash.partitions(after_crash.initial_offset(), end)) == planned == [("a", 345, 355)]
+
+
+def test_committed_goes_on_where_the_consumer_was(world: World) -> None:
+    log = filled(10, "a")
+    log.consumers["q"] = {"start": 0, "committed": 7}
+    world.serve(log)
+    assert world.planner(startingOffsets="committed").initial_offset() == {"a": 7}
+
+
+def test_a_consumer_that_has_read_on_does_not_start_again(world: World) -> None:
+    log = filled(10, "a")
+    log.consumers["q"] = {"start": 0, "committed": 7}
+    world.serve(log)
+    with pytest.raises(OffsetsError, match=r"'q' has read log a up to 7 already.*startingOffsets=committed"):
+        world.planner().initial_offset()
+
+
+@pytest.mark.parametrize("offset", [2, 11])
+def test_a_start_that_the_log_does_not_have(world: World, offset: int) -> None:
+    log = filled(10, "a")
+    log.drop_below(3)
+    world.serve(log)
+    with pytest.raises(OffsetsError, match=f"startingOffsets: log a: offset {offset} is"):
+        world.planner(startingOffsets=f'{{"a": {offset}}}').initial_offset()
+
+
+def test_a_start_in_a_log_that_nobody_has(world: World) -> None:
+    world.serve(filled(1, "a"))
+    with pytest.raises(OptionError, match="startingOffsets: no bridge has log b; there are a"):
+        world.planner(startingOffsets='{"b": 1}').initial_offset()
+
+
+def test_every_bridge_must_answer_at_the_start(world: World) -> None:
+    gone = filled(1, "gone")
+    world.serve(gone)
+    world.serve(filled(1, "a"))
+    addresses = world.addresses
+    world.stop(gone)
+    with pytest.raises(BridgeUnavailable, match="does not answer"):
+        world.planner(bridges=addresses).initial_offset()
+
+
+def test_one_bridge_under_two_addresses(world: World) -> None:
+    double = world.serve(filled(1, "a"))
+    twice = f"127.0.0.1:{double.port},localhost:{double.port}"
+    with pytest.raises(OptionError, match="are the same bridge"):
+        world.planner(bridges=twice).initial_offset()
+
+
+# ---- how far a batch goes
+
+
+def test_limits_in_events(world: World) -> None:
+    world.serve(filled(900, "a"))
+    world.serve(filled(100, "b"))
+    planner = world.planner()
+    start = planner.initial_offset()
+    assert planner.latest_offset(start, ReadMaxRows(100)) == {"a": 90, "b": 10}
+    assert planner.latest_offset(start, ReadMaxRows(10_000)) == {"a": 900, "b": 100}
+    assert planner.latest_offset(start, ALL) == {"a": 900, "b": 100}
+    assert planner.latest_offset({"a": 900, "b": 100}, ReadMaxRows(1)) == {"a": 900, "b": 100}
+
+
+def test_limits_in_bytes_go_by_the_mean_size(world: World) -> None:
+    world.serve(filled(1000, "a", size=100))
+    world.serve(filled(1000, "b", size=10))
+    planner = world.planner()
+    start = planner.initial_offset()
+    assert planner.latest_offset(start, ReadMaxBytes(11_000)) == {"a": 100, "b": 100}
+    assert sum(planner.latest_offset(start, ReadMaxBytes(1)).values()) == 1
+
+
+def test_both_limits_hold_together(world: World) -> None:
+    world.serve(filled(1000, "a", size=100))
+    planner = world.planner(maxBytesPerTrigger="5000")
+    start = planner.initial_offset()
+    assert planner.latest_offset(start, ReadMaxRows(70)) == {"a": 50}
+    assert planner.latest_offset(start, ReadMaxRows(30)) == {"a": 30}
+    assert planner.latest_offset(start, ALL) == {"a": 1000}
+
+
+def test_a_least_number_of_events_is_waited_for_unless_the_query_ends_now(world: World) -> None:
+    world.serve(filled(10, "a"))
+    planner = world.planner()
+    start = planner.initial_offset()
+    assert planner.latest_offset(start, ReadMinRows(11)) == {"a": 0}
+    assert planner.latest_offset(start, ReadMinRows(10)) == {"a": 10}
+    planner.aim_at_present()
+    assert planner.latest_offset(start, ReadMinRows(11)) == {"a": 10}
+
+
+def test_a_limit_without_meaning(world: World) -> None:
+    world.serve(filled(10, "a"))
+    planner = world.planner()
+    with pytest.raises(OffsetsError, match="ReadMaxFiles"):
+        planner.latest_offset(planner.initial_offset(), ReadMaxFiles(1))
+
+
+def test_the_target_of_available_now_is_reached_and_not_passed(world: World) -> None:
+    log = filled(10, "a")
+    world.serve(log)
+    planner = world.planner()
+    planner.aim_at_present()
+    offsets = planner.initial_offset()
+    log.extend([b""] * 90)
+    world.serve(filled(5, "new"))
+    seen = []
+    while (following := planner.latest_offset(offsets, ReadMaxRows(4))) != offsets:
+        seen.append(following["a"])
+        offsets = following
+    assert seen == [4, 8, 10]
+    assert planner.report_latest_offset() == {"a": 100}
+
+
+def test_with_a_target_a_silent_bridge_is_an_error(world: World) -> None:
+    log = filled(10, "a")
+    world.serve(log)
+    planner = world.planner()
+    planner.aim_at_present()
+    start = planner.initial_offset()
+    world.stop(log)
+    with pytest.raises(BridgeUnavailable):
+        planner.latest_offset(start, ALL)
+
+
+def test_a_silent_bridge_is_waited_for_once_it_was_met(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    here, away = filled(10, "here"), filled(10, "away")
+    world.serve(here)
+    port = world.serve(away).port
+    addresses = world.addresses
+    planner = world.planner()
+    start = planner.initial_offset()
+    world.stop(away)
+    for _ in range(3):
+        assert planner.latest_offset(start, ALL) == {"here": 10, "away": 0}
+    assert [record.message for record in caplog.records if "does not answer" in record.message] == [caplog.messages[0]]
+    with pytest.raises(BridgeUnavailable):
+        world.planner(bridges=addresses).latest_offset(start, ALL)
+    world.serve(away, port)
+    assert planner.latest_offset(start, ALL) == {"here": 10, "away": 10}
+
+
+# ---- logs that move, join and go
+
+
+def test_offsets_follow_the_log_to_another_address(world: World) -> None:
+    log = filled(10, "a")
+    world.serve(log)
+    planner = world.planner()
+    start = planner.initial_offset()
+    end = planner.latest_offset(start, ReadMaxRows(4))
+    world.stop(log)
+    world.serve(log)
+    moved = world.planner()
+    assert ranges(moved.partitions(start, end)) == [("a", 0, 4)]
+    assert moved.partitions(start, end)[0].address == parse_flume_options({"bridges": world.addresses}).bridges[0]
+    assert moved.latest_offset(end, ALL) == {"a": 10}
+
+
+def test_a_log_that_joins_starts_at_its_first_event(world: World) -> None:
+    world.serve(filled(10, "a"))
+    start = world.planner(startingOffsets="latest").initial_offset()
+    joining = filled(8, "b")
+    joining.drop_below(3)
+    world.serve(joining)
+    planner = world.planner(startingOffsets="latest")
+    end = planner.latest_offset(start, ALL)
+    assert end == {"a": 10, "b": 8}
+    assert ranges(planner.partitions(start, end)) == [("b", 3, 8)]
+    joining.extend([b""] * 2)
+    assert ranges(world.planner().partitions(start, end)) == [("b", 3, 8)]
+
+
+def test_a_log_that_joins_empty_is_held_from_then_on(world: World) -> None:
+    world.serve(filled(1, "a"))
+    planner = world.planner()
+    start = planner.latest_offset(planner.initial_offset(), ALL)
+    joining = filled(0, "b")
+    world.serve(joining)
+    assert world.planner().latest_offset(start, ALL) == start
+    assert joining.consumers["q"] == {"start": 0, "committed": 0}
+
+
+def test_a_log_that_is_gone_and_fully_read_is_no_loss(world: World) -> None:
+    log = filled(10, "a")
+    port = world.serve(log).port
+    planner = world.planner()
+    end = planner.latest_offset(planner.initial_offset(), ALL)
+    planner.latest_offset(end, ALL)
+    world.stop(log)
+    world.serve(filled(2, "b"), port)
+    assert planner.latest_offset(end, ALL) == {"a": 10, "b": 2}
+
+
+@pytest.mark.parametrize("known_by", ["this process", "an earlier process"])
+def test_a_log_that_is_gone_with_unread_events_is_data_loss(world: World, known_by: str) -> None:
+    log = filled(10, "a")
+    port = world.serve(log).port
+    strict, lenient = world.planner(), world.planner(failOnDataLoss="false")
+    start = strict.initial_offset()
+    for planner in (strict, lenient):
+        planner.latest_offset(start, ALL)
+    world.stop(log)
+    world.serve(filled(2, "b"), port)
+    if known_by == "an earlier process":
+        strict, lenient = world.planner(), world.planner(failOnDataLoss="false")
+    with pytest.raises(DataLoss, match=r"log a: no bridge has it any more.*failOnDataLoss=false"):
+        strict.latest_offset(start, ALL)
+    assert lenient.latest_offset(start, ALL) == {"b": 2}
+
+
+def test_a_planned_range_of_a_log_that_is_gone(world: World) -> None:
+    log = filled(10, "a")
+    world.serve(log)
+    world.planner().initial_offset()
+    world.stop(log)
+    world.serve(filled(2, "b"))
+    with pytest.raises(DataLoss, match="log a: events 4 to 9 are lost: no bridge has this log any more"):
+        world.planner().partitions({"a": 4}, {"a": 10})
+    skipped = world.planner(failOnDataLoss="false").partitions({"a": 4}, {"a": 10})
+    assert ranges(skipped) == [("a", 4, 10)]
+    assert skipped[0].address is None
+
+
+def test_a_planned_range_whose_bridge_is_silent_is_not_skipped(world: World) -> None:
+    log = filled(10, "a")
+    world.serve(log)
+    addresses = world.addresses
+    planner = world.planner(failOnDataLoss="false")
+    planner.initial_offset()
+    world.stop(log)
+    for asked in (planner, world.planner(bridges=addresses, failOnDataLoss="false")):
+        with pytest.raises(BridgeUnavailable):
+            asked.partitions({"a": 4}, {"a": 10})
+
+
+def test_events_that_the_bridge_deleted_unread(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    log = filled(10, "a")
+    world.serve(log)
+    start = world.planner().initial_offset()
+    log.drop_below(6)
+    with pytest.raises(DataLoss, match="log a: events 0 to 5 are lost: the bridge has deleted them"):
+        world.planner().latest_offset(start, ALL)
+    with pytest.raises(DataLoss, match="log a: events 0 to 3 are lost"):
+        world.planner().partitions(start, {"a": 4})
+    lenient = world.planner(failOnDataLoss="false")
+    assert lenient.latest_offset(start, ReadMaxRows(2)) == {"a": 8}
+    assert ranges(lenient.partitions(start, {"a": 8})) == [("a", 0, 8)]
+    assert "events 0 to 5 are lost" in caplog.text
+
+
+def test_a_log_that_is_shorter_than_what_was_read_is_never_skipped_over(world: World) -> None:
+    world.serve(filled(10, "a"))
+    lenient = world.planner(failOnDataLoss="false")
+    with pytest.raises(OffsetsError, match=r"read up to 11, but bridge .* has stored only up to 10"):
+        lenient.latest_offset({"a": 11}, ALL)
+    with pytest.raises(OffsetsError, match=r"the range ends at 12, but bridge .* has stored only up to 10"):
+        lenient.partitions({"a": 9}, {"a": 12})
+
+
+def test_start_after_end_is_an_error(world: World) -> None:
+    world.serve(filled(400, "a"))
+    with pytest.raises(OffsetsError, match="starts at 355, after its end 345"):
+        world.planner().partitions({"a": 355}, {"a": 345})
+
+
+# ---- who reads what, and what is done
+
+
+def test_partitions_depend_on_range_and_options_alone(world: World) -> None:
+    log = filled(100, "a")
+    world.serve(log)
+    world.planner().initial_offset()
+    planned = ranges(world.planner(minPartitions="3").partitions({"a": 10}, {"a": 100}))
+    log.extend([b""] * 100)
+    assert ranges(world.planner(minPartitions="3").partitions({"a": 10}, {"a": 100})) == planned
+    assert planned == [("a", 10, 40), ("a", 40, 70), ("a", 70, 100)]
+    assert world.planner().partitions({"a": 100}, {"a": 100}) == []
+
+
+def test_commit_reaches_each_bridge_and_failures_are_survived(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    here, away, unknown = filled(10, "here"), filled(10, "away"), filled(10, "unknown")
+    for log in (here, away):
+        world.serve(log)
+    planner = world.planner()
+    planner.initial_offset()
+    world.stop(away)
+    planner.commit({"here": 4, "away": 4, "gone": 1})
+    world.serve(unknown)
+    world.planner().commit({"here": 5, "unknown": 5})
+    assert here.consumers["q"]["committed"] == 5
+    assert away.consumers["q"]["committed"] == 0
+    assert "commit of 5 to log unknown was not taken" in caplog.text
+
+
+def test_a_restarted_query_commits_what_its_start_proves(world: World) -> None:
+    log = filled(10, "a")
+    world.serve(log)
+    world.planner().initial_offset()
+    restarted = world.planner()
+    restarted.partitions({"a": 4}, {"a": 7})
+    assert log.consumers["q"] == {"start": 0, "committed": 4}
+
+
+# ---- batch reads
+
+
+def batch_ranges(world: World, **options: str) -> list[tuple[str, int, int]]:
+    parsed = parse_flume_options({"bridges": world.addresses} | options)
+    bridges = Bridges(parsed, IMPATIENT)
+    try:
+        return ranges(plan_batch(parsed, bridges))
+    finally:
+        bridges.close()
+
+
+def test_a_batch_read_resolves_both_ends(world: World) -> None:
+    log = filled(10, "a")
+    log.drop_below(2)
+    log.consumers["q"] = {"start": 0, "committed": 6}
+    world.serve(log)
+    world.serve(filled(5, "b"))
+    assert batch_ranges(world) == [("a", 2, 10), ("b", 0, 5)]
+    assert batch_ranges(world, startingOffsets='{"a": 4, "b": "latest"}') == [("a", 4, 10)]
+    assert batch_ranges(world, endingOffsets='{"a": 4}') == [("a", 2, 4), ("b", 0, 5)]
+    assert batch_ranges(world, startingOffsets="committed", consumer="q") == [("a", 6, 10), ("b", 0, 5)]
+
+
+def test_a_batch_read_beyond_what_there_is(world: World) -> None:
+    log = filled(10, "a")
+    log.drop_below(2)
+    world.serve(log)
+    with pytest.raises(OffsetsError, match="has stored only up to 10"):
+        batch_ranges(world, endingOffsets='{"a": 11}')
+    with pytest.raises(OffsetsError, match="starts at 5, after its end 4"):
+        batch_ranges(world, startingOffsets='{"a": 5}', endingOffsets='{"a": 4}')
+    with pytest.raises(DataLoss, match="events 1 to 1 are lost"):
+        batch_ranges(world, startingOffsets='{"a": 1}')
+    with pytest.raises(OptionError, match="endingOffsets: no bridge has log b"):
+        batch_ranges(world, endingOffsets='{"b": 11}')
