@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BATCHES_PER_TRANSACTION: Final = 64
 _BYTES_PER_TRANSACTION: Final = 16 * 2**20
+_MISSING: Final = "no stored batch holds them"
 
 
 class RangeReader:
@@ -89,15 +90,14 @@ class RangeReader:
             self._batches_left = 0
         if first > self._next:
             missing, self._next = self._next, first
-            raise LogDamaged("the stored batch is missing", missing, first - 1)
+            raise LogDamaged(_MISSING, missing, first - 1)
         expected, self._next = self._next, max(next_first, first + 1)
         batch = record.unpack(first, value, next_first)
-        if not expected < batch.end_offset <= next_first:
-            raise LogDamaged(
-                f"the stored batch at {first} has {batch.count} events, the next one starts at {next_first}",
-                expected if batch.end_offset <= expected else first,
-                next_first - 1,
-            )
+        if batch.end_offset <= expected:
+            raise LogDamaged(_MISSING, expected, next_first - 1)
+        if batch.end_offset > next_first:
+            text = f"the stored batch announces {batch.count} events, the next one starts at {next_first}"
+            raise LogDamaged(text, first, next_first - 1)
         self._next = batch.end_offset
         self._batches_left -= 1
         self._bytes_left -= len(value)

@@ -136,14 +136,14 @@ def unpack(first_offset: int, value: memoryview, next_first: int) -> StoredBatch
         LogDamaged: it is not what was written.
     """
     last = max(first_offset, next_first - 1)
-    if len(value) < HEADER_SIZE:
-        raise LogDamaged(f"the stored batch is {len(value)} bytes, shorter than its header", first_offset, last)
-    version = _VERSION.unpack_from(value)[0]
+    version = _VERSION.unpack_from(value)[0] if len(value) >= _VERSION.size else 0
     if version > FORMAT_VERSION:
         raise LogVersion(
             f"the batch at offset {first_offset} has format version {version}, this program reads up to "
             f"{FORMAT_VERSION}: start the program that wrote it, or a newer one"
         )
+    if len(value) < HEADER_SIZE:
+        raise LogDamaged(f"the stored batch is {len(value)} bytes, shorter than its header", first_offset, last)
     with value[_COVERED:] as covered:
         checksum = xxhash.xxh3_64_intdigest(covered, seed=first_offset)
     if version != FORMAT_VERSION or checksum != _CHECKSUM.unpack_from(value, _VERSION.size)[0]:

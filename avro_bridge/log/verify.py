@@ -123,7 +123,7 @@ def _structure(folder: Path) -> tuple[str, ...]:
 def _missing_at_head(now: State) -> Iterator[DamagedRange]:
     deleted = now.counters["deleted_events"]
     if deleted < now.first_offset:
-        yield DamagedRange(deleted, now.first_offset - 1, "the stored batches are missing")
+        yield DamagedRange(deleted, now.first_offset - 1, "no stored batch holds them")
 
 
 def _disagreements(now: State, batches: int | None) -> Iterator[str]:

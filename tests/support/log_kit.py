@@ -1,0 +1,156 @@
+"""What the tests of the log share: batches, an environment that breaks on demand, and ways to damage a stored log."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from typing import TYPE_CHECKING
+
+import fastavro
+import lmdb
+
+from avro_bridge.errors import LogFull
+from avro_bridge.log.environment import Environment
+from avro_bridge.log.record import HEADER_SIZE, PayloadKind, PendingBatch, pack_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from avro_bridge.errors import BridgeError
+    from avro_bridge.log.folders import FolderLock
+    from avro_bridge.log.store import Log
+    from avro_bridge.log.view import LogView
+
+MIB = 2**20
+
+_EVENTS = fastavro.parse_schema(
+    {
+        "type": "array",
+        "items": {
+            "type": "record",
+            "name": "AvroFlumeEvent",
+            "fields": [
+                {"name": "headers", "type": {"type": "map", "values": "string"}},
+                {"name": "body", "type": "bytes"},
+            ],
+        },
+    }
+)
+
+
+def pending(
+    payload: bytes,
+    count: int,
+    *,
+    kind: PayloadKind = PayloadKind.LINES,
+    connection_id: int = 1,
+    received_us: int = 1_000_000,
+) -> PendingBatch:
+    """Return a batch with the headroom that the log asks for."""
+    return PendingBatch(bytearray(HEADER_SIZE) + payload, HEADER_SIZE, count, kind, connection_id, received_us)
+
+
+def lines(count: int, size: int = 100, *, connection_id: int = 1, received_us: int = 1_000_000) -> PendingBatch:
+    """Return a batch of ``count`` events that nothing looks into, ``size`` bytes in all."""
+    return pending(bytes(size), count, connection_id=connection_id, received_us=received_us)
+
+
+def avro_events(events: Sequence[tuple[dict[str, str], bytes]]) -> bytes:
+    """Return the Avro array of events given as headers and body, written by fastavro."""
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, _EVENTS, [{"headers": headers, "body": body} for headers, body in events])
+    return out.getvalue()
+
+
+def bodies(payload: bytes | memoryview) -> list[bytes]:
+    """Return the bodies of an Avro array of events, read by fastavro."""
+    events = fastavro.schemaless_reader(io.BytesIO(bytes(payload)), _EVENTS, None)
+    assert isinstance(events, list)
+    return [each["body"] for each in events]
+
+
+def identified(ids: Sequence[str], *, connection_id: int = 1, received_us: int = 1_000_000) -> PendingBatch:
+    """Return a batch of one event for each id; the body is the id too, an empty id is no id."""
+    payload = avro_events([({"id": each} if each else {}, each.encode()) for each in ids])
+    return pending(payload, len(ids), kind=PayloadKind.EVENTS, connection_id=connection_id, received_us=received_us)
+
+
+def fill(log: Log, group: Sequence[PendingBatch], most: int = 10_000) -> None:
+    """Append the group again and again until the log is full."""
+    for _group in range(most):
+        try:
+            log.append(group)
+        except LogFull:
+            return
+    raise AssertionError(f"not full after {most} groups")
+
+
+def stored(view: LogView, start: int | None = None, end: int | None = None) -> list[tuple[int, int, bytes]]:
+    """Return first offset, count and payload of each batch of a range, or of all."""
+    first = view.first_offset if start is None else start
+    with view.read(first, view.next_offset if end is None else end) as reader:
+        return [(each.first_offset, each.count, bytes(each.payload)) for each in reader]
+
+
+class FaultyEnvironment(Environment):
+    """An environment whose next write with a certain label fails once, right before its commit."""
+
+    def __init__(self, folder: Path, *, map_bytes: int, lock: FolderLock | None) -> None:
+        self.faults: dict[str, list[Exception]] = {}
+        self.reached: list[str] = []
+        super().__init__(folder, map_bytes=map_bytes, lock=lock)
+
+    def fail_next(self, label: str, error: Exception | None = None) -> None:
+        """Let the next write with ``label`` fail; several calls let several writes fail, in order."""
+        self.faults.setdefault(label, []).append(error or lmdb.Error("mdb_txn_commit: Input/output error"))
+
+    def before_commit(self, label: str) -> None:
+        self.reached.append(label)
+        if self.faults.get(label):
+            raise self.faults[label].pop(0)
+
+
+class Answers:
+    """Collects what a writer says of its batches; each call of the instance is a ``done`` for the next batch."""
+
+    def __init__(self) -> None:
+        self.given: dict[int, tuple[int | None, BridgeError | None]] = {}
+        self._numbers = itertools.count()
+
+    def done(self) -> Callable[[int | None, BridgeError | None], None]:
+        """Return the ``done`` of one more batch, numbered from 0."""
+        number = next(self._numbers)
+
+        def note(place: int | None, error: BridgeError | None) -> None:
+            assert number not in self.given, "answered twice"
+            self.given[number] = place, error
+
+        return note
+
+    def places(self) -> list[int | None]:
+        """Return the first offsets in the order of the calls; fails if a batch got an error."""
+        assert not [error for _place, error in self.given.values() if error is not None]
+        return [self.given[number][0] for number in sorted(self.given)]
+
+
+def edit_batch(folder: Path, first_offset: int, change: Callable[[bytes], bytes | None]) -> None:
+    """Replace the value of a stored batch behind the log's back; None deletes it. The log must be closed."""
+    with lmdb.open(str(folder), max_dbs=8, map_size=64 * MIB) as environment:
+        batches = environment.open_db(b"batches", create=False)
+        with environment.begin(write=True) as transaction:
+            value = transaction.get(pack_key(first_offset), db=batches)
+            assert value is not None
+            changed = change(value)
+            if changed is None:
+                transaction.delete(pack_key(first_offset), db=batches)
+            else:
+                transaction.put(pack_key(first_offset), changed, db=batches)
+
+
+def edit_meta(folder: Path, name: bytes, value: bytes) -> None:
+    """Replace an entry of the table ``meta`` behind the log's back. The log must be closed."""
+    with lmdb.open(str(folder), max_dbs=8, map_size=64 * MIB) as environment:
+        meta = environment.open_db(b"meta", create=False)
+        with environment.begin(write=True) as transaction:
+            transaction.put(name, value, db=meta)
