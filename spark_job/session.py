@@ -35,6 +35,11 @@ SETTINGS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # A batch without rows would only move the watermark, which the next batch with rows does as well.
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+    # The default one starts the program readlink for every file that it touches, about twenty times a batch, wherever
+    # Hadoop's native library is missing, which is everywhere with Spark from PyPI.
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+    ),
     "spark.sql.streaming.minBatchesToRetain": "10",
     # The poll of an idle query costs a round trip to the bridges.
     "spark.sql.streaming.pollingDelay": "50ms",

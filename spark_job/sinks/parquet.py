@@ -7,10 +7,15 @@
 
 A batch rewrites the files of the windows that it changed, each replaced whole; windows that are archived in the table
 keep their file. Any reader of a Parquet data set takes the folder, and ``window_start`` filters without opening all.
+
+A batch may change hundreds of windows, so their files are not waited for one by one until they are on the disk.
+Instead each file carries the sums of its window, and at the start every one is compared with the table: what a kill or
+a loss of power left behind is written again.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spark_job.sinks import ChangedWindows
-    from spark_job.sinks.counts import CountsReader, Window
+    from spark_job.sinks.counts import CountsReader, Sums, Window
 
 INSTANT = pa.timestamp("us", tz="UTC")
 _FIELDS: list[pa.Field[pa.DataType]] = [
@@ -36,6 +41,7 @@ _FIELDS: list[pa.Field[pa.DataType]] = [
     pa.field("errors", pa.int64(), nullable=False),
 ]
 SCHEMA = pa.schema(_FIELDS)
+SUMS_KEY = b"headrace.sums"
 ALL = -1
 
 
@@ -53,8 +59,7 @@ class ParquetSink:
         except OSError as error:
             raise SinkError(f"{folder}: cannot be made: {error.strerror}") from error
         for window in table.windows():
-            # A window that a kill kept from its file belongs to the batch that runs again; this is for a new folder.
-            if not self._path(window).exists():
+            if _sums_in(self._path(window)) != _as_metadata(table.sums(window)):
                 self._replace(window, table)
 
     def write(self, changed: ChangedWindows) -> None:
@@ -75,8 +80,21 @@ class ParquetSink:
             "window_end": [window.end] * len(counts),
             **{name: [getattr(count, name) for count in counts] for name in ("url", "hits", "bytes", "errors")},
         }
-        with replacing(self._path(window)) as file:
-            pq.write_table(pa.table(columns, schema=SCHEMA), file, compression="zstd")
+        schema = SCHEMA.with_metadata({SUMS_KEY: _as_metadata(table.sums(window))})
+        with replacing(self._path(window), durable=False) as file:
+            pq.write_table(pa.table(columns, schema=schema), file, compression="zstd")
+
+
+def _as_metadata(sums: Sums) -> bytes:
+    return json.dumps(sums._asdict()).encode()
+
+
+def _sums_in(path: Path) -> bytes | None:
+    """Return the sums that a file carries; None when it is not there, or is not whole."""
+    try:
+        return (pq.read_schema(path).metadata or {}).get(SUMS_KEY)
+    except (OSError, pa.ArrowException):
+        return None
 
 
 def _compact(instant: datetime) -> str:
