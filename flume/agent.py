@@ -21,9 +21,11 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 from flume.agent_log import OutputReader, RotatingLog
+from flume.claim import claim, release
 from flume.errors import AgentEnded, AgentError, AgentNotReady, MetricsError, SourceDied
 from flume.java import find_java
 from flume.metrics import AgentMetrics, read_metrics, spooling_source_died
@@ -31,12 +33,12 @@ from flume.render import CONFIGURATION, JVM_OPTIONS, Rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from typing import BinaryIO
 
 LOG_FILE = "agent.log"
 _MAIN_CLASS = "org.apache.flume.node.Application"
 _POLL_S = 0.1
+_CLAIM_TIMEOUT_S = 20.0
 _OUTPUT_END_S = 5.0
 
 
@@ -105,20 +107,33 @@ class Agent:
         return self._reader.errors() if self._reader else ()
 
     def start(self) -> None:
-        """Start the process and return at once; `wait_ready` says when it works.
+        """Start the process and return; `wait_ready` says when it works.
 
         Raises:
-            AgentError: it was started before, or the launcher cannot be run.
+            AgentError: it was started before, the launcher cannot be run, or another agent is at work on the same spool
+            or channel folder; one that is about to end, its launcher having died, is waited for.
             JavaMissing: no usable Java.
         """
         if self._process is not None:
             raise AgentError("an Agent object starts one process; make another one")
         java = self._java or find_java()
-        self.rendered.port_file.unlink(missing_ok=True)
         # The rest of the options, the password above all, is in files: a command line can be read by everybody.
         command = [str(java), f"@{JVM_OPTIONS}", "-Dflume.monitoring.watchStdin=true"]
         command += ["-cp", os.pathsep.join(map(str, self._jars)), _MAIN_CLASS]
         command += ["-n", self.rendered.values.agent.name, "-f", CONFIGURATION, "--no-reload-conf"]
+        claimed = claim(self._claimed_folders(), _CLAIM_TIMEOUT_S, self._clock, self._sleep)
+        try:
+            self._launch(command, claimed)
+        finally:
+            release(claimed)
+
+    def _claimed_folders(self) -> list[Path]:
+        values = self.rendered.values
+        folders = [values.spool.folder, *([values.channel.folder] if values.channel.type == "file" else [])]
+        return [Path(folder) for folder in folders]
+
+    def _launch(self, command: list[str], claimed: Sequence[int]) -> None:
+        self.rendered.port_file.unlink(missing_ok=True)
         if self._output is None:
             self._log = RotatingLog(self.rendered.folder / LOG_FILE, self._max_log_bytes)
         try:
@@ -129,10 +144,11 @@ class Agent:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=claimed,
             )
         except OSError as error:
             self._close_log()
-            raise AgentError(f"{java}: cannot be started: {error.strerror}") from error
+            raise AgentError(f"{command[0]}: cannot be started: {error.strerror}") from error
         sink = self._output or cast("RotatingLog", self._log).write
         self._reader = OutputReader(cast("BinaryIO", self._process.stdout), sink)
 

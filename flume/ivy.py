@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 _POM_NAMESPACE = "{http://maven.apache.org/POM/4.0.0}"
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 _FETCH_TIMEOUT_S = 900.0
+_QUOTED_LINES = 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -89,11 +91,13 @@ def fetch(wanted: list[Coordinates], folder: Path, java: Path, progress: Progres
         command += ["-retrieve", f"{folder}/[artifact]-[revision].[ext]"]
         said = _run(command, len(wanted), progress)
     jars = [folder / coordinates.file_name for coordinates in wanted]
-    missing = [jar.name for jar in jars if not jar.is_file()]
-    if missing:
+    if not all(jar.is_file() for jar in jars):
+        # Ivy copies nothing when one is missing; its summary names those.
+        summary = [line for line in said if line.startswith("::") and line.endswith("not found")]
+        failed = [c.file_name for c in wanted if f":: {c.group}#{c.artifact};{c.version}: not found" in summary]
         raise JarsMissing(
-            f"could not fetch {', '.join(missing)}; the network, a proxy or the mirror in ~/.m2/settings.xml may be "
-            "why. Ivy said:\n" + "\n".join(said)
+            f"could not fetch {', '.join(failed) or 'the jars'}; the network, a proxy or the mirror in "
+            "~/.m2/settings.xml may be why. Ivy said:\n" + "\n".join(said)
         )
     return jars
 
@@ -104,6 +108,8 @@ def _run(command: list[str], total: int, progress: Progress | None) -> list[str]
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         assert process.stdout is not None  # noqa: S101 - PIPE was asked for two lines above
+        deadline = threading.Timer(_FETCH_TIMEOUT_S, process.kill)
+        deadline.start()
         try:
             for line in process.stdout:
                 text = line.strip()
@@ -112,11 +118,12 @@ def _run(command: list[str], total: int, progress: Progress | None) -> list[str]
                     progress(done, total, text.partition("!")[2].split(" ")[0])
                 elif text and not text.startswith(".."):
                     said.append(text)
-            process.wait(_FETCH_TIMEOUT_S)
         except BaseException:
             process.kill()
             raise
-    return said[-15:]
+        finally:
+            deadline.cancel()
+    return said[-_QUOTED_LINES:]
 
 
 def settings_xml(mirror: str | None) -> str:

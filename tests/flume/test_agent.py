@@ -1,0 +1,185 @@
+"""The real agent: it comes up whole, says what is missing, notices its dead source, and stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from flume.agent import LOG_FILE, Agent
+from flume.errors import AgentEnded, AgentError, AgentNotReady, SourceDied
+from flume.jars import ensure_jars
+from flume.metrics import read_metrics
+from flume.render import CONFIGURATION
+from tests.support.agents import drop, java_or_skip, render_small, running_agent
+from tests.support.receiver import FAILED, OK, receiving
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from flume.render import Rendered
+
+pytestmark = pytest.mark.java
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("channel", ["memory", "file"])
+def test_all_components_come_up_and_lines_arrive_with_their_headers(tmp_path: Path, channel: str) -> None:
+    with receiving() as receiver, running_agent(tmp_path, [receiver.place], {"channel.type": channel}) as agent:
+        drop(tmp_path, "access.log", "première\nzweite\n".encode())
+        wait_until(lambda: len(receiver.bodies) == 2, 30, "both lines")
+        metrics = agent.poll()
+
+        assert receiver.bodies == ["première".encode(), b"zweite"]
+        headers = [event["headers"] for batch in receiver.batches for event in batch]
+        assert all(set(h) == {"id", "timestamp", "host", "basename"} for h in headers)
+        assert len({h["id"] for h in headers}) == 2
+        assert {h["basename"] for h in headers} == {"access.log"}
+        assert metrics is not None
+        assert metrics.events_read == 2
+        done = tmp_path / "spool" / "access.log.COMPLETED"
+        wait_until(lambda: not (tmp_path / "spool" / "access.log").exists(), 30, "the file to be marked or deleted")
+        assert done.exists() == (channel == "memory")
+
+
+def test_a_batch_is_bounded_in_bytes(tmp_path: Path) -> None:
+    lines = [b"%06d" % i + b"x" * 9994 for i in range(100)]
+    with receiving() as receiver, running_agent(tmp_path, [receiver.place], {"sinks.max_batch_bytes": 65_536}):
+        drop(tmp_path, "long.log", b"\n".join(lines))
+        wait_until(lambda: len(receiver.bodies) == len(lines), 30, "all lines")
+
+        assert receiver.bodies == lines
+        assert max(sum(len(event["body"]) for event in batch) for batch in receiver.batches) <= 65_536 + 10_000
+
+
+def test_a_refused_batch_is_sent_again_with_the_same_ids(tmp_path: Path) -> None:
+    with receiving() as receiver, running_agent(tmp_path, [receiver.place]):
+        receiver.status = FAILED
+        drop(tmp_path, "access.log", b"once\n")
+        wait_until(lambda: receiver.refused, 30, "a refused batch")
+        receiver.status = OK
+        wait_until(lambda: receiver.bodies, 30, "the same line again")
+        assert receiver.bodies == [b"once"]
+
+
+def test_bytes_that_are_not_utf8_do_not_stop_the_source(tmp_path: Path) -> None:
+    with receiving() as receiver, running_agent(tmp_path, [receiver.place]) as agent:
+        drop(tmp_path, "bad.log", b"good\nb\xff\xfed\nafter\n")
+        wait_until(lambda: len(receiver.bodies) == 3, 30, "three lines")
+        assert receiver.bodies[2] == b"after"
+        assert agent.poll() is not None
+
+
+def rewritten(rendered: Rendered, old: str, new: str) -> Rendered:
+    """Change the rendered configuration into one that the renderer would refuse."""
+    configuration = rendered.folder / CONFIGURATION
+    text = configuration.read_text()
+    assert old in text
+    configuration.write_text(text.replace(old, new))
+    return rendered
+
+
+def test_an_agent_without_one_of_its_components_is_not_ready_and_says_which(tmp_path: Path) -> None:
+    java = java_or_skip()
+    rendered = rewritten(render_small(tmp_path), "batch-size = 5000", "batch-size = 20000")
+    with Agent(rendered, ensure_jars(), java=java) as agent:
+        agent.start()
+        with pytest.raises(AgentNotReady, match=r"not show SINK\.bridge0_0 at work") as caught:
+            agent.wait_ready(10.0)
+    assert caught.value.missing == ("SINK.bridge0_0",)
+
+
+def test_a_class_that_is_not_there_ends_the_agent_and_is_named(tmp_path: Path) -> None:
+    java = java_or_skip()
+    rendered = rewritten(render_small(tmp_path), "headrace.PromptAvroSink", "headrace.NoSuchSink")
+    with Agent(rendered, ensure_jars(), java=java) as agent:
+        agent.start()
+        with pytest.raises(AgentEnded, match=r"Unable to load sink type: headrace\.NoSuchSink"):
+            agent.wait_ready(30.0)
+
+
+def test_a_dead_spooling_source_is_noticed_and_its_file_is_named(tmp_path: Path) -> None:
+    with running_agent(tmp_path, changes={"channel.type": "memory"}) as agent:
+        drop(tmp_path, "again.log", b"first\n")
+        done = tmp_path / "spool" / "again.log.COMPLETED"
+        wait_until(done.exists, 30, "the first file to be read")
+        drop(tmp_path, "again.log", b"second\n")
+
+        def died() -> SourceDied | None:
+            try:
+                agent.poll()
+            except SourceDied as error:
+                return error
+            return None
+
+        error = wait_until(died, 30, "the dead source to be noticed")
+        assert error is not None
+        assert "again.log" in str(error)
+        assert agent.returncode is None
+
+
+def test_sigterm_stops_it_and_the_file_channel_keeps_what_was_not_sent(tmp_path: Path) -> None:
+    with running_agent(tmp_path) as agent:
+        drop(tmp_path, "kept.log", b"kept\n")
+        wait_until(lambda: (m := agent.poll()) and m.events_waiting == 1, 30, "the line in the channel")
+        pid = agent.pid
+        agent.stop()
+        assert not psutil.pid_exists(pid)
+        assert not agent.rendered.port_file.exists()
+        assert agent.stop() == agent.returncode
+    with receiving() as receiver, running_agent(tmp_path, [receiver.place]):
+        wait_until(lambda: receiver.bodies, 30, "the line of the agent before")
+        assert receiver.bodies == [b"kept"]
+
+
+def test_an_agent_that_ends_by_itself_is_an_error(tmp_path: Path) -> None:
+    with running_agent(tmp_path, changes={"channel.type": "memory"}) as agent:
+        os.kill(agent.pid, signal.SIGKILL)
+        wait_until(lambda: agent.returncode is not None, 10, "the process to end")
+        with pytest.raises(AgentEnded, match="signal 9 by itself"):
+            agent.poll()
+
+
+def test_the_metrics_page_is_on_the_loopback_only_and_secrets_are_on_no_command_line(tmp_path: Path) -> None:
+    with running_agent(tmp_path, changes={"channel.type": "memory"}) as agent:
+        listening = [c.laddr for c in psutil.Process(agent.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+        assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+        assert agent.metrics_url is not None
+        assert read_metrics(agent.metrics_url).missing(agent.rendered.components) == ()
+        assert not any("truststore" in argument for argument in psutil.Process(agent.pid).cmdline())
+        assert (agent.rendered.folder / LOG_FILE).stat().st_size > 0
+
+
+def test_the_agent_stops_when_its_launcher_is_killed(tmp_path: Path) -> None:
+    java_or_skip()
+    ensure_jars()
+    script = (
+        "import sys, time; from pathlib import Path; from tests.support.agents import running_agent\n"
+        "with running_agent(Path(sys.argv[1])) as agent:\n"
+        "    print(agent.pid, flush=True); time.sleep(300)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as launcher:
+        assert launcher.stdout is not None
+        agent = psutil.Process(int(launcher.stdout.readline()))
+        launcher.kill()
+        launcher.wait(10)
+    wait_until(lambda: not agent.is_running() or agent.status() == psutil.STATUS_ZOMBIE, 30, "the agent to stop")
+
+
+def test_misuse_is_an_error(tmp_path: Path) -> None:
+    rendered = render_small(tmp_path)
+    agent = Agent(rendered, [], java=tmp_path / "nothing")
+    assert agent.stop() is None
+    assert agent.metrics_url is None
+    with pytest.raises(AgentError, match="not started"):
+        agent.poll()
+    with pytest.raises(AgentError, match="cannot be started"):
+        agent.start()

@@ -1,0 +1,94 @@
+"""A small receiver of Flume's Avro calls, for tests of the agent alone, which are not to lean on the bridge."""
+
+from __future__ import annotations
+
+import io
+import socketserver
+import struct
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import fastavro
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedIOBase
+
+OK, FAILED = b"\x00", b"\x02"
+_EVENTS = fastavro.parse_schema(
+    {
+        "type": "array",
+        "items": {
+            "type": "record",
+            "name": "AvroFlumeEvent",
+            "fields": [
+                {"name": "headers", "type": {"type": "map", "values": "string"}},
+                {"name": "body", "type": "bytes"},
+            ],
+        },
+    }
+)
+
+
+class Receiver(socketserver.ThreadingTCPServer):
+    """Answers each appendBatch with ``status`` and keeps the batches that it answered with OK."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Connection)
+        self.status = OK
+        self.batches: list[list[dict[str, Any]]] = []
+        self.refused = 0
+        self.requests = threading.Lock()
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host and port, as the agent's values want them."""
+        return "127.0.0.1", self.server_address[1]
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """The bodies of all acknowledged events, in the order of their arrival."""
+        return [event["body"] for batch in self.batches for event in batch]
+
+
+class _Connection(socketserver.StreamRequestHandler):
+    server: Receiver
+
+    def handle(self) -> None:
+        """Answer requests until the peer leaves; the first carries the handshake, in its first buffer."""
+        handshake = b"\x00\x00\x00\x00"
+        while head := self.rfile.read(8):
+            serial, count = struct.unpack(">ii", head)
+            buffers = [_buffer(self.rfile) for _ in range(count)]
+            batch = fastavro.schemaless_reader(io.BytesIO(b"".join(buffers[1:])), _EVENTS, None)
+            with self.server.requests:
+                status = self.server.status
+                if status == OK:
+                    self.server.batches.append(list(batch))  # type: ignore[arg-type]  # fastavro types any datum
+                else:
+                    self.server.refused += 1
+            reply = handshake + b"\x00\x00" + status
+            handshake = b""
+            self.wfile.write(struct.pack(">iii", serial, 1, len(reply)) + reply)
+
+
+def _buffer(stream: BufferedIOBase) -> bytes:
+    (length,) = struct.unpack(">i", stream.read(4))
+    return stream.read(length)
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """Run a receiver on a free port of this machine."""
+    with Receiver() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
