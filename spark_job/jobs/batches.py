@@ -33,7 +33,8 @@ class Progress:
 class BatchWriter:
     """The function that Spark calls with each micro-batch, on a thread of its own, one batch at a time.
 
-    ``last`` and ``failure`` may be read from any thread.
+    ``last``, ``positions``, ``tally`` and ``failure`` may be read from any thread. ``last`` is of this process alone;
+    positions and tally go on from what the table holds.
     """
 
     def __init__(
@@ -52,7 +53,19 @@ class BatchWriter:
         self._dead_letters = dead_letters
         self._now = now
         self.last: Progress | None = None
+        self._positions_at_start = table.positions()
+        self._tally_at_start = table.tally()
         self.failure: Exception | None = None
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """Log id to the offset up to which is counted."""
+        return self.last.positions if self.last is not None else self._positions_at_start
+
+    @property
+    def tally(self) -> Tally:
+        """The sum over all batches that were ever stored."""
+        return self.last.tally if self.last is not None else self._tally_at_start
 
     def __call__(self, changed: DataFrame, batch_id: int) -> None:
         """Store and show one batch. Its plan runs once, here; the audit is complete only after that."""

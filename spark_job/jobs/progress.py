@@ -5,7 +5,7 @@
     state        starting | running | draining | stopping | stopped | failed
     pid          of the job
     checked_at   when the job last looked after its query: its heartbeat, every second
-    batch_at     when the newest batch was stored; null before the first
+    batch_at     when this process stored its newest batch; null before its first
     batch_id     its number
     batch_ms     how long it took
     state_rows   rows that Spark keeps for open windows
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql.streaming.listener import StreamingQueryProgress
 
+    from spark_job.accounting import Tally
     from spark_job.jobs.batches import Progress
 
 
@@ -45,6 +46,8 @@ def write_progress(
     checked_at: datetime,
     last: Progress | None = None,
     *,
+    positions: dict[str, int] | None = None,
+    tally: Tally | None = None,
     waiting: int | None = None,
     spark: StreamingQueryProgress | None = None,
     error: str = "",
@@ -61,9 +64,9 @@ def write_progress(
             "batch_at": iso_utc(last.stored_at),
             "batch_id": last.entry.batch_id,
             "watermark": iso_utc(EPOCH + watermark_ms * MILLISECOND) if watermark_ms > 0 else None,
-            "positions": last.positions,
-            "tally": last.tally.as_json(),
         }
+    if positions is not None and tally is not None:
+        fields |= {"positions": positions, "tally": tally.as_json()}
     if spark is not None:
         fields["batch_ms"] = spark.durationMs.get("triggerExecution")
         fields["state_rows"] = sum(operator.numRowsTotal for operator in spark.stateOperators)

@@ -106,6 +106,8 @@ class QueryKeeper:
             state,
             datetime.now(UTC),
             self._writer.last,
+            positions=self._writer.positions,
+            tally=self._writer.tally,
             waiting=self._waiting,
             spark=self._query.lastProgress,
             error=error,
@@ -132,7 +134,7 @@ class QueryKeeper:
             return None
         if view.silent:
             return None
-        positions = self._writer.last.positions if self._writer.last is not None else {}
+        positions = self._writer.positions
         return sum(
             max(0, place.status.next_offset - max(positions.get(log_id, 0), place.status.first_offset))
             for log_id, place in view.logs.items()
@@ -147,7 +149,7 @@ class QueryKeeper:
         target = self._drain_target()
         if target is None:
             return False
-        positions = self._writer.last.positions if self._writer.last is not None else {}
+        positions = self._writer.positions
         return all(positions.get(log_id, 0) >= end for log_id, end in target.items())
 
     def _stop(self) -> None:
