@@ -104,9 +104,7 @@ class Doubts:
             suspect = self._suspects[owner]
             suspect.carriers.discard(connection_id)
             suspect.unseen = set(suspect.ids)
-        record = self._log.doubt_record(connection_id)
-        if record is not None:
-            self._suspect(record)
+        self._suspect_newest(connection_id)
 
     def must_see_all_before(self, batch: PendingBatch) -> bool:
         """Return whether all earlier batches must be stored before :meth:`compare` may look at this one."""
@@ -157,9 +155,7 @@ class Doubts:
         """A batch that :meth:`compare` returned is in the log now."""
         if batch.connection_id in self._watched and batch.count:
             self._watched.discard(batch.connection_id)
-            record = self._log.doubt_record(batch.connection_id)
-            if record is not None:
-                self._suspect(record)
+            self._suspect_newest(batch.connection_id)
 
     def _suspect_siblings(self, connection_id: int) -> None:
         self._fresh.discard(connection_id)
@@ -167,9 +163,12 @@ class Doubts:
         for other, host in self._peers.items():
             if host == peer and other != connection_id and other not in self._fresh:
                 self._watched.add(other)
-                record = self._log.doubt_record(other)
-                if record is not None:
-                    self._suspect(record)
+                self._suspect_newest(other)
+
+    def _suspect_newest(self, connection_id: int) -> None:
+        record = self._log.doubt_record(connection_id)
+        if record is not None:
+            self._suspect(record)
 
     def _suspect(self, record: DoubtRecord) -> None:
         connection_id = record.connection_id

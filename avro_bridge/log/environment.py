@@ -71,6 +71,7 @@ class Environment:
                 max_readers=_MAX_READERS,
                 readonly=readonly,
                 create=not readonly,
+                mode=0o644,
                 # A reader of a log on a read-only volume has nobody to tell that it reads, and no writer to fear.
                 lock=not readonly or os.access(folder / _LOCK_FILE, os.W_OK),
                 readahead=False,

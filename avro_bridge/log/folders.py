@@ -14,7 +14,6 @@ no stale lock to clear. It holds on one machine and on network file systems that
 from __future__ import annotations
 
 import fcntl
-import itertools
 import os
 from typing import TYPE_CHECKING, Final, Self
 
@@ -74,12 +73,12 @@ def claim_folder(data_folder: Path) -> FolderLock:
     Raises:
         LogError: the folder cannot be made or written.
     """
-    for number in itertools.count():
+    number = 0
+    while True:
         try:
             return FolderLock(data_folder / str(number))
         except LogLocked:
-            continue
-    raise AssertionError("unreachable: the numbers do not end")
+            number += 1
 
 
 def log_folders(data_folder: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+MAX_ID_BYTES: Final = 1024
+"""A UUID has 36. Longer values are something else, and would only fill the memory for ids."""
+
 
 def event_ids(payload: Buffer, count: int, header: str) -> list[bytes | None]:
-    """Return the value of ``header`` of each event, None where an event lacks it or where it is empty.
+    """Return the value of ``header`` of each event, None where an event lacks it, or it is empty or too long for an id.
 
     If any two events of the payload share an id, the header does not identify events (it may be a user's, or the
     agent's, number): all are None then, since comparing such ids would drop events that are no duplicates.
@@ -26,7 +29,7 @@ def event_ids(payload: Buffer, count: int, header: str) -> list[bytes | None]:
     """
     spans = events.header_values(payload, events.index_events(payload, count), header.encode()).tolist()
     data = memoryview(payload)
-    ids = [bytes(data[start : start + length]) if length > 0 else None for start, length in spans]
+    ids = [bytes(data[start : start + length]) if 0 < length <= MAX_ID_BYTES else None for start, length in spans]
     known = [each for each in ids if each is not None]
     return ids if len(set(known)) == len(known) else [None] * count
 

@@ -2,7 +2,7 @@
 
 LMDB takes a buffer for each batch of a transaction and frees it after the commit. glibc gives buffers of that size back
 to the kernel at once and asks for them anew, and the kernel clears every page each time: more than half of all CPU
-spent on storing (see benchmarks). The setting concerns the whole process, so it is the application that calls this,
+spent on storing (0.72 s of 0.79 s for 350 MB in groups of eight batches were the kernel's; 0.19 s of 0.27 s after). The setting concerns the whole process, so it is the application that calls this,
 once, before it starts threads.
 """
 

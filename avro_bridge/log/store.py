@@ -127,30 +127,48 @@ class Log(LogView):
             LogFull: the cap or the disk is reached; nothing was stored.
             LogWriteFailed: nothing was stored.
         """
-        environment = self._environment
-        size = sum(each.stored_size for each in batches if each.count)
         with self._writing:
             self._refuse_above_cap(batches)
-            places: list[int | None] = []
-            next_offset = self._state.next_offset
-            with environment.write("append", size) as transaction:
-                doubt_records.delete(environment, transaction, settled)
-                for batch in batches:
-                    places.append(next_offset if batch.count else None)
-                    if batch.count:
-                        self._put(transaction, batch, next_offset)
-                        next_offset += batch.count
-                now = self._state.counted(
-                    acknowledged_events=acknowledged_events,
-                    stored_batches=sum(each.count > 0 for each in batches),
-                    stored_events=next_offset - self._state.next_offset,
-                    stored_bytes=sum(len(each.buffer) - each.start for each in batches if each.count),
-                    deduplicated_events=sum(each.duplicates for each in batches),
-                )
-                now = replace(now, next_offset=next_offset, used_bytes=state.used_bytes(environment, transaction))
-                state.save(environment, transaction, now)
-            self._state = now
+            try:
+                return self._append(batches, acknowledged_events, settled)
+            except LogFull:
+                self._let_a_transaction_pass()
+            return self._append(batches, acknowledged_events, settled)
+
+    def _append(
+        self, batches: Sequence[PendingBatch], acknowledged_events: int, settled: Iterable[int]
+    ) -> list[int | None]:
+        environment = self._environment
+        size = sum(each.stored_size for each in batches if each.count)
+        places: list[int | None] = []
+        next_offset = self._state.next_offset
+        with environment.write("append", size) as transaction:
+            doubt_records.delete(environment, transaction, settled)
+            for batch in batches:
+                places.append(next_offset if batch.count else None)
+                if batch.count:
+                    self._put(transaction, batch, next_offset)
+                    next_offset += batch.count
+            now = self._state.counted(
+                acknowledged_events=acknowledged_events,
+                stored_batches=sum(each.count > 0 for each in batches),
+                stored_events=next_offset - self._state.next_offset,
+                stored_bytes=sum(len(each.buffer) - each.start for each in batches if each.count),
+                deduplicated_events=sum(each.duplicates for each in batches),
+            )
+            now = replace(now, next_offset=next_offset, used_bytes=state.used_bytes(environment, transaction))
+            state.save(environment, transaction, now)
+        self._state = now
         return places
+
+    def _let_a_transaction_pass(self) -> None:
+        """Make room of what was deleted last.
+
+        LMDB gives a freed page out in the second transaction after the one that freed it. On a full disk freed pages
+        are all there is, and while every transaction fails for want of them, no second one would ever come.
+        """
+        with self._environment.write("pass") as transaction:
+            state.save(self._environment, transaction, self._state)
 
     def _put(self, transaction: Transaction, batch: PendingBatch, first_offset: int) -> None:
         with record.pack_in_place(batch, first_offset) as value:

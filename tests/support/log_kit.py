@@ -63,7 +63,7 @@ def avro_events(events: Sequence[tuple[dict[str, str], bytes]]) -> bytes:
     return out.getvalue()
 
 
-def bodies(payload: bytes | memoryview) -> list[bytes]:
+def bodies(payload: bytes | bytearray | memoryview) -> list[bytes]:
     """Return the bodies of an Avro array of events, read by fastavro."""
     events = fastavro.schemaless_reader(io.BytesIO(bytes(payload)), _EVENTS, None)
     assert isinstance(events, list)

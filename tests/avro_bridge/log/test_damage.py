@@ -10,11 +10,13 @@ import pytest
 import xxhash
 
 from avro_bridge.errors import LogDamaged, LogError, LogVersion
+from avro_bridge.log import reader
+from avro_bridge.log.folders import FolderLock
 from avro_bridge.log.record import HEADER_SIZE
 from avro_bridge.log.scan import DamagedRange, scan
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.store import Log
-from avro_bridge.log.verify import VerifyReport, verify, verify_view
+from avro_bridge.log.verify import VerifyReport, verify
 from tests.support.log_kit import MIB, edit_batch, edit_meta, pending
 
 if TYPE_CHECKING:
@@ -99,12 +101,12 @@ def damaged_folder(folder: Path, damage: Damage) -> Path:
 
 
 def test_reading_reports_the_range_and_goes_on_behind_it(damaged_folder: Path, damage: Damage) -> None:
-    with Log.open(damaged_folder, SETTINGS) as log, log.read(0, 10) as reader:
+    with Log.open(damaged_folder, SETTINGS) as log, log.read(0, 10) as opened:
         read = []
         errors = []
         while True:
             try:
-                read.append(next(reader).first_offset)
+                read.append(next(opened).first_offset)
             except StopIteration:
                 break
             except LogError as error:
@@ -118,10 +120,10 @@ def test_reading_reports_the_range_and_goes_on_behind_it(damaged_folder: Path, d
 
 def test_a_range_that_starts_in_the_damage_reports_it(damaged_folder: Path, damage: Damage) -> None:
     with Log.open(damaged_folder, SETTINGS) as log:
-        with log.read(7, 10) as reader, pytest.raises(damage.error):
-            next(reader)
-        with log.read(8, 10) as reader:
-            assert [bytes(each.payload) for each in reader] == [b"c"]
+        with log.read(7, 10) as opened, pytest.raises(damage.error):
+            next(opened)
+        with log.read(8, 10) as opened:
+            assert [bytes(each.payload) for each in opened] == [b"c"]
 
 
 def test_verify_reports_the_range(damaged_folder: Path, damage: Damage) -> None:
@@ -167,8 +169,8 @@ def test_verify_tells_how_far_it_is(tmp_path: Path) -> None:
 
 
 def test_verify_beside_the_bridge_leaves_the_structure_alone(folder: Path) -> None:
-    with Log.open(folder, SETTINGS) as log:
-        report = verify_view(log)
+    with FolderLock(folder):
+        report = verify(folder)
     assert report.ok
     assert not report.structure_checked
 
@@ -235,16 +237,17 @@ def test_what_is_no_log_cannot_be_verified(tmp_path: Path) -> None:
         verify(tmp_path)
 
 
-def test_a_scan_passes_over_what_is_deleted_meanwhile(folder: Path) -> None:
+def test_a_scan_passes_over_what_is_deleted_meanwhile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_BATCHES_PER_TRANSACTION", 1)
     with Log.open(folder, SETTINGS) as log:
         log.start_consumer("spark", "earliest")
-        found = scan(log, 0, 10)
-        first = next(found)
-        assert not isinstance(first, DamagedRange)
-        assert first.first_offset == 0
-        log.commit("spark", 8)
-        log.retain(0)
-        found.close()  # type: ignore[attr-defined]  # it is a generator
+        firsts = []
+        for found in scan(log, 0, 10):
+            assert not isinstance(found, DamagedRange)
+            firsts.append(found.first_offset)
+            log.commit("spark", 8)
+            log.retain(0)
+        assert firsts == [0, 8]
 
 
 def test_tables_that_lmdb_calls_damaged_end_a_read_with_a_log_error(
@@ -253,7 +256,7 @@ def test_tables_that_lmdb_calls_damaged_end_a_read_with_a_log_error(
     def corrupted(_reader: object) -> None:
         raise lmdb.CorruptedError("mdb_cursor_get")
 
-    with Log.open(folder, SETTINGS) as log, log.read(0, 10) as reader:
-        monkeypatch.setattr(type(reader), "_step", corrupted)
+    with Log.open(folder, SETTINGS) as log, log.read(0, 10) as opened:
+        monkeypatch.setattr(reader.RangeReader, "_step", corrupted)
         with pytest.raises(LogError, match="its tables are damaged"):
-            next(reader)
+            next(opened)

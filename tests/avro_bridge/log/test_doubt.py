@@ -187,6 +187,10 @@ def test_a_sibling_whose_next_batch_has_no_ids_is_no_suspect(bridge: Bridge) -> 
     bridge.send("xy", 2)
     bridge.store(lines(2, connection_id=1))
     assert bridge.doubts.suspects == 0
+    bridge.send("z", 2)
+    bridge.open(3)
+    bridge.send("c", 3)
+    assert bridge.doubts.suspects == 1, "the newest batch of connection 2; nothing is left to say of connection 1"
 
 
 def test_a_connection_that_brings_its_own_events_again(bridge: Bridge) -> None:
@@ -242,6 +246,14 @@ def test_a_header_that_repeats_inside_a_batch_is_no_id(bridge: Bridge) -> None:
     bridge.send("ab", 2)
     bridge.lose(2)
     assert bridge.send("aba", 3) == "aba"
+
+
+def test_a_header_that_is_too_long_is_no_id(bridge: Bridge) -> None:
+    long, longest = "x" * 1025, "y" * 1024
+    bridge.store(identified([long, longest], connection_id=1))
+    bridge.lose(1)
+    bridge.store(identified([long, longest], connection_id=2))
+    assert bridge.log.counters()["deduplicated_events"] == 1
 
 
 def test_a_batch_without_ids_leaves_no_record(bridge: Bridge) -> None:

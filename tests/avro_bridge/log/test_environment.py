@@ -25,6 +25,14 @@ def environment(tmp_path: Path) -> Iterator[FaultyEnvironment]:
     made.close()
 
 
+def test_every_commit_is_synced_and_the_map_is_not_writable(environment: FaultyEnvironment) -> None:
+    flags = environment._lmdb.flags()
+    assert flags["sync"]
+    assert flags["metasync"]
+    assert not flags["writemap"]
+    assert not flags["map_async"]
+
+
 def put(environment: Environment, label: str, value: bytes = b"v") -> None:
     with environment.write(label) as transaction:
         transaction.put(b"k", value, db=environment.meta)
