@@ -7,6 +7,7 @@ output is no terminal.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -60,8 +61,12 @@ def drop_with_progress(files: Sequence[Path], spool: Path) -> None:
 def write_sample(settings: SampleSettings, out: Path | None) -> None:
     """Write a sample to a file or to standard output."""
     if out is None:
-        sys.stdout.buffer.writelines(sample_lines(settings))
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.writelines(sample_lines(settings))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            # Whoever reads has seen enough, as in `headrace sample | head`; what is buffered still goes somewhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     with out.open("wb") as file:
         file.writelines(sample_lines(settings))
