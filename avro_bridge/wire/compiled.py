@@ -16,7 +16,6 @@ kernel calls only functions of its own file.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, cast
 
 import numba
@@ -37,7 +36,6 @@ NUMBERS = "Array(int64, 1, 'C')"
 """A column of positions or lengths."""
 
 _registry: list[Kernel[..., object]] = []
-_compiling = threading.Lock()
 
 
 class Kernel(Generic[P, R]):
@@ -58,10 +56,10 @@ class Kernel(Generic[P, R]):
 
     def compile(self) -> Callable[P, R]:
         """Load the machine code from the cache or make it; afterwards a call costs microseconds."""
-        with _compiling:
-            if self._ready is None:
-                self._ready = self._machine_code()
-            return self._ready
+        # Two threads may come here at once: numba lets one wait, and what both make is the same.
+        if self._ready is None:
+            self._ready = self._machine_code()
+        return self._ready
 
     def _machine_code(self) -> Callable[P, R]:
         try:

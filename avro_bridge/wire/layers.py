@@ -162,10 +162,10 @@ class TlsLayer:
         self._incoming.write(data)
         try:
             if self._shake_hands():
-                # An empty piece is the peer's goodbye.
+                # The peer's goodbye reads as nothing, or as an error when both have said it.
                 while piece := self._object.read(_TLS_READ_SIZE):
                     yield piece
-        except ssl.SSLWantReadError:
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             return
         except ssl.SSLError as error:
             raise LayerError(f"TLS: {error.reason or error}") from error

@@ -26,22 +26,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from avro_bridge.wire import faults
 from avro_bridge.wire.compiled import BYTES, INDEX, NUMBERS, called, inlined, kernel
-from avro_bridge.wire.faults import (
-    BEYOND_END,
-    BLOCK_SIZE,
-    INDEX_MISMATCH,
-    MAX_EVENTS,
-    MAX_HEADER_BYTES,
-    MAX_HEADERS,
-    NEGATIVE,
-    NOT_UTF8,
-    OK,
-    OVERFLOW,
-    TOO_MANY_ANNOUNCED,
-    TRAILING,
-    TRUNCATED,
-)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +43,7 @@ def _read_long(data: Bytes, position: int, end: int) -> tuple[int, int]:
     """The number at ``position`` and the position after it, or a code and -1."""
     # A position is never negative; saying so spares the compiler Python's rule for negative ones at each access.
     if position < 0 or position >= end:
-        return TRUNCATED, -1
+        return faults.TRUNCATED, -1
     # The mask makes a signed number of what numba takes from the array.
     byte = int(data[position]) & 0xFF
     if byte < 0x80:
@@ -67,11 +53,11 @@ def _read_long(data: Bytes, position: int, end: int) -> tuple[int, int]:
     position += 1
     while byte >= 0x80:
         if position >= end:
-            return TRUNCATED, -1
+            return faults.TRUNCATED, -1
         byte = int(data[position]) & 0xFF
         # The tenth byte holds the last bit; a high bit there would announce an eleventh.
         if shift == 63 and byte > 1:
-            return OVERFLOW, -1
+            return faults.OVERFLOW, -1
         bits |= (byte & 0x7F) << shift
         shift += 7
         position += 1
@@ -85,9 +71,9 @@ def _read_span(data: Bytes, position: int, end: int) -> tuple[int, int]:
     if start < 0:
         return length, -1
     if length < 0:
-        return NEGATIVE, -1
+        return faults.NEGATIVE, -1
     if length > end - start:
-        return BEYOND_END, -1
+        return faults.BEYOND_END, -1
     return start, start + length
 
 
@@ -103,17 +89,17 @@ def _read_block(data: Bytes, position: int, end: int) -> tuple[int, int, int]:
         if after < 0:
             return size, -1, -1
         if size < 0:
-            return NEGATIVE, -1, -1
+            return faults.NEGATIVE, -1, -1
         if size > end - after:
-            return BEYOND_END, -1, -1
+            return faults.BEYOND_END, -1, -1
         block_end = after + size
         # The lowest number of 64 bits has no positive twin.
         if count < -0x7FFFFFFFFFFFFFFF:
-            return TOO_MANY_ANNOUNCED, -1, -1
+            return faults.TOO_MANY_ANNOUNCED, -1, -1
         count = -count
     # An event and a header each take two bytes at least.
     if count > (end - after) // 2:
-        return TOO_MANY_ANNOUNCED, -1, -1
+        return faults.TOO_MANY_ANNOUNCED, -1, -1
     return count, after, block_end
 
 
@@ -156,7 +142,7 @@ def _is_utf8(data: Bytes, start: int, stop: int) -> bool:
     seen = np.uint8(0)
     for position in range(start, stop):
         seen |= data[position]
-    return seen < 0x80 or _is_wide_utf8(data, start, stop)
+    return bool(seen < 0x80) or _is_wide_utf8(data, start, stop)
 
 
 @inlined
@@ -169,19 +155,19 @@ def _walk_headers(data: Bytes, position: int, end: int, max_headers: int, rows: 
         if position < 0:
             return count, at
         if count == 0:
-            return OK, position
+            return faults.OK, position
         total += count
         if total > max_headers:
-            return MAX_HEADERS, at
+            return faults.MAX_HEADERS, at
         for _ in range(2 * count):
             at = position
             start, position = _read_span(data, at, end)
             if position < 0:
                 return start, at
             if rows == 0 and not _is_utf8(data, start, position):
-                return NOT_UTF8, start
+                return faults.NOT_UTF8, start
         if block_end >= 0 and position != block_end:
-            return BLOCK_SIZE, position
+            return faults.BLOCK_SIZE, position
 
 
 @inlined
@@ -219,16 +205,16 @@ def walk(data: Bytes, index: Numbers, limits: Numbers) -> tuple[int, int, int]:
         if block == 0:
             break
         if count + block > limits[0]:
-            return MAX_EVENTS, at, count
+            return faults.MAX_EVENTS, at, count
         if rows > 0 and count + block > rows:
-            return INDEX_MISMATCH, at, count
+            return faults.INDEX_MISMATCH, at, count
         for _ in range(block):
             at = position
             code, position = _walk_headers(data, at, end, limits[2], rows)
-            if code != OK:
+            if code != faults.OK:
                 return code, position, count
             if position - at > limits[1]:
-                return MAX_HEADER_BYTES, at, count
+                return faults.MAX_HEADER_BYTES, at, count
             body, stop = _read_span(data, position, end)
             if stop < 0:
                 return body, position, count
@@ -236,24 +222,18 @@ def walk(data: Bytes, index: Numbers, limits: Numbers) -> tuple[int, int, int]:
             position = stop
             count += 1
         if block_end >= 0 and position != block_end:
-            return BLOCK_SIZE, position, count
+            return faults.BLOCK_SIZE, position, count
     if position != end:
-        return TRAILING, position, count
-    return OK, position, count
+        return faults.TRAILING, position, count
+    return faults.OK, position, count
 
 
 @inlined
 def _next_header(data: Bytes, position: int, end: int, left: int) -> tuple[int, int, int, int, int]:
-    """Key start, key stop, value start, value stop, and how many the block has left.
+    """Key start, key stop, value start, value stop, and how many entries the block has left.
 
-    Args:
-        data: the payload.
-        position: after the entry before, or the start of the map.
-        end: of the map.
-        left: as returned for the entry before; 0 at the start.
-
-    Returns:
-        As above; a key start of -1 means the map has ended, of -2 that these are not headers.
+    ``position`` and ``left`` are those of the entry before, at first the start of the map and 0. A key start of -1
+    means that the map has ended, of -2 that these are not headers.
     """
     if left == 0:
         left, position, _ = _read_block(data, position, end)
@@ -304,7 +284,7 @@ def list_headers(data: Bytes, index: Numbers, offsets: Numbers, entries: Numbers
         position = index[row, 0]
         end = index[row, 1]
         if position < 0 or end > len(data):
-            return -INDEX_MISMATCH
+            return -faults.INDEX_MISMATCH
         left = 0
         while True:
             key, key_stop, value, position, left = _next_header(data, position, end, left)
@@ -320,6 +300,6 @@ def list_headers(data: Bytes, index: Numbers, offsets: Numbers, entries: Numbers
             if place == total:
                 total += 1
         if key == -2:
-            return -INDEX_MISMATCH
+            return -faults.INDEX_MISMATCH
     offsets[len(index)] = total
     return total
