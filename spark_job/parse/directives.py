@@ -4,7 +4,7 @@
 directive                    role          note
 ===========================  ============  =======================================================================
 ``%h`` ``%a`` ``%{c}a``      host          ``%h`` wins over ``%a`` where a format has both
-``%u``                       user          may hold blanks; ``""`` for an empty name is kept as written
+``%u``                       user          may hold blanks; an empty name is written ``""``
 ``%t`` ``%{...}t``           time          all of a format's are read together (:mod:`.strftime`)
 ``%r``                       request       the whole request line
 ``%m`` ``%U`` ``%q`` ``%H``  method ...    used where there is no ``%r``; ``%U%q`` is one target

@@ -70,7 +70,7 @@ class LineExtractor:
         return Extraction(pl.DataFrame(columns), errors)
 
     def _whole(self, lines: pl.Series, roles: set[str]) -> Extraction:
-        frame = lines.rename("line").to_frame().select(pl.col("line").str.strip_suffix("\r"))
+        frame = lines.rename("line").to_frame().select(pl.col("line").str.strip_chars_end("\r"))
         texts = frame.select(pl.col("line").str.extract_groups(self._format.pattern(roles)).struct.unnest())
         unmatched = texts.to_series().is_null()
         escaped = [role for role in texts.columns if self._format.fields[role].escaped]
@@ -103,7 +103,7 @@ class LineExtractor:
                 continue
             part = parts.list.get(place, null_on_oob=True)
             if place == count - 1 and self._format.may_go_on:
-                checks.append((part == "") | part.str.starts_with(" "))
+                checks.append((part == "") & (lengths == count) | part.str.starts_with(" "))
             elif all(isinstance(element, str) for element in piece):
                 checks.append(part == "".join(map(str, piece)))
             else:

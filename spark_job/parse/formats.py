@@ -142,7 +142,7 @@ def _field_at(directive: re.Match[str]) -> Field:
     if letter == "t":
         pattern = time_pattern(argument or "")
         if not argument:
-            return Field("time", r'\[[^\]"]*\]', plain=r"\[[0-9A-Za-z/: +-]+\]", time=pattern)
+            return Field("time", r'\[[^\[\]"]*\]', plain=r"\[[0-9A-Za-z/: +-]+\]", time=pattern)
         unnamed = re.sub(r"\(\?P<[a-z_]+>", "(?:", pattern)
         return Field("time", unnamed, plain=unnamed, time=pattern)
     field = field_of(letter, argument, final=">" in directive["modifiers"])

@@ -91,7 +91,7 @@ def _texts(line: str | None) -> list[str | None]:
 
 
 def _record(line: str | None) -> dict[str, Any]:
-    if not line or line == "\r":
+    if not line or not line.strip("\r"):
         raise _Malformed(Reason.EMPTY)
     try:
         record = json.loads(line)

@@ -74,7 +74,7 @@ class LineParser:
         lines = decode(bodies.rename("line"))
         if lines.len() and (lines[0] or "").endswith("\r"):
             # Lines of a CRLF file; a single one is dealt with where it fails to match.
-            lines = lines.str.strip_suffix("\r")
+            lines = lines.str.strip_chars_end("\r")
         extraction = self._extractor.extract(lines, self._needed_roles(wanted))
         found, errors = self._columns(extraction, wanted)
         nulls = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in SCHEMA.items() if name not in found]
@@ -99,12 +99,16 @@ class LineParser:
         for name in _TEXT_COLUMNS:
             if name in texts.columns:
                 found[name] = _none_for_dash(texts[name])
+        if "user" in found:
+            found["user"] = found["user"].replace('""', "")
         if "status" in texts.columns:
             found["status"] = texts["status"].cast(pl.Int32, strict=False)
         if "bytes" in texts.columns:
             found["bytes"] = texts["bytes"].cast(pl.Int64, strict=False).fill_null(0)
         if "duration" in texts.columns:
-            found["duration"] = texts["duration"].cast(pl.Float64, strict=False) / self._seconds_scale
+            units = texts["duration"].cast(pl.Float64, strict=False)
+            # By a column: Polars multiplies by the reciprocal of a single divisor, and 25 us would be 24.999999... us.
+            found["duration"] = units / pl.Series([self._seconds_scale]).new_from_index(0, len(units))
         return found, errors
 
     def _read_times(self, texts: pl.DataFrame) -> pl.Series:
@@ -161,4 +165,4 @@ def _without_malformed(frame: pl.DataFrame, errors: pl.Series, lines: pl.Series)
 
 
 def _bounded(line: str | None) -> str:
-    return (line or "").encode()[:MAX_RAW_BYTES].decode("utf-8", "ignore")
+    return (line or "").rstrip("\r").encode()[:MAX_RAW_BYTES].decode("utf-8", "ignore")

@@ -45,7 +45,8 @@ SCHEMA: dict[str, pl.DataType] = {
 
 ``time`` is when the server logged the request (microseconds, UTC), ``url`` the key that the URL rule makes of the
 request target, ``path`` the same target under the rule ``path``, ``bytes`` the size of the answer (0 where the log says
-``-``), ``duration`` is in seconds, ``raw`` at most :data:`MAX_RAW_BYTES` long.
+``-``), ``duration`` is in seconds, ``raw`` the line without carriage returns
+at its end, at most :data:`MAX_RAW_BYTES` long.
 """
 
 

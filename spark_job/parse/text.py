@@ -24,6 +24,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
@@ -87,13 +88,14 @@ class Distinct:
     def of(cls, texts: pl.Series) -> Distinct:
         """Number the values of ``texts``."""
         # Own categories: those without a name are shared by the whole process and never let go of a text.
-        coded = texts.fill_null("").cast(pl.Categorical(pl.Categories.random()))
+        known = texts.fill_null("") if texts.null_count() else texts
+        coded = known.cast(pl.Categorical(pl.Categories.random()))
         values = coded.unique()
-        codes = values.to_physical()
+        codes = values.to_physical().to_numpy()
         # Codes are dense today, but Polars does not promise it.
-        number_of_code = pl.zeros(int(codes.to_numpy().max(initial=0)) + 1, dtype=pl.UInt32, eager=True)
-        number_of_code.scatter(codes, pl.int_range(len(values), dtype=pl.UInt32, eager=True))
-        return cls(values.cast(pl.String), number_of_code.gather(coded.to_physical()))
+        number_of_code = np.zeros(codes.max(initial=0) + 1, dtype=np.uint32)
+        number_of_code[codes] = np.arange(len(values), dtype=np.uint32)
+        return cls(values.cast(pl.String), pl.Series(number_of_code[coded.to_physical().to_numpy()]))
 
     def spread(self, results: pl.DataFrame) -> pl.DataFrame:
         """Return for every row its line of ``results``, which has one line for each of ``values``."""

@@ -89,12 +89,12 @@ class TimePattern:
             .select(pl.col("text").str.extract_groups(f"(?s)^{self.pattern}$").struct.unnest())
         )
         absent = [pl.lit(None, dtype=pl.String).alias(part) for part in _PARTS.difference(self.parts)]
-        parts = found.with_columns(absent)
+        parts = found.with_columns(absent).select(_numbers()).with_columns(_lengths())
         if "year" not in self.parts:
             return parts.select(_in_range(_since_epoch()).cast(TIME_TYPE).alias("time"))["time"]
         local = pl.when(_valid()).then(_local_us())
         if "offset" in self.parts:
-            return parts.select((local - _offset_us()).cast(TIME_TYPE).alias("time"))["time"]
+            return parts.select((local - pl.col("offset_us")).cast(TIME_TYPE).alias("time"))["time"]
         return parts.select(
             local.cast(pl.Datetime("us"))
             .dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
@@ -124,61 +124,19 @@ def check_timezone(name: str) -> str:
     raise OptionError(f"timezone: no zone {name!r}{hint}")
 
 
-def _number(part: str) -> pl.Expr:
-    return pl.col(part).str.strip_chars(" ").cast(pl.Int64, strict=False)
-
-
-def _month() -> pl.Expr:
+def _numbers() -> list[pl.Expr]:
+    """Return the parts as numbers; null where one is absent or is none."""
     names = pl.col("month").str.to_lowercase().str.slice(0, 3)
     by_name = names.replace_strict(list(MONTHS), list(range(1, 13)), default=None, return_dtype=pl.Int64)
-    return pl.coalesce(by_name, _number("month"))
-
-
-def _by_month(table: tuple[int, ...]) -> pl.Expr:
-    return _month().replace_strict(list(range(1, 13)), list(table), default=None, return_dtype=pl.Int64)
-
-
-def _leap() -> pl.Expr:
-    year = _number("year")
-    return (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-
-
-def _day_of_year() -> pl.Expr:
-    """Day of the year from zero; null if there is no such month."""
-    after_february = (_leap() & (_month() > _FEBRUARY)).cast(pl.Int64)
-    by_date = _by_month(_DAYS_BEFORE_MONTH) + after_february + _number("day") - 1
-    return pl.coalesce(_number("day_of_year") - 1, by_date)
-
-
-def _valid() -> pl.Expr:
-    leap_day = _leap().cast(pl.Int64)
-    days = _by_month(_DAYS_OF_MONTH) + pl.when(_month() == _FEBRUARY).then(leap_day).otherwise(0)
-    by_date = _number("day").is_between(1, days)
-    by_day_of_year = _number("day_of_year").is_between(1, 365 + leap_day)
-    return (
-        _number("year").is_between(_FIRST_YEAR, _LAST_YEAR)
-        & pl.coalesce(by_day_of_year, by_date)
-        & _number("hour").is_between(0, 23)
-        & _number("minute").is_between(0, 59)
-        & _number("second").fill_null(0).is_between(0, 60)
-    )
-
-
-def _local_us() -> pl.Expr:
-    before = _number("year") - 1
-    days_since_year_1 = before * 365 + before // 4 - before // 100 + before // 400 + _day_of_year()
-    days = days_since_year_1 - (datetime(1970, 1, 1, tzinfo=UTC).toordinal() - 1)
-    return (
-        days * _DAY_US
-        + _number("hour") * _HOUR_US
-        + _number("minute") * _MINUTE_US
-        + _number("second").fill_null(0) * _SECOND_US
-        + _fraction_us()
-    )
-
-
-def _fraction_us() -> pl.Expr:
-    return pl.col("fraction").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64, strict=False).fill_null(0)
+    plain = ("year", "day_of_year", "hour", "minute", "epoch", "epoch_ms", "epoch_us")
+    return [
+        *(pl.col(part).cast(pl.Int64, strict=False) for part in plain),
+        pl.coalesce(by_name, pl.col("month").cast(pl.Int64, strict=False)).alias("month"),
+        pl.col("day").str.strip_chars(" ").cast(pl.Int64, strict=False),
+        pl.col("second").cast(pl.Int64, strict=False).fill_null(0),
+        pl.col("fraction").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64, strict=False).fill_null(0),
+        _offset_us().alias("offset_us"),
+    ]
 
 
 def _offset_us() -> pl.Expr:
@@ -191,11 +149,54 @@ def _offset_us() -> pl.Expr:
     return pl.when(hours.is_between(0, 23) & minutes.is_between(0, 59)).then(sign * size)
 
 
+def _lengths() -> list[pl.Expr]:
+    """Return what the calendar says of the year and the month; null if there is no such month."""
+    year, month = pl.col("year"), pl.col("month")
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    months = list(range(1, 13))
+    return [
+        leap.cast(pl.Int64).alias("leap_day"),
+        month.replace_strict(months, list(_DAYS_OF_MONTH), default=None, return_dtype=pl.Int64).alias("days_of_month"),
+        month.replace_strict(months, list(_DAYS_BEFORE_MONTH), default=None, return_dtype=pl.Int64).alias(
+            "days_before"
+        ),
+    ]
+
+
+def _valid() -> pl.Expr:
+    leap_day = pl.col("leap_day")
+    days = pl.col("days_of_month") + pl.when(pl.col("month") == _FEBRUARY).then(leap_day).otherwise(0)
+    by_date = pl.col("day").is_between(1, days)
+    by_day_of_year = pl.col("day_of_year").is_between(1, 365 + leap_day)
+    return (
+        pl.col("year").is_between(_FIRST_YEAR, _LAST_YEAR)
+        & pl.coalesce(by_day_of_year, by_date)
+        & pl.col("hour").is_between(0, 23)
+        & pl.col("minute").is_between(0, 59)
+        & pl.col("second").is_between(0, 60)
+    )
+
+
+def _local_us() -> pl.Expr:
+    before = pl.col("year") - 1
+    leap_day = pl.when(pl.col("month") > _FEBRUARY).then(pl.col("leap_day")).otherwise(0)
+    day_of_year = pl.coalesce(pl.col("day_of_year"), pl.col("days_before") + leap_day + pl.col("day"))
+    days_since_year_1 = before * 365 + before // 4 - before // 100 + before // 400 + day_of_year
+    days = days_since_year_1 - datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+    return (
+        days * _DAY_US
+        + pl.col("hour") * _HOUR_US
+        + pl.col("minute") * _MINUTE_US
+        + pl.col("second") * _SECOND_US
+        + pl.col("fraction")
+    )
+
+
 def _since_epoch() -> pl.Expr:
     return pl.coalesce(
-        _number("epoch") * _SECOND_US + _fraction_us(),
-        _number("epoch_ms") * (_SECOND_US // 1000),
-        _number("epoch_us"),
+        pl.col("epoch") * _SECOND_US + pl.col("fraction"),
+        pl.col("epoch_ms") * (_SECOND_US // 1000),
+        pl.col("epoch_us"),
     )
 
 

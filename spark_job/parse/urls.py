@@ -64,7 +64,7 @@ class UrlRule(StrEnum):
         try:
             return cls(name)
         except ValueError:
-            near = difflib.get_close_matches(name, list(cls), n=1)
+            near = difflib.get_close_matches(name, [str(rule) for rule in cls], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise OptionError(f"url: no rule {name!r}; there are {', '.join(cls)}{hint}") from None
 
