@@ -112,17 +112,21 @@ def show_status(state: StateFolder, *, as_json: bool) -> int:
 def _stage_rows(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
     agent, bridge, job = snapshot.agent, snapshot.bridge, snapshot.job
     yield "spool", f"{agent.spool_files:,} files", f"{_size(agent.spool_bytes)} waiting for the agent"
-    yield "agent", _up(agent.up), _joined(("read", agent.read), ("in the channel", agent.channel), ("sent", agent.sent))
+    yield (
+        "agent",
+        snapshot.state_of("agent"),
+        _joined(("read", agent.read), ("in the channel", agent.channel), ("sent", agent.sent)),
+    )
     if agent.channel_fill is not None:
         yield "", "", f"channel {agent.channel_fill:.0%} full, {agent.send_failures:,} failed sends since its start"
     stored = (("acknowledged", bridge.acknowledged), ("stored", bridge.stored), ("duplicates", bridge.duplicates))
-    yield "bridge", _up(bridge.up), _joined(*stored)
+    yield "bridge", snapshot.state_of("bridge"), _joined(*stored)
     if bridge.next_offset is not None and bridge.used_bytes is not None and bridge.max_bytes is not None:
         room = f"{_size(bridge.used_bytes)} of {_size(bridge.max_bytes)}"
         yield "", "", f"offsets {bridge.first_offset:,} to {bridge.next_offset:,}, {room}, dropped {bridge.dropped:,}"
         for consumer, waiting in bridge.consumers.items():
             yield "", "", f"{consumer}: {waiting:,} not committed"
-    yield "job", _up(job.up), _joined(("read", job.read), ("malformed", job.malformed), ("late", job.late))
+    yield "job", snapshot.state_of("job"), _joined(("read", job.read), ("malformed", job.malformed), ("late", job.late))
     if job.batch_age_s is not None:
         watermark = f", watermark {job.watermark}" if job.watermark else ""
         yield "", "", f"last batch {job.batch_age_s:,.0f} s ago{watermark}"
@@ -173,10 +177,6 @@ class _Bars:
 
 def _print(text: str) -> None:
     sys.stdout.write(printable(text, max_characters=1 << 24) + "\n")
-
-
-def _up(up: bool) -> str:  # noqa: FBT001 - the only thing it is about
-    return "up" if up else "DOWN"
 
 
 def _joined(*terms: tuple[str, int | None]) -> str:

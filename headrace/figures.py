@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from flume.errors import MetricsError
 from flume.metrics import read_metrics, spooling_source_died
+from headrace.state import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -118,6 +119,14 @@ class Snapshot:
     agent: AgentFigures
     bridge: BridgeFigures
     job: JobFigures
+    states: Mapping[str, str] = field(default_factory=dict)
+    """What the run says of each stage: starting, ready, restarting, ...; empty when nothing runs."""
+
+    def state_of(self, name: str) -> str:
+        """Return the word for a stage: up, down, or what it is doing to get up."""
+        up = {"agent": self.agent.up, "bridge": self.bridge.up, "job": self.job.up}[name]
+        state = self.states.get(name, "")
+        return "up" if up else state if state not in ("", "ready", "stopped") else "down"
 
     def sums(self) -> tuple[Sum, ...]:
         """Return the three sums of the pipeline, in the order of the data."""
@@ -154,8 +163,7 @@ class Snapshot:
 
     def faults(self) -> list[str]:
         """Return what is wrong, a sentence each: a stage that is down, a source that gave up, a sum that is broken."""
-        stages = (("agent", self.agent.up), ("bridge", self.bridge.up), ("job", self.job.up))
-        found = [f"the {name} is down" for name, up in stages if not up]
+        found = [f"the {name} is {self.state_of(name)}" for name in STAGES if self.state_of(name) != "up"]
         if self.agent.source_dead:
             found.append("the agent's source gave up on a file and reads no more")
         found += [
@@ -173,7 +181,7 @@ def take_snapshot(state: StateFolder, now: datetime) -> Snapshot:
     job = job_figures(state.job / "progress.json", up=_is_ready(stages.get("job")), now=now)
     bridge = bridge_figures(stages["bridge"].ports.get("admin") if "bridge" in stages else None)
     agent = agent_figures(stages["agent"].ports.get("metrics") if "agent" in stages else None, state.spool)
-    return Snapshot(agent, bridge, job)
+    return Snapshot(agent, bridge, job, {name: stage.state for name, stage in stages.items()})
 
 
 def agent_figures(metrics_port: int | None, spool: Path) -> AgentFigures:

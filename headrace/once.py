@@ -28,6 +28,7 @@ from headrace.state import StateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from headrace.options import RunOptions
 
@@ -69,10 +70,16 @@ class Watcher(Protocol):
         """Take note of how many lines are stored at the bridge, and how many of these the job has read."""
 
 
-def run_once(files: Sequence[Path], options: RunOptions, root: Path | None) -> None:
+def run_once(
+    files: Sequence[Path],
+    options: RunOptions,
+    root: Path | None,
+    watching: Callable[[Callable[[str], None]], AbstractContextManager[Watcher]],
+) -> None:
     """Count ``files`` and print the sum to standard output.
 
-    Without ``root`` the state folder is a temporary one, which is removed when all went well.
+    Without ``root`` the state folder is a temporary one, which is removed when all went well. ``watching`` is given
+    what tells people things and opens a watcher.
 
     Raises:
         OptionError: a file cannot be used; nothing was started.
@@ -80,11 +87,9 @@ def run_once(files: Sequence[Path], options: RunOptions, root: Path | None) -> N
         SumBroken: a line is not accounted for.
         Interrupted: Ctrl-C or SIGTERM came first.
     """
-    from headrace.console import once_progress
-
     check_sources(files)
     jars = fetched_jars()
-    with _fresh_folder(root) as state, state.lock(), once_progress(say) as watcher:
+    with _fresh_folder(root) as state, state.lock(), watching(say) as watcher:
         dropped = drop(files, state.spool)
         for each in dropped:
             if each.target is None:

@@ -58,13 +58,9 @@ def run(
     """
     from headrace import once as once_command
     from headrace import run as run_command
+    from headrace.console import once_progress
 
-    if once and not files:
-        raise OptionError("--once needs files to count: headrace run --once access.log")
-    if files and not once:
-        raise OptionError(f"{files[0]}: to count files and end, write --once; to hand them to a run, headrace drop")
-    if once and spool is not None:
-        raise OptionError("--spool cannot be used with --once, which makes a fresh folder")
+    _check_files(files, once=once, spool=spool)
     options = defaults.parse_options(
         window=window,
         slide=slide,
@@ -81,9 +77,18 @@ def run(
         channel=channel or ("memory" if once else "file"),
     )
     if once:
-        once_command.run_once(files or [], options, state)
+        once_command.run_once(files or [], options, state, once_progress)
     else:
         run_command.run_until_stopped(options, state or DEFAULT_STATE, spool)
+
+
+def _check_files(files: list[Path] | None, *, once: bool, spool: Path | None) -> None:
+    if once and not files:
+        raise OptionError("--once needs files to count: headrace run --once access.log")
+    if files and not once:
+        raise OptionError(f"{files[0]}: to count files and end, write --once; to hand them to a run, headrace drop")
+    if once and spool is not None:
+        raise OptionError("--spool cannot be used with --once, which makes a fresh folder")
 
 
 def demo(

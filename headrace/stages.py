@@ -321,11 +321,16 @@ def death_of(process: ChildProcess | None) -> Fault | None:
 
 
 def last_words(lines: Sequence[str]) -> str:
-    """Return the newest line that says something, as one harmless sentence: the message of a JSON log line, or all."""
+    """Return the newest line that tells of trouble, as one harmless sentence.
+
+    Of a JSON log line that is its message, if its level is above info; of any other line all.
+    """
     for line in reversed(lines):
         text = line.strip()
         fields = parse_json(text)
         if fields is not None:
+            if fields.get("level") in ("debug", "info"):
+                continue
             text = ", ".join(str(fields[key]) for key in ("msg", "error") if fields.get(key))
         if text:
             return printable(text.replace("\n", " "), MAX_CAUSE_CHARACTERS)
