@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+import trustme
 
 from flume.agent import LOG_FILE, Agent
 from flume.errors import AgentEnded, AgentError, AgentNotReady, SourceDied
 from flume.jars import ensure_jars
 from flume.metrics import read_metrics
 from flume.render import CONFIGURATION
-from tests.support.agents import drop, java_or_skip, render_small, running_agent
+from tests.support.agents import drop, java_or_skip, make_truststore, render_small, running_agent
 from tests.support.receiver import FAILED, OK, receiving
 from tests.support.waiting import wait_until
 
@@ -68,6 +70,47 @@ def test_a_refused_batch_is_sent_again_with_the_same_ids(tmp_path: Path) -> None
         assert receiver.bodies == [b"once"]
 
 
+@pytest.mark.parametrize(("kind", "with_password"), [("JKS", False), ("PKCS12", True)])
+def test_lines_arrive_over_tls(tmp_path: Path, *, kind: str, with_password: bool) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    (tmp_path / "password").write_text("pass=word\n")
+    changes = {
+        "tls.enabled": True,
+        "tls.truststore": str(make_truststore(tmp_path / "ca.pem", tmp_path / "trust", kind, "pass=word")),
+        "tls.truststore_type": kind,
+        "tls.truststore_password_file": str(tmp_path / "password") if with_password else "",
+    }
+    with receiving(context) as receiver, running_agent(tmp_path, [receiver.place], changes):
+        drop(tmp_path, "access.log", b"secret\n")
+        wait_until(lambda: receiver.bodies, 30, "the line")
+        assert receiver.bodies == [b"secret"]
+
+
+def test_lines_arrive_deflated(tmp_path: Path) -> None:
+    with receiving(deflate=True) as receiver:
+        with running_agent(tmp_path, [receiver.place], {"compression.type": "deflate"}):
+            drop(tmp_path, "access.log", b"GET / HTTP/1.1\n" * 3000)
+            wait_until(lambda: len(receiver.bodies) == 3000, 30, "all lines")
+        assert set(receiver.bodies) == {b"GET / HTTP/1.1"}
+
+
+@pytest.mark.parametrize("group", ["none", "load_balance", "failover"])
+def test_two_bridges_of_which_one_is_down_get_everything_to_the_other(tmp_path: Path, group: str) -> None:
+    with receiving() as receiver:
+        bridges = [("127.0.0.1", 1), receiver.place]
+        with running_agent(tmp_path, bridges, {"sinks.group": group}) as agent:
+            for i in range(3):
+                drop(tmp_path, f"{i}.log", b"%d\n" % i)
+            wait_until(lambda: len(receiver.bodies) == 3, 60, "all lines")
+            assert sorted(receiver.bodies) == [b"0", b"1", b"2"]
+            metrics = agent.poll()
+            assert metrics is not None
+            assert metrics.send_failures > 0
+
+
 def test_bytes_that_are_not_utf8_do_not_stop_the_source(tmp_path: Path) -> None:
     with receiving() as receiver, running_agent(tmp_path, [receiver.place]) as agent:
         drop(tmp_path, "bad.log", b"good\nb\xff\xfed\nafter\n")
@@ -90,8 +133,12 @@ def test_an_agent_without_one_of_its_components_is_not_ready_and_says_which(tmp_
     rendered = rewritten(render_small(tmp_path), "batch-size = 5000", "batch-size = 20000")
     with Agent(rendered, ensure_jars(), java=java) as agent:
         agent.start()
+        # First everything else, so that a slow machine does not look like one with more missing.
+        wait_until(
+            lambda: (seen := agent.poll()) and seen.missing(rendered.components) == ("SINK.bridge0_0",), 60, "the rest"
+        )
         with pytest.raises(AgentNotReady, match=r"not show SINK\.bridge0_0 at work") as caught:
-            agent.wait_ready(10.0)
+            agent.wait_ready(1.0)
     assert caught.value.missing == ("SINK.bridge0_0",)
 
 

@@ -58,7 +58,7 @@ def test_an_agent_does_not_start_on_a_folder_that_is_claimed(tmp_path: Path) -> 
     rendered = render_small(tmp_path)
     held = claim([tmp_path / "channel"], 0.0, clock, clock.sleep)
     agent = Agent(rendered, [], java=tmp_path / "never-started", clock=clock, sleep=clock.sleep)
-    with pytest.raises(AgentError, match="another agent is at work on .*channel"):
+    with pytest.raises(AgentError, match=r"another agent is at work on .*channel"):
         agent.start()
     release(held)
     with pytest.raises(AgentError, match="cannot be started"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,15 @@ def running_agent(
         agent.start()
         agent.wait_ready(READY_TIMEOUT_S)
         yield agent
+
+
+def make_truststore(ca_certificate: Path, target: Path, kind: str, password: str) -> Path:
+    """Make a truststore (``kind`` JKS or PKCS12) of one PEM certificate with the keytool beside the Java launcher."""
+    keytool = java_or_skip().resolve().with_name("keytool")
+    command = [str(keytool), "-importcert", "-noprompt", "-alias", "ca", "-file", str(ca_certificate)]
+    command += ["-keystore", str(target), "-storetype", kind, "-storepass", password]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return target
 
 
 def drop(folder: Path, name: str, content: bytes) -> Path:

@@ -6,12 +6,15 @@ import io
 import socketserver
 import struct
 import threading
+import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import fastavro
 
 if TYPE_CHECKING:
+    import socket
+    import ssl
     from collections.abc import Iterator
     from io import BufferedIOBase
 
@@ -37,12 +40,21 @@ class Receiver(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, *, deflate: bool) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
+        self._tls = tls
+        self.deflate = deflate
         self.status = OK
         self.batches: list[list[dict[str, Any]]] = []
         self.refused = 0
         self.requests = threading.Lock()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; its TLS handshake is made by the connection's own thread at the first read."""
+        connection, address = super().get_request()
+        if self._tls is not None:
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     @property
     def place(self) -> tuple[str, int]:
@@ -60,10 +72,12 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Answer requests until the peer leaves; the first carries the handshake, in its first buffer."""
+        stream = _Inflated(self.rfile) if self.server.deflate else self.rfile
+        packer = zlib.compressobj(1)
         handshake = b"\x00\x00\x00\x00"
-        while head := self.rfile.read(8):
+        while head := stream.read(8):
             serial, count = struct.unpack(">ii", head)
-            buffers = [_buffer(self.rfile) for _ in range(count)]
+            buffers = [_buffer(stream) for _ in range(count)]
             batch = fastavro.schemaless_reader(io.BytesIO(b"".join(buffers[1:])), _EVENTS, None)
             with self.server.requests:
                 status = self.server.status
@@ -73,18 +87,37 @@ class _Connection(socketserver.StreamRequestHandler):
                     self.server.refused += 1
             reply = handshake + b"\x00\x00" + status
             handshake = b""
-            self.wfile.write(struct.pack(">iii", serial, 1, len(reply)) + reply)
+            frame = struct.pack(">iii", serial, 1, len(reply)) + reply
+            if self.server.deflate:
+                frame = packer.compress(frame) + packer.flush(zlib.Z_SYNC_FLUSH)
+            self.wfile.write(frame)
 
 
-def _buffer(stream: BufferedIOBase) -> bytes:
+class _Inflated:
+    """The bytes inside a zlib stream, read like a buffered file."""
+
+    def __init__(self, packed: BufferedIOBase) -> None:
+        self._packed = packed
+        self._unpacker = zlib.decompressobj()
+        self._ready = b""
+
+    def read(self, size: int) -> bytes:
+        """Return ``size`` bytes, or fewer at the end."""
+        while len(self._ready) < size and (more := self._packed.read1(65_536)):
+            self._ready += self._unpacker.decompress(more)
+        taken, self._ready = self._ready[:size], self._ready[size:]
+        return taken
+
+
+def _buffer(stream: BufferedIOBase | _Inflated) -> bytes:
     (length,) = struct.unpack(">i", stream.read(4))
     return stream.read(length)
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving(tls: ssl.SSLContext | None = None, *, deflate: bool = False) -> Iterator[Receiver]:
     """Run a receiver on a free port of this machine."""
-    with Receiver() as server:
+    with Receiver(tls, deflate=deflate) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
