@@ -13,8 +13,6 @@ from spark_job.bridge_client import BridgeClient, RetryPolicy
 from spark_job.errors import BridgeUnavailable, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from avro_bridge.contract import Status
     from spark_job.options import Address, FlumeOptions
 
@@ -90,8 +88,3 @@ class Bridges:
             return client.status(patient=patient or client.address not in self._met)
         except BridgeUnavailable as error:
             return error
-
-
-def texts(addresses: Iterable[Address]) -> str:
-    """List addresses in a sentence."""
-    return ", ".join(str(address) for address in addresses)

@@ -2,79 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
-
 import pytest
-from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadMaxBytes, ReadMaxFiles, ReadMaxRows, ReadMinRows
+from pyspark.sql.streaming.datasource import ReadMaxBytes, ReadMaxFiles, ReadMaxRows, ReadMinRows
 
 from spark_job.assigning import plan_batch
-from spark_job.bridge_client import RetryPolicy
 from spark_job.bridges import Bridges
 from spark_job.errors import BridgeUnavailable, DataLoss, OffsetsError, OptionError
 from spark_job.options import parse_flume_options
-from spark_job.planning import StreamPlanner
-from tests.support.flight_double import FlightDouble, MemoryLog
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from spark_job.reading import RangePartition
-
-IMPATIENT = RetryPolicy(patience_s=0.0, first_delay_s=0.01, call_timeout_s=5.0)
-ALL = ReadAllAvailable()
-
-
-def filled(count: int, log_id: str = "", size: int = 10) -> MemoryLog:
-    log = MemoryLog(bodies=[bytes(size)] * count)
-    log.log_id = log_id or log.log_id
-    return log
-
-
-class World:
-    """Bridges that come and go, and planners that are made anew as after a crash."""
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        self.doubles: dict[str, FlightDouble] = {}
-
-    def serve(self, log: MemoryLog, port: int = 0) -> FlightDouble:
-        self.doubles[log.log_id] = double = FlightDouble(log, port)
-        self._stack.callback(self.stop, log)
-        return double
-
-    def stop(self, log: MemoryLog) -> None:
-        double = self.doubles.pop(log.log_id, None)
-        if double is not None:
-            double.stop()
-
-    def planner(self, *, bridges: str = "", **options: str) -> StreamPlanner:
-        """Return a new planner of the same query, over all bridges that run."""
-        parsed = parse_flume_options({"bridges": bridges or self.addresses, "consumer": "q"} | options)
-        planner = StreamPlanner(parsed, Bridges(parsed, IMPATIENT))
-        self._stack.callback(planner.close)
-        return planner
-
-    @property
-    def addresses(self) -> str:
-        return ",".join(double.address for double in self.doubles.values())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with World() as world:
-        yield world
-
-
-def ranges(partitions: list[RangePartition]) -> list[tuple[str, int, int]]:
-    return [(part.log_id, part.start, part.end) for part in partitions]
-
+from tests.support.planning import ALL, IMPATIENT, World, filled, ranges
 
 # ---- where a query starts
 
@@ -240,130 +175,6 @@ def test_a_silent_bridge_is_waited_for_once_it_was_met(world: World, caplog: pyt
         world.planner(bridges=addresses).latest_offset(start, ALL)
     world.serve(away, port)
     assert planner.latest_offset(start, ALL) == {"here": 10, "away": 10}
-
-
-# ---- logs that move, join and go
-
-
-def test_offsets_follow_the_log_to_another_address(world: World) -> None:
-    log = filled(10, "a")
-    world.serve(log)
-    planner = world.planner()
-    start = planner.initial_offset()
-    end = planner.latest_offset(start, ReadMaxRows(4))
-    world.stop(log)
-    world.serve(log)
-    moved = world.planner()
-    assert ranges(moved.partitions(start, end)) == [("a", 0, 4)]
-    assert moved.partitions(start, end)[0].address == parse_flume_options({"bridges": world.addresses}).bridges[0]
-    assert moved.latest_offset(end, ALL) == {"a": 10}
-
-
-def test_a_log_that_joins_starts_at_its_first_event(world: World) -> None:
-    world.serve(filled(10, "a"))
-    start = world.planner(startingOffsets="latest").initial_offset()
-    joining = filled(8, "b")
-    joining.drop_below(3)
-    world.serve(joining)
-    planner = world.planner(startingOffsets="latest")
-    end = planner.latest_offset(start, ALL)
-    assert end == {"a": 10, "b": 8}
-    assert ranges(planner.partitions(start, end)) == [("b", 3, 8)]
-    joining.extend([b""] * 2)
-    assert ranges(world.planner().partitions(start, end)) == [("b", 3, 8)]
-
-
-def test_a_log_that_joins_empty_is_held_from_then_on(world: World) -> None:
-    world.serve(filled(1, "a"))
-    planner = world.planner()
-    start = planner.latest_offset(planner.initial_offset(), ALL)
-    joining = filled(0, "b")
-    world.serve(joining)
-    assert world.planner().latest_offset(start, ALL) == start
-    assert joining.consumers["q"] == {"start": 0, "committed": 0}
-
-
-def test_a_log_that_is_gone_and_fully_read_is_no_loss(world: World) -> None:
-    log = filled(10, "a")
-    port = world.serve(log).port
-    planner = world.planner()
-    end = planner.latest_offset(planner.initial_offset(), ALL)
-    planner.latest_offset(end, ALL)
-    world.stop(log)
-    world.serve(filled(2, "b"), port)
-    assert planner.latest_offset(end, ALL) == {"a": 10, "b": 2}
-
-
-@pytest.mark.parametrize("known_by", ["this process", "an earlier process"])
-def test_a_log_that_is_gone_with_unread_events_is_data_loss(world: World, known_by: str) -> None:
-    log = filled(10, "a")
-    port = world.serve(log).port
-    strict, lenient = world.planner(), world.planner(failOnDataLoss="false")
-    start = strict.initial_offset()
-    for planner in (strict, lenient):
-        planner.latest_offset(start, ALL)
-    world.stop(log)
-    world.serve(filled(2, "b"), port)
-    if known_by == "an earlier process":
-        strict, lenient = world.planner(), world.planner(failOnDataLoss="false")
-    with pytest.raises(DataLoss, match=r"log a: no bridge has it any more.*failOnDataLoss=false"):
-        strict.latest_offset(start, ALL)
-    assert lenient.latest_offset(start, ALL) == {"b": 2}
-
-
-def test_a_planned_range_of_a_log_that_is_gone(world: World) -> None:
-    log = filled(10, "a")
-    world.serve(log)
-    world.planner().initial_offset()
-    world.stop(log)
-    world.serve(filled(2, "b"))
-    with pytest.raises(DataLoss, match="log a: events 4 to 9 are lost: no bridge has this log any more"):
-        world.planner().partitions({"a": 4}, {"a": 10})
-    skipped = world.planner(failOnDataLoss="false").partitions({"a": 4}, {"a": 10})
-    assert ranges(skipped) == [("a", 4, 10)]
-    assert skipped[0].address is None
-
-
-def test_a_planned_range_whose_bridge_is_silent_is_not_skipped(world: World) -> None:
-    log = filled(10, "a")
-    world.serve(log)
-    addresses = world.addresses
-    planner = world.planner(failOnDataLoss="false")
-    planner.initial_offset()
-    world.stop(log)
-    for asked in (planner, world.planner(bridges=addresses, failOnDataLoss="false")):
-        with pytest.raises(BridgeUnavailable):
-            asked.partitions({"a": 4}, {"a": 10})
-
-
-def test_events_that_the_bridge_deleted_unread(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    log = filled(10, "a")
-    world.serve(log)
-    start = world.planner().initial_offset()
-    log.drop_below(6)
-    with pytest.raises(DataLoss, match="log a: events 0 to 5 are lost: the bridge has deleted them"):
-        world.planner().latest_offset(start, ALL)
-    with pytest.raises(DataLoss, match="log a: events 0 to 3 are lost"):
-        world.planner().partitions(start, {"a": 4})
-    lenient = world.planner(failOnDataLoss="false")
-    assert lenient.latest_offset(start, ReadMaxRows(2)) == {"a": 8}
-    assert ranges(lenient.partitions(start, {"a": 8})) == [("a", 0, 8)]
-    assert "events 0 to 5 are lost" in caplog.text
-
-
-def test_a_log_that_is_shorter_than_what_was_read_is_never_skipped_over(world: World) -> None:
-    world.serve(filled(10, "a"))
-    lenient = world.planner(failOnDataLoss="false")
-    with pytest.raises(OffsetsError, match=r"read up to 11, but bridge .* has stored only up to 10"):
-        lenient.latest_offset({"a": 11}, ALL)
-    with pytest.raises(OffsetsError, match=r"the range ends at 12, but bridge .* has stored only up to 10"):
-        lenient.partitions({"a": 9}, {"a": 12})
-
-
-def test_start_after_end_is_an_error(world: World) -> None:
-    world.serve(filled(400, "a"))
-    with pytest.raises(OffsetsError, match="starts at 355, after its end 345"):
-        world.planner().partitions({"a": 355}, {"a": 345})
 
 
 # ---- who reads what, and what is done

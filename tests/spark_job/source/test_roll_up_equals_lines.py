@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 WINDOW, SLIDE, WATERMARK = timedelta(minutes=2), timedelta(minutes=1), timedelta(seconds=20)
-EVENTS = 800
+EVENTS = 500
 EVENTS_PER_BATCH = 100
 DISORDER_S = 150
 QUERY_TIMEOUT_S = 180

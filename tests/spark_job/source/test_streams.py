@@ -153,7 +153,7 @@ def test_ten_restarts_without_the_newest_commit_count_nothing_twice(spark: Spark
     with RealBridge(tmp_path / "log") as bridge:
         for run in range(10):
             bridge.extend(bodies(run * 100, (run + 1) * 100))
-            query.run(bridge.address, maxEventsPerTrigger="70")
+            query.run(bridge.address, maxEventsPerTrigger="100")
             query.forget_newest_commit()
             bridge.retain()
     assert query.sink.events == Counter(bodies(0, 1000))
