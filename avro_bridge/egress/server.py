@@ -72,11 +72,14 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
         return flight.GeneratorStream(schema(headers=wanted.headers), self._events(wanted, stored))
 
     def _events(self, wanted: Ticket, stored: RangeReader) -> Iterator[pa.RecordBatch]:
-        with _Translated(self._metrics, self._log):
+        # Closed on every way out, a client that went away included.
+        with _Translated(self._metrics, self._log), stored:
             for batch in record_batches(
                 stored, wanted.start, wanted.end, headers=wanted.headers, batch_events=self._batch_events
             ):
                 self._metrics.served_events.inc(batch.num_rows)
+                # What is handed over is copied. The log must not wait for a slow client's socket.
+                stored.release()
                 yield batch
 
     def list_actions(self, _context: flight.ServerCallContext) -> list[tuple[str, str]]:
