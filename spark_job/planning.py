@@ -230,14 +230,25 @@ class StreamPlanner:
 
 
 def _within_bytes(waiting: Offsets, view: View, max_bytes: int, turn: int) -> Offsets:
-    """Return how many events of each log fit into ``max_bytes``, by the mean size of the events that each log holds."""
-    mean = {log_id: _mean_event_bytes(view.logs[log_id]) for log_id in waiting}
-    shares = share_fairly({log_id: waiting[log_id] * mean[log_id] for log_id in waiting}, max_bytes, turn)
-    fitting = {log_id: min(share // mean[log_id], waiting[log_id]) for log_id, share in shares.items()}
-    if any(fitting.values()) or not shares:
-        return {log_id: count for log_id, count in fitting.items() if count}
-    # A limit below the size of one event would stop the query for good.
-    return {sorted(shares)[turn % len(shares)]: 1}
+    """Return how many events of each log fit into ``max_bytes``, by the mean size of the events that each log holds.
+
+    Each log in turn gets one event while there is room, the first one always: a limit below the size of an event would
+    stop the query for good. What is left is spread in proportion to the bytes that wait.
+    """
+    logs = sorted(log_id for log_id, count in waiting.items() if count)
+    first = turn % max(len(logs), 1)
+    given: Offsets = {}
+    left = max_bytes
+    mean = {log_id: _mean_event_bytes(view.logs[log_id]) for log_id in logs}
+    for log_id in logs[first:] + logs[:first]:
+        if mean[log_id] <= left or not given:
+            given[log_id] = 1
+            left = max(left - mean[log_id], 0)
+    more = {log_id: waiting[log_id] - 1 for log_id in given}
+    total_bytes = sum(count * mean[log_id] for log_id, count in more.items())
+    if total_bytes > left:
+        more = {log_id: left * count // total_bytes for log_id, count in more.items()}
+    return {log_id: 1 + more[log_id] for log_id in given}
 
 
 def _mean_event_bytes(place: Place) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from pyspark.sql.streaming.datasource import ReadMaxBytes, ReadMaxFiles, ReadMaxRows, ReadMinRows
 
@@ -10,6 +12,11 @@ from spark_job.bridges import Bridges
 from spark_job.errors import BridgeUnavailable, DataLoss, OffsetsError, OptionError
 from spark_job.options import parse_flume_options
 from tests.support.planning import ALL, IMPATIENT, World, filled, ranges
+
+if TYPE_CHECKING:
+    from pyspark.sql.streaming.datasource import ReadLimit
+
+    from spark_job.planning import StreamPlanner
 
 # ---- where a query starts
 
@@ -104,7 +111,24 @@ def test_limits_in_bytes_go_by_the_mean_size(world: World) -> None:
     planner = world.planner()
     start = planner.initial_offset()
     assert planner.latest_offset(start, ReadMaxBytes(11_000)) == {"a": 100, "b": 100}
+    assert planner.latest_offset(start, ReadMaxBytes(10**9)) == {"a": 1000, "b": 1000}
     assert sum(planner.latest_offset(start, ReadMaxBytes(1)).values()) == 1
+    served = {log_id for turn in range(2) for log_id in moved(planner, {"a": turn, "b": 0}, ReadMaxBytes(1))}
+    assert served == {"a", "b"}
+
+
+def moved(planner: StreamPlanner, start: dict[str, int], limit: ReadLimit) -> set[str]:
+    """Return the logs that the next batch reads from."""
+    return {log_id for log_id, end in planner.latest_offset(start, limit).items() if end > start[log_id]}
+
+
+def test_a_trickle_is_not_starved_by_a_flood(world: World) -> None:
+    world.serve(filled(100_000, "flood", size=100))
+    world.serve(filled(1, "trickle", size=100))
+    planner = world.planner()
+    start = planner.initial_offset()
+    assert planner.latest_offset(start, ReadMaxBytes(1000)) == {"flood": 9, "trickle": 1}
+    assert planner.latest_offset(start, ReadMaxRows(10)) == {"flood": 9, "trickle": 1}
 
 
 def test_both_limits_hold_together(world: World) -> None:
