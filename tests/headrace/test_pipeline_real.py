@@ -21,7 +21,8 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.java, pytest.mark.spark]
+# Spark starts up to three times in a test, each time in up to a minute on a busy machine of two cores.
+pytestmark = [pytest.mark.java, pytest.mark.spark, pytest.mark.timeout(900)]
 
 
 def processes_of(state: Path) -> list[int]:
