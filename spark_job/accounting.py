@@ -182,7 +182,7 @@ class Ledger:
 
     def _parts(self, wanted: OffsetRange) -> Iterator[AuditPart]:
         """Yield the parts of a range in order, after the check that they join, cover it and lost nothing."""
-        folder = self._audit / wanted.log_id / f"{wanted.start}-{wanted.end}"
+        folder = self._batch_folder(wanted)
         pane_us = self._windows.pane // MICROSECOND
         reached = wanted.start
         for part in sorted((read_part(path) for path in folder.glob("*.json")), key=lambda part: part.start):
@@ -198,6 +198,18 @@ class Ledger:
             yield part
         if reached > wanted.end or (reached < wanted.end and not self._allow_loss):
             raise AccountingError(f"{folder}: the audit ends at offset {reached}, the batch at {wanted.end}")
+
+    def _batch_folder(self, wanted: OffsetRange) -> Path:
+        """Return the audit folder of a range.
+
+        A range whose beginning was lost is audited under the name of what was left of it, which may be less each time.
+        """
+        folder = self._audit / wanted.log_id
+        starts = [wanted.start]
+        if self._allow_loss:
+            found = (int(path.name.partition("-")[0]) for path in folder.glob(f"*-{wanted.end}"))
+            starts += [start for start in found if start > wanted.start]
+        return folder / f"{max(starts)}-{wanted.end}"
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from spark_job.audit import DEAD_LETTERS_SUFFIX
 from spark_job.errors import SinkError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
-SUFFIX = ".malformed.jsonl"
 
 
 class DeadLetters:
@@ -44,7 +44,7 @@ class DeadLetters:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SinkError(f"{folder}: cannot be made: {error.strerror}") from error
-        self._used_bytes = sum(path.stat().st_size for path in folder.rglob(f"*{SUFFIX}"))
+        self._used_bytes = sum(path.stat().st_size for path in folder.rglob(f"*{DEAD_LETTERS_SUFFIX}"))
 
     def settle(self, committed: dict[str, int]) -> int:
         """Clear the audit of all batches up to ``committed`` (log id to offset); return how many lines did not fit.
@@ -57,7 +57,9 @@ class DeadLetters:
             for log_id, offset in committed.items():
                 for batch in (self._audit / log_id).glob("*-*"):
                     if int(batch.name.rpartition("-")[2]) <= offset:
-                        dropped += sum(self._keep(letters, log_id) for letters in sorted(batch.glob(f"*{SUFFIX}")))
+                        dropped += sum(
+                            self._keep(letters, log_id) for letters in sorted(batch.glob(f"*{DEAD_LETTERS_SUFFIX}"))
+                        )
                         shutil.rmtree(batch)
         except OSError as error:
             raise SinkError(f"{error.filename}: dead letters cannot be kept: {error.strerror}") from error

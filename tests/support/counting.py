@@ -1,0 +1,111 @@
+"""The job ``url-counts`` inside a test: the real bridge log, source, query, ledger and table, stepped by hand."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from spark_job.accounting import Ledger
+from spark_job.bridge_client import RetryPolicy
+from spark_job.bridges import Bridges
+from spark_job.dead_letters import DeadLetters
+from spark_job.jobs.batches import BatchWriter
+from spark_job.jobs.folder import JobFolder
+from spark_job.jobs.settings import UrlCountsSettings
+from spark_job.jobs.url_counts import first_offset, start_query, url_counts
+from spark_job.sinks.table import CountsTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Self
+
+    from pyspark.sql import SparkSession
+
+    from spark_job.accounting import LedgerEntry
+    from spark_job.sinks import ChangedWindows
+    from spark_job.windows import Windows
+    from tests.support.bridges import RealBridge
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def line(second: int, url: str = "/") -> bytes:
+    """Return a line of the combined format at a second since the epoch."""
+    instant = EPOCH + timedelta(seconds=second)
+    return f'10.0.0.1 - - [{instant:%d/%b/%Y:%H:%M:%S} +0000] "GET {url} HTTP/1.1" 200 100 "-" "test"'.encode()
+
+
+class Recorder:
+    """A sink that keeps the ledger entries that it is shown, and fails on request."""
+
+    def __init__(self) -> None:
+        self.entries: list[LedgerEntry] = []
+        self.fail_in_batch: int | None = None
+
+    def write(self, changed: ChangedWindows) -> None:
+        """Keep the entry; fail when this is the batch for it: the table has it then, Spark's commit log has not."""
+        self.entries.append(changed.entry)
+        if changed.entry.batch_id == self.fail_in_batch:
+            raise RuntimeError("crash on purpose")
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class CountingQuery:
+    """One query over one bridge, in a job folder; a context manager. The same folder may be opened again."""
+
+    def __init__(
+        self, spark: SparkSession, bridge: RealBridge, folder: Path, windows: Windows, *, max_events: int = 10_000
+    ) -> None:
+        self.bridge = bridge
+        self.recorder = Recorder()
+        self.settings = UrlCountsSettings(
+            bridges=bridge.address,
+            job_folder=folder,
+            windows=windows,
+            max_events=max_events,
+            trigger=timedelta(0),
+        )
+        self.folder = JobFolder(folder)
+        self.table = CountsTable(self.folder.counts, windows.per_line)
+        self._bridges = Bridges(self.settings.parsed_source_options().flume, RetryPolicy(5.0))
+        self.folder.check(self.table)
+        self.writer = BatchWriter(
+            self.folder.checkpoint,
+            Ledger(
+                self.folder.checkpoint,
+                self.folder.audit,
+                windows,
+                lambda log_id: first_offset(self._bridges, self.settings.consumer, log_id),
+            ),
+            self.table,
+            [self.recorder],
+            DeadLetters(self.folder.audit, self.folder.dead_letters),
+            now=lambda: datetime.now(UTC),
+        )
+        self.query = start_query(url_counts(spark, self.settings), self.settings, self.folder, self.writer)
+
+    def feed(self, lines: Sequence[bytes]) -> LedgerEntry:
+        """Store lines at the bridge, let the query read them, and return the ledger entry of the newest batch."""
+        self.bridge.extend(lines)
+        self.query.processAllAvailable()
+        return self.recorder.entries[-1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with closing(self._bridges), closing(self.table):
+            self.query.stop()
+
+
+def forget_newest_commit(folder: Path) -> int:
+    """Delete Spark's newest commit entry, as if the driver had been killed before it; return its batch."""
+    commits = folder / "checkpoint" / "commits"
+    newest = max(int(path.name) for path in commits.glob("[0-9]*"))
+    (commits / str(newest)).unlink()
+    (commits / f".{newest}.crc").unlink(missing_ok=True)
+    return newest

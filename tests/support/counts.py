@@ -1,0 +1,80 @@
+"""Batches as Spark hands them to the table, made by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from spark_job.accounting import LedgerEntry, OffsetRange
+from spark_job.sinks import ChangedWindows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from spark_job.sinks.counts import CountsReader
+    from spark_job.sinks.table import CountsTable
+
+MINUTE_US = 60_000_000
+QUERY = "11111111-2222-3333-4444-555555555555"
+LOG = "log-a"
+
+Count = tuple[int, str, int]
+"""Minute at which the window starts, URL, hits."""
+
+
+def rows(*counts: Count, length: int = 1) -> pa.Table:
+    """Return rows of windows of ``length`` minutes; each hit has 100 bytes, and URLs with ``missing`` are errors."""
+    starts = [minute * MINUTE_US for minute, _, _ in counts]
+    instant = pa.timestamp("us", tz="UTC")
+    return pa.table(
+        {
+            "window_start": pa.array(starts, instant),
+            "window_end": pa.array([start + length * MINUTE_US for start in starts], instant),
+            "url": pa.array([url for _, url, _ in counts], pa.string()),
+            "hits": pa.array([hits for _, _, hits in counts], pa.int64()),
+            "bytes": pa.array([hits * 100 for _, _, hits in counts], pa.int64()),
+            "errors": pa.array([hits if "missing" in url else 0 for _, url, hits in counts], pa.int64()),
+        }
+    )
+
+
+def entry(
+    batch_id: int,
+    start: int,
+    end: int,
+    *,
+    malformed: int = 0,
+    late: int = 0,
+    missed: int = 0,
+    closed_minute: int = 0,
+    watermark_minute: int = 0,
+    query_id: str = QUERY,
+) -> LedgerEntry:
+    """Return the ledger entry of a batch that read ``start <= offset < end`` of one log.
+
+    Windows that ended by ``closed_minute`` are closed; ``watermark_minute`` is the newer one.
+    """
+    return LedgerEntry(
+        query_id=query_id,
+        batch_id=batch_id,
+        ranges=(OffsetRange(LOG, start, end),) if start != end else (),
+        lost=0,
+        malformed=malformed,
+        late=late,
+        missed=missed,
+        late_before_ms=closed_minute * 60_000,
+        closed_before_ms=watermark_minute * 60_000,
+    )
+
+
+def store(table: CountsTable, batch: LedgerEntry, counts: Iterable[Count] = (), *, length: int = 1) -> ChangedWindows:
+    """Store a batch and return it as the sinks get it."""
+    changed = rows(*counts, length=length)
+    windows = table.record(batch, changed)
+    return ChangedWindows(batch, changed, windows, table.tally(), table)
+
+
+def content(table: CountsReader) -> dict[tuple[int, str], int]:
+    """Return the hits of a table by (minute of the window's start, URL)."""
+    return {(window.start_us // MINUTE_US, count.url): count.hits for window, count in table.rows()}
