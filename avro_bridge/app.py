@@ -25,6 +25,7 @@ from avro_bridge.errors import ConfigError
 from avro_bridge.ingest.server import IngestServer
 from avro_bridge.log.callbacks import WriterHooks
 from avro_bridge.log.folders import claim_folder
+from avro_bridge.log.memory import keep_freed_memory
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.log.store import Log
 from avro_bridge.log.writer import GroupCommitWriter
@@ -177,6 +178,7 @@ def _now_us() -> int:
 
 async def serve(config: BridgeConfig, ready_file: Path | None = None) -> None:
     """Run a bridge until SIGTERM or SIGINT."""
+    keep_freed_memory()
     bridge = Bridge(config, ready_file)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

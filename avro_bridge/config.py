@@ -51,7 +51,7 @@ class ListenConfig(_Section):
 class LimitsConfig(_Section):
     """What one peer may make the bridge hold. Beyond it the connection is closed and counted."""
 
-    max_frame_bytes: Positive = Field(64 * MIB, description="size of one call; refused by its announced size")
+    max_frame_bytes: Positive = Field(32 * MIB, description="size of one call; refused by its announced size")
     max_events: Positive = Field(1_000_000, description="events of one call")
     max_header_bytes: Positive = Field(64 * 1024, description="headers of one event")
     max_inflate_ratio: Positive = Field(

@@ -13,7 +13,7 @@ one of these turns it into a *suspect*::
                                      connection from the same host   that still looks alive here
 
 Only a suspect's ids are read out of the log, and only while there is a suspect are the ids of incoming batches looked
-at: an event whose id a suspect has is dropped and counted. A suspect ends when
+at, by their hashes first: an event whose id a suspect has is dropped and counted. A suspect ends when
 
 - its connection was alive after all: a later batch arrives on it (one more of its batches stays suspect, since it may
   have been sent before the client gave up),
@@ -28,27 +28,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from avro_bridge.log.ids import without_duplicates
+import numpy as np
+
+from avro_bridge.log.ids import sorted_hashes, without_duplicates
 from avro_bridge.log.record import PayloadKind
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from avro_bridge.log.doubt_records import DoubtRecord
     from avro_bridge.log.record import PendingBatch
     from avro_bridge.log.store import Log
 
-# What CPython spends on a bytes object and its places in a set and a dict, beside the text.
-_BYTES_PER_ID: Final = 180
+# What CPython spends on a bytes object and its places in a set and a dict, beside the text, and two hashes.
+_BYTES_PER_ID: Final = 196
 _SWEEPS_PER_EXPIRY: Final = 10
 
 
 class _Suspect:
     """A batch that may come again."""
 
-    __slots__ = ("carriers", "ids", "record", "size", "unseen")
+    __slots__ = ("carriers", "hashes", "ids", "record", "size", "unseen")
 
     def __init__(self, record: DoubtRecord, ids: frozenset[bytes]) -> None:
         self.record = record
         self.ids = ids
+        self.hashes = sorted_hashes(ids)
         self.unseen = set(ids)
         """The ids that have not come again yet."""
         self.carriers: set[int] = set()
@@ -75,6 +80,8 @@ class Doubts:
         self._suspects: dict[int, _Suspect] = {}
         self._owners: dict[bytes, int] = {}
         """The suspect (by its connection) that has an id."""
+        self._hashes: NDArray[np.int64] | None = None
+        """Of all ids of all suspects, in order; None when it has to be put together anew."""
         self._carried: dict[int, set[int]] = {}
         """The suspects whose events a connection has brought again."""
         self._size = 0
@@ -122,7 +129,9 @@ class Doubts:
             self._prove(batch.connection_id, set())
             return batch
         seen: set[int] = set()
-        compared = without_duplicates(batch, self._header, lambda each: self._is_stored(each, seen))
+        if self._hashes is None:
+            self._hashes = np.sort(np.concatenate([suspect.hashes for suspect in self._suspects.values()]))
+        compared = without_duplicates(batch, self._header, self._hashes, lambda each: self._is_stored(each, seen))
         self._prove(batch.connection_id, seen)
         return compared
 
@@ -184,6 +193,7 @@ class Doubts:
         suspect = _Suspect(record, ids)
         self._suspects[connection_id] = suspect
         self._owners.update(dict.fromkeys(ids, connection_id))
+        self._hashes = None
         self._size += suspect.size
         while self._size > self._log.settings.doubt_max_bytes:
             self._settle(next(iter(self._suspects)))
@@ -191,6 +201,7 @@ class Doubts:
 
     def _settle(self, connection_id: int) -> None:
         suspect = self._suspects.pop(connection_id)
+        self._hashes = None
         self._size -= suspect.size
         for each in suspect.ids:
             if self._owners.get(each) == connection_id:

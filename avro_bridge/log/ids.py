@@ -10,8 +10,9 @@ from avro_bridge.log.record import HEADER_SIZE, PayloadKind, PendingBatch
 from avro_bridge.wire import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from numpy.typing import NDArray
     from typing_extensions import Buffer
 
 MAX_ID_BYTES: Final = 1024
@@ -34,13 +35,29 @@ def event_ids(payload: Buffer, count: int, header: str) -> list[bytes | None]:
     return ids if len(set(known)) == len(known) else [None] * count
 
 
-def without_duplicates(batch: PendingBatch, header: str, is_stored: Callable[[bytes], bool]) -> PendingBatch:
+def sorted_hashes(ids: Iterable[bytes]) -> NDArray[np.int64]:
+    """Return the hashes of ``ids`` in order, to be given to :func:`without_duplicates`."""
+    known = list(ids)
+    lengths = np.fromiter(map(len, known), np.int64, len(known))
+    spans = np.stack([np.cumsum(lengths) - lengths, lengths], axis=1)
+    return np.sort(events.hash_values(b"".join(known), spans))
+
+
+def without_duplicates(
+    batch: PendingBatch, header: str, hashes: NDArray[np.int64], is_stored: Callable[[bytes], bool]
+) -> PendingBatch:
     """Return ``batch`` without the events whose id ``is_stored``; the batch itself if there are none.
+
+    A batch after a lost connection is nearly always a new one. So the hashes of its ids are first held against
+    ``hashes``, those of all ids that may come again; only when one of them is met are the ids themselves compared.
 
     Raises:
         EventError: the payload does not hold the events that the batch announces.
     """
     with memoryview(batch.buffer) as whole, whole[batch.start :] as payload:
+        spans = events.header_values(payload, events.index_events(payload, batch.count), header.encode())
+        if not _any_of(events.hash_values(payload, spans), hashes):
+            return batch
         ids = event_ids(payload, batch.count, header)
         keep = np.fromiter((each is None or not is_stored(each) for each in ids), np.bool_, len(ids))
         kept = int(keep.sum())
@@ -57,3 +74,12 @@ def without_duplicates(batch: PendingBatch, header: str, is_stored: Callable[[by
         batch.received_us,
         duplicates=batch.duplicates + batch.count - kept,
     )
+
+
+def _any_of(values: NDArray[np.int64], known: NDArray[np.int64]) -> bool:
+    """Say whether any of ``values`` is in ``known``, which is sorted."""
+    if not len(known):
+        return False
+    places = np.searchsorted(known, values)
+    places[places == len(known)] = 0
+    return bool((known[places] == values).any())

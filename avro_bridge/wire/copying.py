@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from avro_bridge.wire.compiled import BYTES, NUMBERS, WRITABLE_BYTES, kernel
+from avro_bridge.wire.compiled import BYTES, INDEX, NUMBERS, WRITABLE_BYTES, kernel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,10 @@ BUFFER_BYTES_LEFT = 1
 MESSAGE_BYTES_LEFT = 2
 WRITTEN = 3
 STATE_SIZE = 4
+
+FNV_BASIS = 0x811C9DC5
+FNV_PRIME = 0x01000193
+LOWER_32_BITS = 0xFFFFFFFF
 
 MORE = 0
 GROW = 1
@@ -92,3 +96,24 @@ def gather(source: Bytes, starts: Numbers, lengths: Numbers, target: Bytes) -> b
             target[written + ahead] = source[start + ahead]
         written += length
     return True
+
+
+@kernel(f"void({BYTES}, {INDEX}, {NUMBERS})")
+def hash_spans(data: Bytes, spans: Numbers, hashes: Numbers) -> None:
+    """Hash stretches of bytes: FNV-1a (public domain) of 32 bits, since nothing in it goes beyond a signed 64-bit number.
+
+    Args:
+        data: where the stretches lie.
+        spans: start and length of each; a negative length means that there is none.
+        hashes: filled, one for each row of ``spans``; -1 where there is none.
+    """
+    for row in range(len(spans)):
+        start = spans[row, 0]
+        length = spans[row, 1]
+        if start < 0 or length < 0 or start + length > len(data):
+            hashes[row] = -1
+            continue
+        value = FNV_BASIS
+        for position in range(start, start + length):
+            value = ((value ^ (int(data[position]) & 0xFF)) * FNV_PRIME) & LOWER_32_BITS
+        hashes[row] = value

@@ -124,15 +124,21 @@ def header_values(payload: Buffer, index: Index, key: bytes) -> NDArray[np.int64
     Raises:
         EventError: the index does not belong to the payload.
     """
-    data = _bytes(payload)
-    offsets, entries = _list_headers(data, index)
-    found = np.full((len(index), 2), -1, np.int64)
-    candidates = np.flatnonzero(entries[:, 1] == len(key))
-    letters = data[entries[candidates, 0][:, None] + np.arange(len(key))]
-    matches = candidates[(letters == _bytes(key)).all(axis=1)]
-    events = np.searchsorted(offsets, matches, side="right") - 1
-    found[events] = entries[matches, 2:]
-    return found
+    spans = np.empty((len(index), 2), np.int64)
+    if walk.find_header(_bytes(payload), index, _bytes(key), spans) != faults.OK:
+        raise _mismatch()
+    return spans
+
+
+def hash_values(payload: Buffer, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Hash what :func:`header_values` has located, to 32 bits; -1 where there is nothing.
+
+    The hash is quick and not keyed: whoever chooses the values can make two of them collide. It may rule out that two
+    values are equal, never prove it.
+    """
+    hashes = np.empty(len(spans), np.int64)
+    copying.hash_spans(_bytes(payload), spans, hashes)
+    return hashes
 
 
 def select_events(payload: Buffer, index: Index, keep: NDArray[np.bool_], headroom: int = 0) -> bytearray:

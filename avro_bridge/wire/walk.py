@@ -303,3 +303,44 @@ def list_headers(data: Bytes, index: Numbers, offsets: Numbers, entries: Numbers
             return -faults.INDEX_MISMATCH
     offsets[len(index)] = total
     return total
+
+
+@inlined
+def _same(data: Bytes, position: int, key: Bytes) -> bool:
+    """Whether ``key`` stands at ``position``; the caller has checked that it fits."""
+    ahead = 0
+    while ahead < len(key) and data[position + ahead] == key[ahead]:
+        ahead += 1
+    return ahead == len(key)
+
+
+@kernel(f"int64({BYTES}, {INDEX}, {BYTES}, {INDEX})")
+def find_header(data: Bytes, index: Numbers, key: Bytes, spans: Numbers) -> int:
+    """Note where one header's value lies in each event: start and length, or twice -1 where an event lacks it.
+
+    Args:
+        data: the payload that ``index`` was made from.
+        index: rows of four, one for each event wanted.
+        key: the header's name.
+        spans: filled: two numbers for each row of ``index``; of a key that occurs twice the last value.
+
+    Returns:
+        OK, or the negative of a code.
+    """
+    for row in range(len(index)):
+        spans[row, 0] = spans[row, 1] = -1
+        position = index[row, 0]
+        end = index[row, 1]
+        if position < 0 or end > len(data):
+            return -faults.INDEX_MISMATCH
+        left = 0
+        while True:
+            name, name_stop, value, position, left = _next_header(data, position, end, left)
+            if name < 0:
+                break
+            if name_stop - name == len(key) and _same(data, name, key):
+                spans[row, 0] = value
+                spans[row, 1] = position - value
+        if name == -2:
+            return -faults.INDEX_MISMATCH
+    return faults.OK

@@ -281,3 +281,19 @@ def test_payloads_of_any_kind_of_buffer(kind: type) -> None:
     payload = kind(avro_events.write([({"k": "v"}, b"body")]))
     assert events.count_events(payload, LIMITS) == 1
     assert strings(events.gather_bodies(payload, events.index_events(payload, 1), 0, 1)) == [b"body"]
+
+
+@given(values=st.lists(st.none() | st.binary(max_size=60), max_size=20))
+def test_hashes_are_those_of_the_values_alone(values: list[bytes | None]) -> None:
+    data = b"".join(value or b"" for value in values)
+    spans, position = np.empty((len(values), 2), np.int64), 0
+    for row, value in enumerate(values):
+        spans[row] = (-1, -1) if value is None else (position, len(value))
+        position += len(value or b"")
+    expected = []
+    for value in values:
+        hashed = 0x811C9DC5
+        for byte in value or b"":
+            hashed = (hashed ^ byte) * 0x01000193 % 2**32
+        expected.append(-1 if value is None else hashed)
+    assert events.hash_values(data, spans).tolist() == expected

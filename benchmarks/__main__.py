@@ -1,0 +1,37 @@
+"""``python -m benchmarks [ingest|query|end-to-end ...]``: measures and prints, machine first."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer reads the annotations at run time
+from typing import Annotated
+
+import typer
+
+from benchmarks import ingest
+from benchmarks.machine import describe
+
+
+class Name(StrEnum):
+    """The benchmarks."""
+
+    INGEST = "ingest"
+
+
+def main(
+    names: Annotated[list[Name] | None, typer.Argument(help="Which ones; all when none is named.")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="An access log to repeat; the kit's own sample without it.")
+    ] = None,
+    events: Annotated[int, typer.Option(help="Events of one round.")] = 1_000_000,
+) -> None:
+    """Measure; every ratio is of things that ran side by side in this run."""
+    print(describe())
+    for name in names or list(Name):
+        print()
+        if name is Name.INGEST:
+            ingest.run(events, corpus)
+
+
+if __name__ == "__main__":
+    typer.run(main)
