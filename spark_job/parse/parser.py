@@ -24,8 +24,8 @@ from spark_job.parse.urls import UrlRule
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_REQUEST_COLUMNS = ("method", "url", "path", "protocol")
 _TEXT_COLUMNS = ("host", "user", "referrer", "agent")
+_CLEARED = SCHEMA.keys() - {"raw", "error"}
 
 
 class LineParser:
@@ -77,11 +77,12 @@ class LineParser:
             lines = lines.str.strip_chars_end("\r")
         extraction = self._extractor.extract(lines, self._needed_roles(wanted))
         found, errors = self._columns(extraction, wanted)
-        nulls = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in SCHEMA.items() if name not in found]
-        frame = pl.DataFrame(found, height=len(lines)).with_columns(nulls)
         if errors is not None:
-            frame = _without_malformed(frame, errors, lines)
-        return frame.select(wanted)
+            found |= _malformed_columns(errors, lines, wanted)
+            rows = errors.is_not_null().arg_true()
+            found = {name: column.scatter(rows, None) if name in _CLEARED else column for name, column in found.items()}
+        nulls = [pl.lit(None, dtype=SCHEMA[name]).alias(name) for name in wanted if name not in found]
+        return pl.DataFrame(found, height=len(lines)).with_columns(nulls).select(wanted)
 
     def _needed_roles(self, wanted: list[str]) -> set[str]:
         """Return the fields that the columns are made of, and those that decide whether a line is malformed."""
@@ -92,7 +93,7 @@ class LineParser:
         """Return the columns that the format has, and for each line its error; None if there is none."""
         texts = extraction.texts
         found = self._request_columns(texts, wanted)
-        errors = _first_error(extraction.errors, found.pop("target").is_null(), Reason.NOT_HTTP)
+        errors = _first_error(extraction.errors, ~found.pop("is_http"), Reason.NOT_HTTP)
         if self._times:
             found["time"] = self._read_times(texts)
             errors = _first_error(errors, found["time"].is_null(), Reason.NO_SUCH_TIME)
@@ -112,7 +113,10 @@ class LineParser:
         return found, errors
 
     def _read_times(self, texts: pl.DataFrame) -> pl.Series:
-        text = texts.select(pl.concat_str(self._times, separator=TIME_JOIN)).to_series()
+        one = len(self._times) == 1
+        text = (
+            texts[self._times[0]] if one else texts.select(pl.concat_str(self._times, separator=TIME_JOIN)).to_series()
+        )
 
         def read(distinct: pl.Series) -> pl.DataFrame:
             times = (pattern.read(distinct, self._timezone) for pattern in self._time_patterns)
@@ -121,14 +125,14 @@ class LineParser:
         return Distinct.of(text).apply(read)["time"]
 
     def _request_columns(self, texts: pl.DataFrame, wanted: list[str]) -> dict[str, pl.Series]:
-        """Return the wanted columns that are made of the request, and its target."""
+        """Return the wanted columns that are made of the request, and whether it is one."""
 
         def with_urls(requests: pl.DataFrame) -> pl.DataFrame:
             target = pl.col("target")
             rules = {"url": self._rule, "path": UrlRule.PATH}
             urls = [rule.expression(target).alias(name) for name, rule in rules.items() if name in wanted]
-            kept = [name for name in ("method", "protocol", "target") if name in requests.columns]
-            return requests.select(*kept, *urls)
+            kept = [name for name in ("method", "protocol") if name in requests.columns and name in wanted]
+            return requests.select(*kept, *urls, target.is_not_null().alias("is_http"))
 
         if "request" in texts.columns:
             made = Distinct.of(texts["request"]).apply(lambda requests: with_urls(split_requests(requests)))
@@ -153,15 +157,16 @@ def _first_error(errors: pl.Series | None, bad: pl.Series, reason: Reason) -> pl
     return pl.select((this if errors is None else pl.coalesce(errors, this)).alias("error")).to_series()
 
 
-def _without_malformed(frame: pl.DataFrame, errors: pl.Series, lines: pl.Series) -> pl.DataFrame:
-    """Return the frame with the rows of malformed lines cleared, and their text and error set."""
-    malformed = errors.is_not_null()
-    rows = malformed.arg_true()
-    kept = [_bounded(line) for line in lines.gather(rows)]
-    raw = pl.Series("raw", [None], dtype=pl.String).new_from_index(0, len(lines))
-    raw.scatter(rows, pl.Series(kept, dtype=pl.String))
-    cleared = [pl.when(~malformed).then(pl.col(name)).alias(name) for name in frame.columns]
-    return frame.select(cleared).with_columns(raw, errors.alias("error"))
+def _malformed_columns(errors: pl.Series, lines: pl.Series, wanted: list[str]) -> dict[str, pl.Series]:
+    """Return the columns ``raw`` and ``error``, if wanted."""
+    found = {}
+    if "error" in wanted:
+        found["error"] = errors
+    if "raw" in wanted:
+        rows = errors.is_not_null().arg_true()
+        kept = pl.Series([_bounded(line) for line in lines.gather(rows)], dtype=pl.String)
+        found["raw"] = pl.Series([None], dtype=pl.String).new_from_index(0, len(lines)).scatter(rows, kept)
+    return found
 
 
 def _bounded(line: str | None) -> str:

@@ -46,9 +46,10 @@ _DAY_US = 24 * _HOUR_US
 _EARLIEST_US = int(datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp()) * _SECOND_US
 _LATEST_US = int(datetime(_LAST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp()) * _SECOND_US
 _FIXED_OFFSET = re.compile(r"(?:UTC|GMT)?[+-][0-9]{1,2}(?::?[0-9]{2})?")
-_PARTS = frozenset(
-    "year month day day_of_year hour minute second fraction offset epoch epoch_ms epoch_us".split()  # noqa: SIM905
-)
+_PARTS = {
+    *("year", "month", "day", "day_of_year", "hour", "minute", "second", "fraction", "offset"),
+    *("epoch", "epoch_ms", "epoch_us"),
+}
 
 OFFSET = r"(?P<offset>Z|[+-][0-9]{2}:?[0-9]{2})"
 CLOCK = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"

@@ -44,20 +44,19 @@ def pane_of(time: datetime, pane: timedelta) -> datetime:
 @settings(deadline=None)
 @given(LINES, PANES)
 def test_sums_and_largest_times_are_those_of_the_lines(lines: list[tuple[object, ...]], pane: timedelta) -> None:
-    expected: dict[tuple[datetime, str], list[object]] = {}
+    expected: dict[tuple[datetime, str], tuple[datetime, int, int, int]] = {}
     for time, url, status, size, error in lines:
         if error is not None:
             continue
         assert isinstance(time, datetime)
         assert isinstance(url, str)
         assert isinstance(size, int)
-        entry = expected.setdefault((pane_of(time, pane), url), [time, 0, 0, 0])
-        entry[0] = max(entry[0], time)  # type: ignore[call-overload]
-        entry[1] += 1  # type: ignore[operator]
-        entry[2] += size  # type: ignore[operator]
-        entry[3] += isinstance(status, int) and status >= 400  # type: ignore[operator]
+        key = pane_of(time, pane), url
+        latest, hits, total, errors = expected.get(key, (time, 0, 0, 0))
+        is_error = isinstance(status, int) and status >= 400
+        expected[key] = max(latest, time), hits + 1, total + size, errors + is_error
     rolled = roll_up(frame(lines), pane)
-    found = {(pane_of(time, pane), url): [time, *sums] for time, url, *sums in rolled.iter_rows()}
+    found = {(pane_of(time, pane), url): (time, *sums) for time, url, *sums in rolled.iter_rows()}
     assert found == expected
     assert len(found) == len(rolled)
 
