@@ -75,7 +75,7 @@ class SpoolValues(_Section):
     folder: AbsolutePath = "/var/spool/headrace"
     poll_delay_ms: Count = 100
     batch_lines: Count = 1000
-    when_done: Literal["delete", "rename"] = "delete"
+    when_done: Literal["delete", "rename"] = "rename"
     max_line_chars: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 131_072
     charset: Text = "UTF-8"
     ignore_pattern: Text = r"^.*\.(tmp|part|swp)$"
@@ -94,7 +94,7 @@ class HeaderValues(_Section):
 class ChannelValues(_Section):
     """Section [channel]."""
 
-    type: Literal["memory", "file"] = "file"
+    type: Literal["memory", "file"] = "memory"
     capacity: Count = 200_000
     transaction_capacity: Count = 10_000
     keep_alive_s: Annotated[int, Field(ge=0, le=3600)] = 0

@@ -100,7 +100,7 @@ def gather(source: Bytes, starts: Numbers, lengths: Numbers, target: Bytes) -> b
 
 @kernel(f"void({BYTES}, {INDEX}, {NUMBERS})")
 def hash_spans(data: Bytes, spans: Numbers, hashes: Numbers) -> None:
-    """Hash stretches of bytes: FNV-1a (public domain) of 32 bits, since nothing in it goes beyond a signed 64-bit number.
+    """Hash stretches of bytes: FNV-1a of 32 bits, since nothing in it goes beyond a signed number of 64 bits.
 
     Args:
         data: where the stretches lie.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TWO = [{"host": "a"}, {"host": "b"}]
+FILE: Mapping[str, object] = {"channel.type": "file", "spool.when_done": "delete"}
 MEMORY: Mapping[str, object] = {"channel.type": "memory", "spool.when_done": "rename"}
 
 
@@ -22,11 +23,11 @@ MEMORY: Mapping[str, object] = {"channel.type": "memory", "spool.when_done": "re
     ("changes", "said"),
     [
         ({"sinks.batch_size": 10_001}, "sinks.batch_size = 10001 is above channel.transaction_capacity = 10000"),
-        ({"spool.batch_lines": 10_001}, "spool.batch_lines = 10001 is above channel.transaction_capacity"),
+        ({**FILE, "spool.batch_lines": 10_001}, "spool.batch_lines = 10001 is above channel.transaction_capacity"),
         ({"channel.capacity": 9_999}, "channel.transaction_capacity = 10000 is above channel.capacity = 9999"),
         ({**MEMORY, "spool.max_line_chars": 200_000}, "above channel.max_bytes"),
         ({**MEMORY, "jvm.heap_mib": 256}, "above three quarters of jvm.heap_mib = 256"),
-        ({"channel.type": "memory"}, 'spool.when_done = "delete" with channel.type = "memory"'),
+        ({"spool.when_done": "delete"}, 'spool.when_done = "delete" with channel.type = "memory"'),
         ({"sinks.max_batch_bytes": 33_000_000}, "sinks.max_batch_bytes = 33000000"),
         ({"sinks.connect_timeout_ms": 999}, "sinks.connect_timeout_ms = 999 is below 1000"),
         ({"sinks.request_timeout_ms": 0}, "sinks.request_timeout_ms = 0 is below 1000"),
@@ -43,8 +44,8 @@ MEMORY: Mapping[str, object] = {"channel.type": "memory", "spool.when_done": "re
         ({"sinks.bridges": [{"host": "a", "priority": 1}]}, 'with sinks.group = "failover" only'),
         ({"tls.trust_all_certs": True}, "tls.trust_all_certs = true"),
         ({"tls.enabled": True, "compression.type": "deflate"}, "encrypts first and compresses the result"),
-        ({"spool.folder": "/s", "channel.folder": "/s/../s/channel"}, "one is the other or in it"),
-        ({"spool.folder": "/s/spool", "channel.folder": "/s"}, "one is the other or in it"),
+        ({**FILE, "spool.folder": "/s", "channel.folder": "/s/../s/channel"}, "one is the other or in it"),
+        ({**FILE, "spool.folder": "/s/spool", "channel.folder": "/s"}, "one is the other or in it"),
     ],
 )
 def test_a_combination_that_flume_would_swallow_is_refused(changes: Mapping[str, object], said: str) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 READY_TIMEOUT_S = 90.0
 
 _SMALL: Mapping[str, object] = {
+    "channel.type": "file",
     "jvm.heap_mib": 192,
     "channel.capacity": 50_000,
     "channel.max_bytes": 67_108_864,
@@ -59,8 +60,7 @@ def agent_values(
         "sinks.bridges": [{"host": host, "port": port} for host, port in bridges],
         **(changes or {}),
     }
-    if wanted.get("channel.type") == "memory":
-        wanted.setdefault("spool.when_done", "rename")
+    wanted.setdefault("spool.when_done", "delete" if wanted["channel.type"] == "file" else "rename")
     return Values().changed(wanted)
 
 
