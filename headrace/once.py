@@ -23,7 +23,7 @@ from headrace.drop import Dropped, check_sources, drop
 from headrace.errors import Interrupted, StageTimeout, SumBroken
 from headrace.pipeline import Pipeline, is_shipped, started
 from headrace.run import Signals, caught_signals, fetched_jars, say
-from headrace.stages import read_json
+from headrace.stage_output import read_json
 from headrace.state import StateFolder
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from typing import IO, TYPE_CHECKING
 from headrace.errors import OptionError, StageRefused
 from headrace.figures import COMPLETED_SUFFIX, AgentFigures, BridgeFigures, bridge_figures, waiting_files
 from headrace.guard import RUN_VARIABLE, STATE_VARIABLE, Guard, end_processes
-from headrace.stages import AgentStage, BridgeStage, JobStage, read_json
+from headrace.stage_output import read_json
+from headrace.stages import AGENT_GRACE_S, JOB_GRACE_S, AgentStage, BridgeStage, JobStage
 from headrace.state import RunRecord, StageRecord, StateFolder
 from headrace.supervise import Slot, Supervisor
 
@@ -131,13 +132,14 @@ class Pipeline:
 
     def _stop_agent(self, hurried: Callable[[], bool]) -> None:
         slots = self.supervisor.slots
-        if self._options.channel == "memory" and slots["agent"].state == slots["bridge"].state == "ready":
+        both_work = slots["agent"].state == slots["bridge"].state == "ready"
+        if self._options.channel == "memory" and both_work and not hurried():
             self._say("stopping: the agent ships what it has read")
             shipped = self._wait(lambda: is_shipped(self.agent_figures()), ("agent", "bridge", "job"), hurried)
             if not shipped:
                 self._say("the agent stops before its memory channel is empty: lines in it are lost")
         self.supervisor.release("agent")
-        self.agent.stop(0 if hurried() else 20)
+        self.agent.stop(0 if hurried() else AGENT_GRACE_S)
 
     def _stop_job(self, hurried: Callable[[], bool]) -> None:
         """Let the job count what is stored, then stop it."""
@@ -148,7 +150,7 @@ class Pipeline:
             self.job.drain_to({self.bridge.log_id: end})
             self._wait(lambda: self.job.exit_code() is not None or self._job_is_done(), ("bridge",), hurried)
         self.supervisor.release("job")
-        self.job.stop(0 if hurried() else 45)
+        self.job.stop(0 if hurried() else JOB_GRACE_S)
 
     def _job_is_done(self) -> bool:
         """Say whether the job itself sees nothing more to count."""

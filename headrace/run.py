@@ -30,7 +30,7 @@ CLEAN_EVERY_S = 10.0
 
 
 class Signals:
-    """Ctrl-C and SIGTERM, counted: the first asks for an end in order, the second for a quick one."""
+    """Ctrl-C, SIGTERM and the end of the terminal, counted: the first asks for an end in order, the second for haste."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -53,9 +53,10 @@ class Signals:
 
 @contextmanager
 def caught_signals() -> Iterator[Signals]:
-    """Count Ctrl-C and SIGTERM in the block instead of dying of them."""
+    """Count the signals that ask for an end in the block, instead of dying of them."""
     signals = Signals()
-    before = {number: signal.signal(number, signals.take) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signals.take) for number in numbers}
     try:
         yield signals
     finally:
@@ -65,8 +66,11 @@ def caught_signals() -> Iterator[Signals]:
 
 def say(text: str) -> None:
     """Tell people something on standard error, one line, harmless for terminals."""
-    sys.stderr.write(f"headrace: {printable(text)}\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(f"headrace: {printable(text)}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass  # the terminal is gone; that is no reason to leave the stages alone
 
 
 def run_until_stopped(options: RunOptions, root: Path, spool: Path | None) -> None:

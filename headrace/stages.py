@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flume.agent import Agent
@@ -18,9 +18,9 @@ from flume.errors import AgentError, AgentNotReady
 from flume.render import render_agent
 from flume.values import Values
 from headrace.process import MAX_LOG_BYTES, ChildProcess
+from headrace.stage_output import death_of, read_json
 from headrace.state import write_atomically
 from headrace.supervise import Fault
-from headrace.text import printable
 from spark_job.durations import format_duration
 
 if TYPE_CHECKING:
@@ -31,12 +31,10 @@ if TYPE_CHECKING:
     from headrace.state import StateFolder
     from spark_job.jobs.settings import UrlCountsSettings
 
-CONFIGURATION_REFUSED = 2
 AGENT_GRACE_S = 20.0
 LOOK_EVERY_S = 1.0
 BRIDGE_GRACE_S = 30.0
 JOB_GRACE_S = 45.0
-MAX_CAUSE_CHARACTERS = 300
 
 
 class BridgeStage:
@@ -226,7 +224,12 @@ class AgentStage:
         rendered = render_agent(self._values(), self._state.agent)
         self._log = RotatingLog(self._state.log_of(self.name), MAX_LOG_BYTES)
         self._agent = Agent(rendered, self._jars, output=self._log.write)
-        self._agent.start()
+        try:
+            self._agent.start()
+        except AgentError as error:
+            self.kill()
+            self._agent = None
+            raise OSError(str(error)) from error
 
     def is_ready(self) -> bool:
         """Whether every component of the configuration is at work."""
@@ -306,49 +309,3 @@ def job_command(settings: UrlCountsSettings, flight_port: int, folder: Path, dra
         f"--sink={sink.kind}" if sink.path is None else f"--sink={sink.kind}:{sink.path}" for sink in settings.sinks
     ]
     return [sys.executable, "-m", "spark_job", "url-counts", *named, *sinks]
-
-
-def death_of(process: ChildProcess | None) -> Fault | None:
-    """Return why a process has ended: its exit code and the last thing it said; None while it lives."""
-    code = process.exit_code() if process is not None else None
-    if process is None or code is None:
-        return None
-    cause = last_words(process.last_lines())
-    said = f": {cause}" if cause else ""
-    if code == CONFIGURATION_REFUSED:
-        return Fault(f"refused its configuration{said}", final=True)
-    return Fault(f"was killed by signal {-code}{said}" if code < 0 else f"ended with exit code {code}{said}")
-
-
-def last_words(lines: Sequence[str]) -> str:
-    """Return the newest line that tells of trouble, as one harmless sentence.
-
-    Of a JSON log line that is its message, if its level is above info; of any other line all.
-    """
-    for line in reversed(lines):
-        text = line.strip()
-        fields = parse_json(text)
-        if fields is not None:
-            if fields.get("level") in ("debug", "info"):
-                continue
-            text = ", ".join(str(fields[key]) for key in ("msg", "error") if fields.get(key))
-        if text:
-            return printable(text.replace("\n", " "), MAX_CAUSE_CHARACTERS)
-    return ""
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file, None where there is none (yet)."""
-    try:
-        return parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def parse_json(text: str) -> dict[str, Any] | None:
-    """Return ``text`` as a JSON object, None when it is not one."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None

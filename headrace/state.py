@@ -70,8 +70,9 @@ class StateFolder:
     """The places below one state folder. Making the object touches nothing on disk."""
 
     def __init__(self, root: Path, spool: Path | None = None) -> None:
-        self.root = root.absolute()
-        self._spool = spool.absolute() if spool is not None else None
+        # One folder has one name, since processes are known by it.
+        self.root = root.resolve()
+        self._spool = spool.resolve() if spool is not None else None
 
     @property
     def spool(self) -> Path:

@@ -16,7 +16,8 @@ from headrace.errors import OptionError
 from headrace.options import parse_options
 from headrace.pipeline import started
 from headrace.process import ChildProcess
-from headrace.stages import BridgeStage, JobStage, death_of, job_command, last_words
+from headrace.stage_output import death_of, last_words
+from headrace.stages import BridgeStage, JobStage, job_command
 from headrace.state import StateFolder
 from tests.support.waiting import wait_until
 

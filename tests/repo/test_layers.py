@@ -46,7 +46,8 @@ TIERS: dict[str, tuple[str, ...]] = {
     "headrace": (
         "errors text",
         "state guard process supervise drop sample doctor options faults",
-        "figures stages parameters",
+        "figures stage_output parameters",
+        "stages",
         "pipeline",
         "run",
         "once tools",
