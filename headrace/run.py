@@ -30,7 +30,7 @@ CLEAN_EVERY_S = 10.0
 
 
 class Signals:
-    """Ctrl-C, SIGTERM and the end of the terminal, counted: the first asks for an end in order, the second for haste."""
+    """Ctrl-C, SIGTERM and a lost terminal, counted: the first asks for an end in order, the second for a quick one."""
 
     def __init__(self) -> None:
         self.count = 0
