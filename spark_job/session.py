@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
@@ -89,6 +90,14 @@ def start_session(settings: SessionSettings) -> SparkSession:
         raise QueryFailed(
             f"Spark does not start; is Java 17 or newer installed? {java_log} has what it said"
         ) from error
+
+
+def stop_session(spark: SparkSession) -> None:
+    """Stop Spark, also when its Java process is gone already: then there is nothing left to stop."""
+    try:
+        spark.stop()
+    except (Py4JError, ConnectionError):
+        return
 
 
 @contextmanager

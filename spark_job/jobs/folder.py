@@ -11,6 +11,8 @@
     progress.json     how the running job is doing             jobs/progress.py
     tally.json        the sum, written when the job ends
     spark.log         warnings and errors of Spark             session.py
+    java.log          what Java and its Python workers print   session.py
+    python.log        what libraries of the job itself print
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ class JobFolder:
         self.progress = self.root / "progress.json"
         self.tally = self.root / "tally.json"
         self.settings = self.root / "settings.json"
+        self.python_log = self.root / "python.log"
         self.checkpoint = Checkpoint(self.root / "checkpoint")
         try:
             self.audit.mkdir(parents=True, exist_ok=True)

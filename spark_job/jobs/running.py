@@ -20,6 +20,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 import spark_job.errors
@@ -42,6 +43,8 @@ REPORT_EVERY_S = 1.0
 STOP_WITHIN_S = 30.0
 STOP_POLL_S = 0.02
 MAX_CAUSE_CHARACTERS = 500
+JAVA_IS_GONE = (Py4JError, ConnectionError, EOFError)
+"""What a call into Java raises when there is no Java process any more."""
 _PYTHON_CAUSE = re.compile(r"^(?:[\w.]+\.)?(\w+): (\S.*)$", re.MULTILINE)
 
 
@@ -87,17 +90,26 @@ class QueryKeeper:
             QueryFailed: the query ended by itself; or the error of this package that ended it.
             QueryStalled: events wait and nothing is done about it.
         """
-        while not stop.wait(LOOK_EVERY_S) and not self._is_drained():
-            if not self._query.isActive:
-                error = self._query.exception()
-                if error is None:
-                    raise QueryFailed("the query ended without an error; was it stopped from elsewhere?")
-                raise cause_of(error, self._writer.failure) from error
-            if self._clock() >= self._next_report_s:
-                self._next_report_s = self._clock() + REPORT_EVERY_S
-                self._look()
-        self.report("stopping")
-        self._stop()
+        try:
+            while not stop.wait(LOOK_EVERY_S) and not self._is_drained():
+                self._check_alive()
+                if self._clock() >= self._next_report_s:
+                    self._next_report_s = self._clock() + REPORT_EVERY_S
+                    self._look()
+            self.report("stopping")
+            self._stop()
+        except JAVA_IS_GONE as error:
+            raise QueryFailed(
+                f"the Java side of Spark has died; {self._folder.root} has java.log and spark.log"
+            ) from error
+
+    def _check_alive(self) -> None:
+        if self._query.isActive:
+            return
+        error = self._query.exception()
+        if error is None:
+            raise QueryFailed("the query ended without an error; was it stopped from elsewhere?")
+        raise cause_of(error, self._writer.failure) from error
 
     def report(self, state: str, error: str = "") -> None:
         """Write ``progress.json``."""

@@ -8,9 +8,11 @@ query stands is in its checkpoint.
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, redirect_stderr
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from pyspark.errors import PySparkException
 
 from spark_job.accounting import Ledger, Tally
 from spark_job.bridge_client import RetryPolicy
@@ -21,8 +23,8 @@ from spark_job.errors import AccountingError, SparkJobError
 from spark_job.jobs.batches import BatchWriter
 from spark_job.jobs.folder import JobFolder
 from spark_job.jobs.progress import write_progress
-from spark_job.jobs.running import QueryKeeper
-from spark_job.session import SessionSettings, start_session
+from spark_job.jobs.running import QueryKeeper, cause_of
+from spark_job.session import SessionSettings, start_session, stop_session
 from spark_job.sinks.atomic import replacing
 from spark_job.sinks.table import CountsTable
 from spark_job.source import register
@@ -73,7 +75,9 @@ def run(settings: UrlCountsSettings, stop: Event) -> Tally:
         folder.claim(settings.fingerprint())
         write_progress(folder.progress, "starting", datetime.now(UTC))
         try:
-            return _run(settings, folder, stop)
+            # Threads of pyspark print traces when Java dies; the job has one line to say about that.
+            with folder.python_log.open("w", buffering=1) as log, redirect_stderr(log):
+                return _run(settings, folder, stop)
         except SparkJobError as error:
             write_progress(folder.progress, "failed", datetime.now(UTC), error=str(error))
             raise
@@ -103,9 +107,12 @@ def _run(settings: UrlCountsSettings, folder: JobFolder, stop: Event) -> Tally:
         )
         session = SessionSettings("headrace url-counts", folder.root, settings.master, settings.driver_memory)
         spark = start_session(session)
-        opened.callback(spark.stop)
+        opened.callback(stop_session, spark)
         register(spark)
-        query = start_query(url_counts(spark, settings), settings, folder, writer)
+        try:
+            query = start_query(url_counts(spark, settings), settings, folder, writer)
+        except PySparkException as error:
+            raise cause_of(error) from error
         keeper = QueryKeeper(
             query, writer, folder, bridges, settings.stall_after.total_seconds(), settings.drain_to_file
         )
