@@ -10,8 +10,6 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import psutil
-
 from headrace.drop import drop
 from headrace.errors import Interrupted, NotRunning, StageTimeout
 from headrace.pipeline import Pipeline, started
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
 SAMPLE_NAME = "sample.log"
 CLEAN_EVERY_S = 10.0
+LOOK_S = 0.1
 
 
 class Signals:
@@ -165,13 +164,15 @@ def stop_run(state: StateFolder, timeout_s: float) -> None:
     if run is None or not state.is_locked():
         raise NotRunning(f"nothing runs in {state.root}")
     try:
-        process = psutil.Process(run.pid)
         os.kill(run.pid, signal.SIGTERM)
-        process.wait(timeout_s)
-    except (psutil.NoSuchProcess, ProcessLookupError):
+    except ProcessLookupError:
         pass  # it was just ending
-    except psutil.TimeoutExpired:
-        raise StageTimeout(f"the run has not ended within {timeout_s:g} s; it goes on stopping") from None
+    deadline = time.monotonic() + timeout_s
+    # The lock is free when everything has stopped; the process may stay a moment longer, until its parent looks.
+    while state.is_locked():
+        if time.monotonic() > deadline:
+            raise StageTimeout(f"the run has not ended within {timeout_s:g} s; it goes on stopping")
+        time.sleep(LOOK_S)
     say(f"the run in {state.root} has stopped")
 
 
