@@ -99,6 +99,14 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> dict[str, tuple[str
     return found
 
 
+def table_of(model: type[BaseModel]) -> str:
+    """Return the table that the README should have, to be pasted there."""
+    rows = [
+        f"| `{key}` | `{default}` | {text} |".replace("\n", " ") for key, (default, text) in settings_of(model).items()
+    ]
+    return "\n".join(["| key | default | meaning |", "|---|---|---|", *rows])
+
+
 def shown_default(value: object) -> str:
     """Return a default as a table shows it."""
     if value is None:
@@ -118,6 +126,55 @@ def slug(heading: str) -> str:
 
 def documents() -> list[Path]:
     return [path for path in project_files() if path.suffix == ".md"]
+
+
+EXAMPLE = """
+# Title
+
+## Settings
+
+| key | default |
+|---|---|
+| `a.b` | `1` |
+| `c` | `x\\|y` |
+
+### Below
+
+| key | default |
+|---|---|
+| `d` | `2` |
+
+## Other
+
+| key | default |
+|---|---|
+| `e` | `3` |
+"""
+
+
+def test_a_table_is_read_up_to_the_next_heading_of_its_level() -> None:
+    rows = tables_under("Settings", EXAMPLE)
+    assert [(row["key"], row["default"]) for row in rows] == [("`a.b`", "`1`"), ("`c`", "`x|y`"), ("`d`", "`2`")]
+    assert tables_under("Below", EXAMPLE) == [{"key": "`d`", "default": "`2`"}]
+
+
+def test_the_table_to_paste_is_read_back_as_the_settings() -> None:
+    rows = tables_under("T", f"## T\n\n{table_of(BridgeConfig)}\n")
+    assert {row["key"].strip("`"): row["default"].strip("`") for row in rows} == {
+        key: default for key, (default, _) in settings_of(BridgeConfig).items()
+    }
+
+
+def test_code_is_found_in_spans_and_blocks() -> None:
+    text = "Use `make demo`.\n\n```sh\nheadrace run\n```\n\nNot make believe.\n"
+    assert code_of(text).splitlines() == ["headrace run", "", "make demo"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "anchor"), [("What is promised", "what-is-promised"), ("`run --once`, again", "run---once-again")]
+)
+def test_anchors_are_those_of_the_renderer(heading: str, anchor: str) -> None:
+    assert slug(heading) == anchor
 
 
 def test_every_promised_target_is_there_and_described() -> None:
@@ -158,7 +215,8 @@ def test_the_options_that_the_readme_shows_exist() -> None:
 @pytest.mark.parametrize("heading", SETTINGS)
 def test_a_table_of_settings_is_that_of_the_code(heading: str) -> None:
     listed = {row["key"].strip("`"): row["default"].strip("`") for row in tables_under(heading, readme())}
-    assert listed == {key: default for key, (default, _) in settings_of(SETTINGS[heading]).items()}
+    expected = {key: default for key, (default, _) in settings_of(SETTINGS[heading]).items()}
+    assert listed == expected, f"the table should be:\n{table_of(SETTINGS[heading])}"
 
 
 @pytest.mark.parametrize("model", SETTINGS.values())
