@@ -100,10 +100,11 @@ check: $(INSTALLED) ## Check style, types, layers and documents (what CI runs fi
 .PHONY: coverage
 coverage: setup ## Measure branch coverage of wire, log and parse, the kernel not compiled (floor: 95 %)
 	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run --branch --data-file=.coverage \
-	  --include='avro_bridge/wire/*,avro_bridge/log/*,spark_job/parse/*' \
+	  --source=avro_bridge/wire,avro_bridge/log,spark_job/parse \
 	  -m pytest -q -m 'not slow and not java and not spark and not docker' \
 	  tests/avro_bridge/wire tests/avro_bridge/log tests/spark_job/parse $(ARGS)
-	@$(BIN)/coverage report --data-file=.coverage --fail-under=95
+	@$(BIN)/coverage report --data-file=.coverage --fail-under=95 \
+	  --include='avro_bridge/wire/*,avro_bridge/log/*,spark_job/parse/*'
 
 .PHONY: format
 format: $(INSTALLED) ## Put the code into its format
