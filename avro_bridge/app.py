@@ -31,6 +31,8 @@ from avro_bridge.log.store import Log
 from avro_bridge.log.writer import GroupCommitWriter
 from avro_bridge.metrics import BridgeMetrics, LogCollector
 from avro_bridge.wire.compiled import precompile
+from avro_bridge.wire.events import count_events
+from avro_bridge.wire.limits import WireLimits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 LIVE_WITHIN_S = 5.0
 """The ingest loop must turn within this time to be called alive."""
+
+EMPTY_ARRAY = b"\0"
 
 logger = structlog.get_logger("bridge")
 
@@ -70,6 +74,8 @@ class Bridge:
             OSError: an address cannot be bound.
         """
         precompile()
+        # The first call of a kernel costs numba a second of imports: not while an agent waits.
+        count_events(EMPTY_ARRAY, WireLimits())
         config = self._config
         with ExitStack() as stack:
             log = stack.enter_context(self._open_log())

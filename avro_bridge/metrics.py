@@ -60,9 +60,9 @@ class BridgeMetrics:
             "Events that arrived whole and valid, stored or not.",
             registry=self.registry,
         )
-        self.received_bytes = Counter(
+        self.received_bytes = Gauge(
             "headrace_bridge_received_bytes",
-            "Bytes read from Flume's connections, before inflating and decrypting.",
+            "Bytes read from Flume's connections since the start, before inflating and decrypting.",
             registry=self.registry,
         )
         self.replies = Counter(

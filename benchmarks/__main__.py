@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import ingest
+from benchmarks import end_to_end, ingest, query
 from benchmarks.machine import describe
 
 
@@ -16,6 +16,11 @@ class Name(StrEnum):
     """The benchmarks."""
 
     INGEST = "ingest"
+    QUERY = "query"
+    END_TO_END = "end-to-end"
+
+
+RUNS = {Name.INGEST: ingest.run, Name.QUERY: query.run, Name.END_TO_END: end_to_end.run}
 
 
 def main(
@@ -29,8 +34,7 @@ def main(
     print(describe())
     for name in names or list(Name):
         print()
-        if name is Name.INGEST:
-            ingest.run(events, corpus)
+        RUNS[name](events, corpus)
 
 
 if __name__ == "__main__":

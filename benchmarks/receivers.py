@@ -53,6 +53,8 @@ class Receiver:
     name: str
     pid: int
     port: int
+    flight_port: int = 0
+    """Where readers connect; the bridge's alone."""
 
 
 @contextmanager
@@ -67,7 +69,7 @@ def bridge(folder: Path) -> Iterator[Receiver]:
     with _process([*command, "--ready-file", str(ready)], folder) as process:
         _wait(ready.exists, process)
         facts = json.loads(ready.read_text())
-        yield Receiver("bridge, synced to disk", process.pid, facts["avro_port"])
+        yield Receiver("bridge, synced to disk", process.pid, facts["avro_port"], facts["flight_port"])
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class Connection(asyncio.BufferedProtocol):
         self._layer = server.new_layer()
         self._transport: asyncio.Transport | None = None
         self._peer = "?"
-        self._frame_deadline: asyncio.TimerHandle | None = None
+        self._frame_since_s: float | None = None
         self._connection_id: int | None = None
         self._ending = False
         self._held = False
@@ -64,7 +64,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was received."""
-        self._server.metrics.received_bytes.inc(nbytes)
+        self._server.received_bytes += nbytes
         if self._ending:
             return
         try:
@@ -78,7 +78,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Leave the newest stored batch in doubt."""
-        self._watch_frame(in_frame=False)
         self._server.forget(self)
         if self._connection_id is not None:
             self._server.writer.connection_lost(self._connection_id)
@@ -113,6 +112,18 @@ class Connection(asyncio.BufferedProtocol):
         else:
             transport.resume_reading()
 
+    def check_frame(self, began_before_s: float) -> None:
+        """Let go of a peer whose frame was begun before that time and is not complete.
+
+        An idle connection may stay for ever, as Flume's do; and while this side does not read, nothing can be complete.
+        """
+        if self._frame_since_s is None or self._ending:
+            return
+        if self._held:
+            self._frame_since_s = self._server.monotonic_s()
+        elif self._frame_since_s < began_before_s:
+            self._break_off(LayerError("a frame was begun and not finished in time"))
+
     def stop_reading(self) -> None:
         """Read nothing more; answers still go out."""
         if self._transport is not None and not self._transport.is_closing():
@@ -140,7 +151,10 @@ class Connection(asyncio.BufferedProtocol):
                     raise self._wire.error
         finally:
             self._send_raw(self._layer.pending())
-        self._watch_frame(in_frame=self._wire.in_frame)
+        if not self._wire.in_frame:
+            self._frame_since_s = None
+        elif self._frame_since_s is None:
+            self._frame_since_s = self._server.monotonic_s()
 
     def _submit(self, call: Call) -> None:
         server = self._server
@@ -159,24 +173,6 @@ class Connection(asyncio.BufferedProtocol):
         self.pending_calls += 1
         server.submit(self, call, batch)
         self.hold()
-
-    def _watch_frame(self, *, in_frame: bool) -> None:
-        """Give a frame that was begun a deadline. An idle connection may stay for ever, as Flume's do."""
-        if in_frame and self._frame_deadline is None:
-            timeout_s = self._server.config.listen.frame_timeout_s
-            loop = asyncio.get_running_loop()
-            self._frame_deadline = loop.call_later(timeout_s, self._frame_took_too_long)
-        elif not in_frame and self._frame_deadline is not None:
-            self._frame_deadline.cancel()
-            self._frame_deadline = None
-
-    def _frame_took_too_long(self) -> None:
-        self._frame_deadline = None
-        if self._held:
-            # It is this side that does not read.
-            self._watch_frame(in_frame=True)
-            return
-        self._break_off(LayerError("a frame was begun and not finished in time"))
 
     def _break_off(self, error: ProtocolError) -> None:
         """Let go of a peer that broke the rules; what was understood before is stored and answered first."""

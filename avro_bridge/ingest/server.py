@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 RECEIVE_BYTES = 1024 * 1024
 """Size of the one receive buffer. Flume's batches are some 100 KB to 2 MB; larger reads save wake-ups."""
 
+FRAME_LOOKS = 4
+"""How often, within the time that a frame may take, connections are looked at."""
+
 logger = structlog.get_logger("bridge.ingest")
 
 
@@ -72,8 +75,11 @@ class IngestServer:
         self.draining = False
         self.refusing: BridgeError | None = None
         """Why the log refused the latest call; None when it took it."""
-        self._monotonic_s = monotonic_s
+        self.monotonic_s = monotonic_s
+        self.received_bytes = 0
         self._tls = server_context(config.listen.tls)
+        self._replies = {status: metrics.replies.labels(status=status) for status in ("ok", "failed", "error")}
+        metrics.received_bytes.set_function(lambda: self.received_bytes)
         self._complaints = RateLimit(per_s=1.0, burst=10, monotonic_s=monotonic_s)
         self._answers: collections.deque[tuple[Connection, Call, float, BridgeError | None]] = collections.deque()
         self._progress = asyncio.Event()
@@ -81,6 +87,7 @@ class IngestServer:
         self._woken = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> int:
         """Bind and listen; return the port.
@@ -91,11 +98,21 @@ class IngestServer:
         self._loop = asyncio.get_running_loop()
         listen = self.config.listen
         self._server = await self._loop.create_server(lambda: Connection(self), listen.host, listen.port, backlog=1024)
+        self._look_after_frames(self._loop)
         return int(self._server.sockets[0].getsockname()[1])
+
+    def _look_after_frames(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look for unfinished frames now and then. One timer serves all: most frames are complete in milliseconds."""
+        timeout_s = self.config.listen.frame_timeout_s
+        for connection in list(self.connections):
+            connection.check_frame(self.monotonic_s() - timeout_s)
+        self._timer = loop.call_later(timeout_s / FRAME_LOOKS, self._look_after_frames, loop)
 
     async def drain(self) -> None:
         """Stop accepting and reading, answer what the log still works on, close every connection."""
         self.draining = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._server is not None:
             self._server.close()
         for connection in self.connections:
@@ -150,7 +167,7 @@ class IngestServer:
     def submit(self, connection: Connection, call: Call, batch: PendingBatch) -> None:
         """Give a call's events to the log; the connection hears of it through ``answer``."""
         self.metrics.received_events.inc(call.event_count)
-        began_s = self._monotonic_s()
+        began_s = self.monotonic_s()
 
         def done(_first_offset: int | None, error: BridgeError | None) -> None:
             self.answered(connection, call, began_s, error)
@@ -175,9 +192,8 @@ class IngestServer:
             self._woken = False
         while self._answers:
             connection, call, began_s, error = self._answers.popleft()
-            self.metrics.ack_seconds.observe(self._monotonic_s() - began_s)
-            status = "ok" if error is None else "failed" if error.retry else "error"
-            self.metrics.replies.labels(status=status).inc()
+            self.metrics.ack_seconds.observe(self.monotonic_s() - began_s)
+            self._replies["ok" if error is None else "failed" if error.retry else "error"].inc()
             self.refusing = error
             connection.answer(call, error)
         self._progress.set()

@@ -1,0 +1,172 @@
+"""From the spool folder to the counts: rate against the agent alone, and latency of a single line.
+
+Rate: the same agent, the same file. Once its sink ends in a Java AvroSource with a null sink, which is the fastest that
+Flume itself can be on this machine; once in the kit, until Spark has counted the last line. All processes share the
+machine, so counting costs the agent some of its own time.
+
+Latency: `headrace run` with its console; one line with a URL never seen before is dropped, and its time is taken from
+the rename into the spool folder to the table that shows it. The pauses between are random, some of them long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.frames import log_lines
+from benchmarks.receivers import avro_source
+from flume.agent import Agent
+from flume.jars import ensure_jars
+from flume.render import render_agent
+from flume.values import Values
+from headrace.drop import drop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WAIT_S = 600.0
+SAMPLES = 20
+PAUSES_S = (0.5, 8.0)
+WARM_UP = 20_000
+
+
+def run(events: int, corpus: Path | None) -> None:
+    """Measure and print."""
+    print(f"end to end: {events:,} lines in one file, memory channel, everything on this machine")
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
+        folder = Path(name)
+        log = folder / "access.log"
+        with log.open("wb") as file:
+            file.writelines(line + b"\n" for line in log_lines(corpus, events))
+        warm_up = folder / "warm-up.log"
+        with warm_up.open("wb") as file:
+            file.writelines(line + b"\n" for line in log_lines(corpus, WARM_UP))
+        alone_s = _agent_alone(folder / "alone", warm_up, log, events)
+        print(f"    the agent into an AvroSource     {events / alone_s:12,.0f} lines/s")
+        with _pipeline(folder / "kit") as pipeline:
+            ours_s = pipeline.count(warm_up, log, events)
+            ratio = alone_s / ours_s
+            print(f"    drop to the last line counted    {events / ours_s:12,.0f} lines/s   x {ratio:.2f}")
+            _latency(pipeline)
+
+
+def _agent_alone(folder: Path, warm_up: Path, log: Path, events: int) -> float:
+    spool = folder / "spool"
+    spool.mkdir(parents=True)
+    with avro_source(folder / "receiver", "memory") as receiver:
+        place = {"host": "127.0.0.1", "port": receiver.port}
+        values = Values().changed({"spool.folder": str(spool), "sinks.bridges": [place]})
+        with Agent(render_agent(values, folder / "agent"), ensure_jars()) as agent:
+            agent.start()
+            agent.wait_ready()
+
+            def sent() -> int:
+                metrics = agent.poll()
+                return metrics.events_sent if metrics is not None else 0
+
+            drop([warm_up], spool)
+            _wait(lambda: sent() >= WARM_UP)
+            began_s = time.perf_counter()
+            drop([log], spool)
+            _wait(lambda: sent() >= WARM_UP + events)
+            return time.perf_counter() - began_s
+
+
+class _Pipeline:
+    """A `headrace run` in a folder of its own."""
+
+    def __init__(self, state: Path, process: subprocess.Popen[bytes]) -> None:
+        self.state = state
+        self._process = process
+        self._shown = b""
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def count(self, warm_up: Path, log: Path, events: int) -> float:
+        """Return the seconds from the drop of ``log`` to the count of its last line."""
+        self.drop(warm_up)
+        _wait(lambda: self.counted() >= WARM_UP)
+        began_s = time.perf_counter()
+        self.drop(log)
+        _wait(lambda: self.counted() >= WARM_UP + events)
+        return time.perf_counter() - began_s
+
+    def drop(self, log: Path) -> None:
+        """Hand a file over."""
+        drop([log], self.state / "spool")
+
+    def counted(self) -> int:
+        """Lines that the job has stored the counts of, so far."""
+        try:
+            progress: dict[str, Any] = json.loads((self.state / "job" / "progress.json").read_text())
+        except (OSError, ValueError):
+            return 0
+        return int((progress.get("tally") or {}).get("read", 0))
+
+    def wait_for(self, text: bytes) -> None:
+        """Wait until the console shows ``text``."""
+        deadline_s = time.monotonic() + WAIT_S
+        with self._changed:
+            while text not in self._shown:
+                if not self._changed.wait(deadline_s - time.monotonic()):
+                    raise TimeoutError(f"the console never showed {text!r}")
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        while chunk := os.read(self._process.stdout.fileno(), 65_536):
+            with self._changed:
+                self._shown = (self._shown + chunk)[-1_000_000:]
+                self._changed.notify_all()
+
+
+@contextmanager
+def _pipeline(state: Path) -> Iterator[_Pipeline]:
+    command = [str(Path(sys.executable).with_name("headrace")), "run", "--state", str(state), "--channel", "memory"]
+    command += ["--window", "1h", "--watermark", "3650d", "--top", str(2 * SAMPLES)]
+    with state.with_suffix(".log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        try:
+            yield _Pipeline(state, process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(WAIT_S)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def _latency(pipeline: _Pipeline) -> None:
+    chance = random.Random(SAMPLES)  # noqa: S311 - the same pauses each time
+    taken_s = []
+    for number in range(SAMPLES):
+        time.sleep(chance.uniform(*PAUSES_S))
+        path = f"/latency-{number:02d}-{chance.getrandbits(32):08x}"
+        stamp = datetime.now(UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
+        line = pipeline.state.parent / "line.log"
+        line.write_text(f'192.0.2.1 - - [{stamp}] "GET {path} HTTP/1.1" 200 1 "-" "-"\n')
+        began_s = time.perf_counter()
+        pipeline.drop(line)
+        pipeline.wait_for(path.encode())
+        taken_s.append(time.perf_counter() - began_s)
+    median_s, slowest_s = statistics.median(taken_s), max(taken_s)
+    print(f"    one line, drop to console        median {median_s:.2f} s, slowest of {SAMPLES} {slowest_s:.2f} s")
+
+
+def _wait(done: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + WAIT_S
+    while not done():
+        if time.monotonic() > deadline_s:
+            raise TimeoutError("the end was never seen")
+        time.sleep(0.02)
