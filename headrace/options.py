@@ -25,6 +25,7 @@ DEFAULT_TRIGGER = "500ms"
 DEFAULT_TOP = 10
 
 CHANNELS = ("memory", "file")
+DEFAULT_CHANNEL = "memory"
 TIMES = ("event", "arrival")
 LOG_FORMATS = ("common", "combined", "vhost_combined", "nginx_json")
 URL_RULES = ("path", "full", "template")
@@ -53,7 +54,7 @@ def parse_options(
     timezone: str = "UTC",
     top: int = DEFAULT_TOP,
     max_events: int | None = None,
-    channel: str = "file",
+    channel: str = DEFAULT_CHANNEL,
     sinks: Sequence[str] = (),
     out: Path | None = None,
 ) -> RunOptions:

@@ -81,11 +81,10 @@ TimezoneOption = Annotated[
     str, typer.Option("--timezone", help="Zone of times that are logged without one.", rich_help_panel=READING)
 ]
 ChannelOption = Annotated[
-    str | None,
+    str,
     typer.Option(
         "--channel",
-        help="Flume's channel: file survives a kill of the agent, memory is four times faster.",
-        show_default="file; memory with --once",
+        help="Flume's channel: memory is four times faster, file loses nothing when the agent is killed.",
         rich_help_panel=RUNNING,
     ),
 ]

@@ -34,7 +34,7 @@ def run(
         ),
     ] = None,
     spool: given.SpoolOption = None,
-    channel: given.ChannelOption = None,
+    channel: given.ChannelOption = defaults.DEFAULT_CHANNEL,
     window: given.WindowOption = defaults.DEFAULT_WINDOW,
     slide: given.SlideOption = None,
     watermark: given.WatermarkOption = defaults.DEFAULT_WATERMARK,
@@ -74,7 +74,7 @@ def run(
         log_format=log_format,
         url=url,
         timezone=timezone,
-        channel=channel or ("memory" if once else "file"),
+        channel=channel,
     )
     if once:
         once_command.run_once(files or [], options, state, once_progress)
@@ -107,7 +107,7 @@ def demo(
     from headrace import run as run_command
     from headrace.sample import SampleSettings
 
-    options = defaults.parse_options(window=window, slide=slide, watermark=watermark, top=top, channel="file")
+    options = defaults.parse_options(window=window, slide=slide, watermark=watermark, top=top)
     run_command.run_demo(options, state, SampleSettings(lines=lines, seed=seed, malformed=min(lines, 12)))
 
 

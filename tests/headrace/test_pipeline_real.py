@@ -74,7 +74,7 @@ def test_a_run_counts_exactly_through_kills_a_stop_and_a_new_start(tmp_path: Pat
     # Each part is later than the one before, so that none is late.
     days = [SampleSettings(lines=2000, seed=n).start.replace(day=5 + n) for n in range(4)]
     expected = [make_sample(path, SampleSettings(2000, n, days[n])) for n, path in enumerate(parts)]
-    with HeadraceRun(tmp_path) as run:
+    with HeadraceRun(tmp_path, "--channel", "file") as run:
         run.wait_ready()
         for number, stage in enumerate(("bridge", "agent", "job")):
             drop([parts[number]], run.state.spool)
@@ -85,7 +85,7 @@ def test_a_run_counts_exactly_through_kills_a_stop_and_a_new_start(tmp_path: Pat
         assert run.process.wait(180) == 0, run.said()
         assert "stopped; the next start goes on from here" in run.said()
     assert processes_of(run.state.root) == []
-    with HeadraceRun(tmp_path) as run:
+    with HeadraceRun(tmp_path, "--channel", "file") as run:
         run.wait_ready()
         drop([parts[3]], run.state.spool)
         run.wait_counted(8000)
@@ -97,13 +97,13 @@ def test_a_run_counts_exactly_through_kills_a_stop_and_a_new_start(tmp_path: Pat
 @pytest.mark.slow
 def test_a_run_that_is_killed_leaves_no_process_and_the_next_goes_on(tmp_path: Path) -> None:
     expected = make_sample(tmp_path / "a.log", SampleSettings(lines=2000))
-    with HeadraceRun(tmp_path) as run:
+    with HeadraceRun(tmp_path, "--channel", "file") as run:
         run.wait_ready()
         assert len(processes_of(run.state.root)) >= 4
         os.kill(run.process.pid, signal.SIGKILL)
         run.process.wait()
         wait_until(lambda: not processes_of(run.state.root), 60, "the guard to end every process")
-    with HeadraceRun(tmp_path) as run:
+    with HeadraceRun(tmp_path, "--channel", "file") as run:
         run.wait_ready()
         drop([tmp_path / "a.log"], run.state.spool)
         run.wait_counted(2000)
