@@ -20,6 +20,8 @@ at, by their hashes first: an event whose id a suspect has is dropped and counte
 - all of its events came again and each connection that brought some has sent a later batch,
 - it expires, or the memory for ids runs out (the oldest goes first).
 
+The opposite order, in which the batch comes again before it comes, is seen to in late.py.
+
 A client that sends the next batch before the answer to the last one is protected for its newest batch only. Events
 without an id are never compared.
 """
@@ -30,7 +32,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from avro_bridge.log.ids import sorted_hashes, without_duplicates
+from avro_bridge.log.ids import batch_ids, sorted_hashes, without_duplicates
+from avro_bridge.log.late import LateCopies
 from avro_bridge.log.record import PayloadKind
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ class _Suspect:
         """The ids that have not come again yet."""
         self.carriers: set[int] = set()
         """The connections that brought some again and have not sent a later batch."""
-        self.size = sum(map(len, ids)) + _BYTES_PER_ID * len(ids)
+        self.size = _memory_of(ids)
 
 
 class Doubts:
@@ -75,8 +78,10 @@ class Doubts:
         self._peers: dict[int, str] = {}
         self._fresh: set[int] = set()
         """Connections that have not sent a batch."""
-        self._watched: set[int] = set()
-        """Living connections whose next batch will be suspect too."""
+        self._watched = LateCopies(log.settings.doubt_max_bytes)
+        """Living connections whose next batch will be suspect too, and what it may bring late."""
+        self._first: tuple[int, frozenset[bytes]] | None = None
+        """Connection and ids of the batch compared last, if it is a first one: it goes alone, so there is but one."""
         self._suspects: dict[int, _Suspect] = {}
         self._owners: dict[bytes, int] = {}
         """The suspect (by its connection) that has an id."""
@@ -88,7 +93,7 @@ class Doubts:
         self.settled: set[int] = set()
         """Connections whose record may go. The next append deletes it, before it records that append's own batches."""
         self.evicted = 0
-        """Suspects forgotten for want of memory."""
+        """Suspects, and first batches, forgotten for want of memory."""
         for record in sorted(log.doubt_records(), key=_stored_us):
             self._suspect(record)
 
@@ -106,15 +111,18 @@ class Doubts:
         """A connection ended, however it ended: only the client knows whether it has read the last OK."""
         self._peers.pop(connection_id, None)
         self._fresh.discard(connection_id)
-        self._watched.discard(connection_id)
+        self._watched.forget(connection_id)
         for owner in self._carried.pop(connection_id, ()):
             suspect = self._suspects[owner]
             suspect.carriers.discard(connection_id)
             suspect.unseen = set(suspect.ids)
         self._suspect_newest(connection_id)
 
-    def must_see_all_before(self, batch: PendingBatch) -> bool:
-        """Return whether all earlier batches must be stored before :meth:`compare` may look at this one."""
+    def goes_alone(self, batch: PendingBatch) -> bool:
+        """Return whether :meth:`compare` may look at the batch only after all earlier ones are stored.
+
+        It may look at later ones only after this one is stored.
+        """
         return batch.connection_id in self._fresh
 
     def compare(self, batch: PendingBatch) -> PendingBatch:
@@ -123,9 +131,14 @@ class Doubts:
         Raises:
             EventError: ids must be compared, and the payload does not hold the events that the batch announces.
         """
-        if batch.connection_id in self._fresh:
-            self._suspect_siblings(batch.connection_id)
-        if not self._owners or batch.kind is not PayloadKind.EVENTS or not self._header:
+        has_ids = batch.kind is PayloadKind.EVENTS and bool(self._header)
+        self._first = None
+        if batch.connection_id in self._fresh and self._suspect_siblings(batch.connection_id) and has_ids:
+            self._first = batch.connection_id, batch_ids(batch, self._header)
+        late = self._watched.ids(batch.connection_id)
+        if late and has_ids:
+            batch = without_duplicates(batch, self._header, sorted_hashes(late), late.__contains__)
+        if not self._owners or not has_ids:
             self._prove(batch.connection_id, set())
             return batch
         seen: set[int] = set()
@@ -163,16 +176,32 @@ class Doubts:
     def stored(self, batch: PendingBatch) -> None:
         """A batch that :meth:`compare` returned is in the log now."""
         if batch.connection_id in self._watched and batch.count:
-            self._watched.discard(batch.connection_id)
+            self._watched.forget(batch.connection_id)
             self._suspect_newest(batch.connection_id)
+        first, self._first = self._first, None
+        if first is not None and first[0] == batch.connection_id:
+            self._await_late_copies(*first)
 
-    def _suspect_siblings(self, connection_id: int) -> None:
+    def _await_late_copies(self, connection_id: int, ids: frozenset[bytes]) -> None:
+        size = _memory_of(ids)
+        for sibling in self._siblings(connection_id):
+            if sibling in self._watched and not self._watched.add(sibling, ids, size):
+                self.evicted += 1
+
+    def _suspect_siblings(self, connection_id: int) -> bool:
+        """Suspect the other connections from the same host, and return whether there are any."""
         self._fresh.discard(connection_id)
+        siblings = self._siblings(connection_id)
+        for other in siblings:
+            self._watched.watch(other)
+            self._suspect_newest(other)
+        return bool(siblings)
+
+    def _siblings(self, connection_id: int) -> list[int]:
+        """Return the other connections from the same host that have sent a batch."""
         peer = self._peers.get(connection_id)
-        for other, host in self._peers.items():
-            if host == peer and other != connection_id and other not in self._fresh:
-                self._watched.add(other)
-                self._suspect_newest(other)
+        others = [other for other, host in self._peers.items() if host == peer and other != connection_id]
+        return [other for other in others if other not in self._fresh]
 
     def _suspect_newest(self, connection_id: int) -> None:
         record = self._log.doubt_record(connection_id)
@@ -224,6 +253,10 @@ class Doubts:
                 if record.connection_id in self._suspects:
                     self._settle(record.connection_id)
                 self.settled.add(record.connection_id)
+
+
+def _memory_of(ids: frozenset[bytes]) -> int:
+    return sum(map(len, ids)) + _BYTES_PER_ID * len(ids)
 
 
 def _stored_us(record: DoubtRecord) -> int:

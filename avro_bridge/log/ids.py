@@ -35,6 +35,16 @@ def event_ids(payload: Buffer, count: int, header: str) -> list[bytes | None]:
     return ids if len(set(known)) == len(known) else [None] * count
 
 
+def batch_ids(batch: PendingBatch, header: str) -> frozenset[bytes]:
+    """Return the ids of a batch that is not stored yet.
+
+    Raises:
+        EventError: the payload does not hold the events that the batch announces.
+    """
+    with memoryview(batch.buffer) as whole, whole[batch.start :] as payload:
+        return frozenset(each for each in event_ids(payload, batch.count, header) if each is not None)
+
+
 def sorted_hashes(ids: Iterable[bytes]) -> NDArray[np.int64]:
     """Return the hashes of ``ids`` in order, to be given to :func:`without_duplicates`."""
     known = list(ids)

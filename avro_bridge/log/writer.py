@@ -228,11 +228,13 @@ class GroupCommitWriter:
                 self._queue.popleft()
                 return head
             size += head.size
-            full = size > self._settings.max_group_bytes or self._doubts.must_see_all_before(head.batch)
-            if self._unanswered and full:
+            alone = self._doubts.goes_alone(head.batch)
+            if self._unanswered and (alone or size > self._settings.max_group_bytes):
                 break
             self._unanswered.append(head)
             self._queue.popleft()
+            if alone:
+                break
         return None
 
     def _answer(self, waiting: Waiting, place: int | None, error: BridgeError | None) -> None:

@@ -106,6 +106,20 @@ def test_a_batch_sent_again_after_a_lost_answer_is_stored_once(bridge: RunningBr
     assert bodies == [b"line %d" % number for number in range(60)]
 
 
+def test_a_batch_that_arrives_after_it_was_sent_again_is_stored_once(bridge: RunningBridge) -> None:
+    before = bridge.status().next_offset
+    with Peer(bridge.avro_port) as slow, Peer(bridge.avro_port) as new:
+        slow.store(lines_with_ids(500, 10))
+        frame = slow.wire.append_batch(lines_with_ids(510, 10))
+        slow.send(frame[:100])
+        assert new.store(lines_with_ids(510, 20)).status is Status.OK
+        assert new.store(lines_with_ids(530, 10)).status is Status.OK
+        slow.send(frame[100:])
+        assert slow.replies()[0].status is Status.OK
+    bodies = bridge.read(before, bridge.status().next_offset)["body"].to_pylist()
+    assert bodies == [b"line %d" % number for number in range(500, 540)]
+
+
 def test_acknowledged_equals_stored_plus_duplicates(bridge: RunningBridge) -> None:
     with Peer(bridge.avro_port) as peer:
         peer.store(lines(0, 7))

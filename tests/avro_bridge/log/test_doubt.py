@@ -7,45 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from avro_bridge.errors import EventError
-from avro_bridge.log.doubt import Doubts
-from avro_bridge.log.record import PayloadKind, PendingBatch
+from avro_bridge.log.record import PayloadKind
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.store import Log
-from tests.support.log_kit import MIB, bodies, identified, lines, pending, stored
+from tests.support.doubting import SECOND_US, Bridge
+from tests.support.log_kit import MIB, identified, lines, pending, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-SECOND_US = 1_000_000
-
-
-class Bridge:
-    """What the writer does with doubts, without its thread: compare, append, tell."""
-
-    def __init__(self, log: Log) -> None:
-        self.log = log
-        self.doubts = Doubts(log)
-
-    def send(self, ids: str, connection_id: int, received_us: int = SECOND_US) -> str:
-        """Send one event for each letter; return the letters that were stored."""
-        return self.store(identified(list(ids), connection_id=connection_id, received_us=received_us))
-
-    def store(self, batch: PendingBatch) -> str:
-        batch = self.doubts.compare(batch)
-        self.log.append([batch], settled=self.doubts.settled)
-        self.doubts.settled.clear()
-        self.doubts.stored(batch)
-        return b"".join(bodies(batch.buffer[batch.start :])).decode() if batch.count else ""
-
-    def open(self, connection_id: int, peer: str = "agent") -> None:
-        self.doubts.opened(connection_id, peer)
-
-    def lose(self, connection_id: int) -> None:
-        self.doubts.lost(connection_id)
-
-    def recorded(self) -> set[int]:
-        return {each.connection_id for each in self.log.doubt_records()}
 
 
 @pytest.fixture
@@ -151,9 +121,9 @@ def test_a_new_connection_from_the_same_host_makes_its_siblings_suspect(bridge: 
     bridge.send("cd", 2)
     bridge.open(3)
     assert bridge.doubts.suspects == 0, "a connection alone proves nothing and costs nothing"
-    assert bridge.doubts.must_see_all_before(identified(["a"], connection_id=3))
+    assert bridge.doubts.goes_alone(identified(["a"], connection_id=3))
     assert bridge.send("ab", 3) == ""
-    assert not bridge.doubts.must_see_all_before(identified(["a"], connection_id=3))
+    assert not bridge.doubts.goes_alone(identified(["a"], connection_id=3))
     assert bridge.doubts.suspects == 1
 
 
