@@ -20,6 +20,7 @@ from tests.support.delivery import (
     wait_stored,
 )
 from tests.support.lossy_proxy import losing
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,3 +91,22 @@ def test_a_batch_that_a_frozen_bridge_answers_too_late_is_stored_once(tmp_path: 
         wait_stored(bridge, len(LINES))
         assert not difference(bridge.bodies(), LINES)
         assert deduplicated(bridge) > 0
+
+
+def test_a_batch_that_a_network_brings_after_it_was_sent_again_is_stored_once(tmp_path: Path) -> None:
+    """An outage that outlasts the agent's patience: its new connection gets through before the old one's bytes do."""
+    half = len(LINES) // 2
+    with running_bridge(tmp_path / "bridge") as bridge, losing(bridge.avro_port) as proxy:
+        with running_agent(tmp_path, [place(proxy.port)], BRIEF) as agent:
+            drop(tmp_path, "first.log", as_file(LINES[:half]))
+            wait_sent(agent, half)
+            proxy.hold()
+            drop(tmp_path, "second.log", as_file(LINES[half:]))
+            wait_sent(agent, len(LINES))
+            assert not difference(bridge.bodies(), LINES)
+            proxy.release()
+            received = "headrace_bridge_received_events_total"
+            wait_until(lambda: bridge.metric(received) > len(LINES), 30, "the late copy")
+            wait_until(lambda: bridge.metric("headrace_bridge_open_connections") == 1, 30, "the old connection to end")
+        assert not difference(bridge.bodies(), LINES)
+        assert 0 < deduplicated(bridge) <= BATCH

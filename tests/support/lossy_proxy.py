@@ -1,9 +1,11 @@
-"""A TCP proxy between agent and bridge that loses some of the bridge's answers, as a network that breaks off does.
+"""A TCP proxy between agent and bridge that loses answers and delays requests, as a network does that breaks off.
 
 ::
 
     agent ──requests, byte for byte──► proxy ──────────────────────────────────► bridge
     agent ◄──replies, whole frames───  proxy  ◄──reply n is lost: both sides are closed
+
+    after hold(): requests of the connections that are open wait here until release(), also when the agent has left
 
 A reply is counted when it has arrived here whole, so what it acknowledges is on the bridge's disk. Only plain
 connections can be looked into: no TLS, no deflate.
@@ -42,6 +44,10 @@ class LossyProxy(socketserver.ThreadingTCPServer):
         self.upstream = upstream
         self.lost = lost
         self._numbers = itertools.count(1)
+        self._released = threading.Event()
+        self._held: frozenset[socket.socket] = frozenset()
+        self.open: set[socket.socket] = set()
+        """The sockets to the bridge."""
         self.swallowed: list[int] = []
         """The numbers of the replies that were lost."""
 
@@ -49,6 +55,19 @@ class LossyProxy(socketserver.ThreadingTCPServer):
     def port(self) -> int:
         """Where it listens."""
         return int(self.server_address[1])
+
+    def hold(self) -> None:
+        """Keep back what comes from now on over the connections that are open. Once only."""
+        self._held = frozenset(self.open)
+
+    def release(self) -> None:
+        """Let go of what was kept back."""
+        self._released.set()
+
+    def wait_to_pass(self, upstream: socket.socket) -> None:
+        """Wait as long as requests to that socket are to be kept back."""
+        if upstream in self._held:
+            self._released.wait()
 
     def loses_next(self) -> bool:
         """Count one more reply and tell whether it is to be lost."""
@@ -70,7 +89,8 @@ class _Connection(socketserver.BaseRequestHandler):
             return
         upstream.settimeout(None)
         with upstream, upstream.makefile("rb") as replies:
-            requests = threading.Thread(target=_relay, args=(self.request, upstream))
+            requests = threading.Thread(target=self._relay_requests, args=(upstream,))
+            self.server.open.add(upstream)
             requests.start()
             try:
                 while (frame := _read_frame(replies)) and not self.server.loses_next():
@@ -78,19 +98,20 @@ class _Connection(socketserver.BaseRequestHandler):
             except ConnectionError:
                 pass
             finally:
+                self.server.open.remove(upstream)
                 _shut(self.request)
                 _shut(upstream)
                 requests.join()
 
-
-def _relay(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while piece := source.recv(PIECE_BYTES):
-            target.sendall(piece)
-    except ConnectionError:
-        pass
-    finally:
-        _shut(target)
+    def _relay_requests(self, upstream: socket.socket) -> None:
+        try:
+            while piece := self.request.recv(PIECE_BYTES):
+                self.server.wait_to_pass(upstream)
+                upstream.sendall(piece)
+        except ConnectionError:
+            pass
+        finally:
+            _shut(upstream)
 
 
 def _read_frame(stream: BinaryIO) -> bytes:
@@ -126,5 +147,6 @@ def losing(upstream: int, *lost: int) -> Iterator[LossyProxy]:
         try:
             yield proxy
         finally:
+            proxy.release()
             proxy.shutdown()
             thread.join()
