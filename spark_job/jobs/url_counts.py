@@ -105,8 +105,11 @@ def _run(settings: UrlCountsSettings, folder: JobFolder, stop: Event) -> Tally:
             DeadLetters(folder.audit, folder.dead_letters, settings.dead_letter_bytes),
             now=lambda: datetime.now(UTC),
         )
-        session = SessionSettings("headrace url-counts", folder.root, settings.master, settings.driver_memory)
-        spark = start_session(session)
+        spark = start_session(
+            SessionSettings(
+                "headrace url-counts", folder.root, settings.master, settings.driver_memory, compile_lightly=True
+            )
+        )
         opened.callback(stop_session, spark)
         register(spark)
         try:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from spark_job.sinks.atomic import replacing
@@ -70,8 +71,13 @@ class JsonLinesSink:
 
 def json_line(window: Window, count: UrlCount) -> str:
     """Return one row as a line, with its end."""
-    fields = {"window_start": iso_utc(window.start), "window_end": iso_utc(window.end), **count._asdict()}
-    return json.dumps(fields) + "\n"
+    return json.dumps({**_ends(window), **count._asdict()}) + "\n"
+
+
+@lru_cache(maxsize=1)
+def _ends(window: Window) -> dict[str, str]:
+    """Return what all lines of a window begin with; the lines of a window come one after the other."""
+    return {"window_start": iso_utc(window.start), "window_end": iso_utc(window.end)}
 
 
 def iso_utc(instant: datetime) -> str:

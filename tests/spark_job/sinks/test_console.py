@@ -123,15 +123,24 @@ def test_what_is_cut_says_so() -> None:
     assert visible("\U000e0041", 10) == "\\U000e0041"
 
 
+def read_screen(leader: int, until: str) -> str:
+    """Return what has come to a terminal; it comes in pieces."""
+    shown = b""
+    while until.encode() not in shown:
+        shown += os.read(leader, 10_000)
+    return shown.decode()
+
+
 def test_a_terminal_gets_styles_and_its_own_width(table: CountsTable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("NO_COLOR", raising=False)
     batch = store(table, entry(0, 0, 1), [(0, "/[bold]not markup[/bold]" + "x" * 100, 1)])
     leader, follower = os.openpty()
-    with os.fdopen(leader, "rb") as screen, os.fdopen(follower, "w") as terminal:
+    with os.fdopen(follower, "w") as terminal:
         ConsoleSink(stream=terminal).write(batch)
-        shown = os.read(screen.fileno(), 10_000).decode()
+        shown = read_screen(leader, until="watermark")
+    os.close(leader)
     assert "\x1b[1m1970-01-01" in shown
     row = next(line for line in shown.split("\r\n") if "markup" in line)
     assert "/[bold]not markup[/bold]" in row
