@@ -68,10 +68,11 @@ def test_load_balance_goes_on_when_one_of_two_bridges_is_killed(tmp_path: Path, 
         with running_agent(tmp_path, [place(port), place(other.avro_port)], CHANGES) as agent:
             drop(tmp_path, "access.log", as_file(lines))
             wait_stored(killed, len(lines) // 8)
-            assert other.status().next_offset > 0
+            before = other.status().next_offset
+            assert before > 0
             killed.kill()
             wait_sent(agent, len(lines))
-        assert other.status().next_offset >= len(lines) // 2
+        assert other.status().next_offset > before
         with running_bridge(killed_folder, settings) as again:
             both = assert_all_there(lines, again, other)
             # At the most the last batch of the killed one, when it had no time to write the OK or Flume none to read.
