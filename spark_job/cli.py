@@ -49,7 +49,7 @@ def url_counts(
     url: Annotated[str, typer.Option(help="path (no query), full, or template (numbers collapsed).")] = "path",
     timezone: Annotated[str, typer.Option(help="Time zone of lines that name none.")] = "UTC",
     top: Annotated[int, typer.Option(min=1, help="How many URLs of a window the console shows.")] = 10,
-    trigger: Annotated[str, typer.Option(help="Shortest time between two micro-batches; 0s: none.")] = "500ms",
+    trigger: Annotated[str, typer.Option(help="Shortest time between two micro-batches; 0s: none.")] = "200ms",
     sink: Annotated[
         list[str] | None, typer.Option(help="console, jsonl:PATH or parquet:PATH; repeatable  [default: console]")
     ] = None,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from threading import Event
 
+    from pyspark.sql.streaming.listener import StreamingQueryProgress
     from pyspark.sql.streaming.query import StreamingQuery
 
     from spark_job.bridges import Bridges
@@ -98,7 +99,12 @@ class QueryKeeper:
                     self._look()
             self.report("stopping")
             self._stop()
-        except JAVA_IS_GONE as error:
+        except (*JAVA_IS_GONE, SparkJobError) as error:
+            if stop.is_set():
+                # A signal to the whole process group ends Java and its workers as well. What was stored is stored.
+                return
+            if isinstance(error, SparkJobError):
+                raise
             raise QueryFailed(
                 f"the Java side of Spark has died; {self._folder.root} has java.log and spark.log"
             ) from error
@@ -121,9 +127,15 @@ class QueryKeeper:
             positions=self._writer.positions,
             tally=self._writer.tally,
             waiting=self._waiting,
-            spark=self._query.lastProgress,
+            spark=self._spark_progress(),
             error=error,
         )
+
+    def _spark_progress(self) -> StreamingQueryProgress | None:
+        try:
+            return self._query.lastProgress
+        except JAVA_IS_GONE:
+            return None
 
     def _look(self) -> None:
         last = self._writer.last

@@ -64,7 +64,7 @@ class UrlCountsSettings:
     tls_root_certificates: Path | None = None
     token_file: Path | None = None
     max_events: int = DEFAULT_MAX_EVENTS
-    trigger: timedelta = timedelta(milliseconds=500)
+    trigger: timedelta = timedelta(milliseconds=200)
     sinks: tuple[SinkChoice, ...] = ()
     top: int = 10
     retention: Retention = DEFAULT_RETENTION

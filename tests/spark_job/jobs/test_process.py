@@ -110,8 +110,10 @@ def test_drained_stopped_killed_and_started_again(bridge: RealBridge, tmp_path: 
     with JobProcess(bridge, folder, *sinks) as job:
         bridge.extend(lines(500, 800))
         job.wait_for_read(801)
-        job.process.send_signal(signal.SIGTERM)
-        assert job.end(STOP_TIMEOUT_S) == 0
+        # To all of them at once, as service managers do.
+        for process in [job.process, *job.process.children(recursive=True)]:
+            process.send_signal(signal.SIGTERM)
+        assert job.end(STOP_TIMEOUT_S) == 0, job.errors()
     assert counted(out) == expected(range(800))
 
     with JobProcess(bridge, folder, *sinks) as job:
