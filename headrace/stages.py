@@ -7,8 +7,10 @@ ports for the life of a run: the agent and the job were told them.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -37,7 +39,7 @@ BRIDGE_GRACE_S = 30.0
 JOB_GRACE_S = 45.0
 # Where the cores are short the agent goes first: lines that wait at the bridge are counted in fewer and larger batches,
 # which costs less altogether.
-JOB_NICENESS = "10"
+JOB_NICENESS = 10
 
 
 class BridgeStage:
@@ -151,6 +153,9 @@ class JobStage:
             self._drain_file.unlink(missing_ok=True)
         command = job_command(self._settings, self._bridge.ports["flight"], self._state.job, self._drain_file)
         self._process = ChildProcess(command, self._state.log_of(self.name), self._environment, self._stdout)
+        with suppress(ProcessLookupError):
+            # What it starts, Java above all, inherits this.
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, JOB_NICENESS)
 
     def is_ready(self) -> bool:
         """Whether the query of this process runs."""
@@ -311,4 +316,4 @@ def job_command(settings: UrlCountsSettings, flight_port: int, folder: Path, dra
     sinks = [
         f"--sink={sink.kind}" if sink.path is None else f"--sink={sink.kind}:{sink.path}" for sink in settings.sinks
     ]
-    return ["nice", "-n", JOB_NICENESS, sys.executable, "-m", "spark_job", "url-counts", *named, *sinks]
+    return [sys.executable, "-m", "spark_job", "url-counts", *named, *sinks]
