@@ -1,7 +1,7 @@
 """What ``run``, ``run --once`` and ``demo`` can be told: read and checked as a whole before any process starts.
 
-The checks are those of the job itself (:class:`spark_job.jobs.settings.UrlCountsSettings`), made here so that a wrong
-option shows at once and not after Java has started.
+The checks are those of the job itself (:class:`spark_job.execution.settings.UrlCountsSettings`), made here so that a
+wrong option shows at once and not after Java has started.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
 
-    from spark_job.jobs.settings import UrlCountsSettings
+    from spark_job.execution.settings import UrlCountsSettings
 
 DEFAULT_WINDOW = "5m"
 DEFAULT_WATERMARK = "10m"
@@ -66,7 +66,7 @@ def parse_options(
         OptionError: an option cannot be used; the text names it and what would be right.
     """
     from spark_job.errors import SparkJobError
-    from spark_job.jobs.settings import DEFAULT_MAX_EVENTS, UrlCountsSettings
+    from spark_job.execution.settings import DEFAULT_MAX_EVENTS, UrlCountsSettings
     from spark_job.sinks.choice import parse_sink
     from spark_job.windows import Windows
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from flume.metrics import AgentMetrics
     from headrace.state import StateFolder
-    from spark_job.jobs.settings import UrlCountsSettings
+    from spark_job.execution.settings import UrlCountsSettings
 
 AGENT_GRACE_S = 20.0
 LOOK_EVERY_S = 1.0

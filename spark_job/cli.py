@@ -16,7 +16,7 @@ import typer
 
 from spark_job.durations import parse_duration, parse_length
 from spark_job.errors import JobFolderError, OptionError, SparkJobError
-from spark_job.jobs.settings import DEFAULT_MAX_EVENTS, DEFAULT_RETENTION, UrlCountsSettings
+from spark_job.execution.settings import DEFAULT_MAX_EVENTS, DEFAULT_RETENTION, UrlCountsSettings
 from spark_job.sinks.choice import parse_sink
 from spark_job.sinks.table import Retention
 from spark_job.windows import Windows

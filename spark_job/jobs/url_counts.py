@@ -20,10 +20,10 @@ from spark_job.bridges import Bridges
 from spark_job.dead_letters import DeadLetters
 from spark_job.durations import spark_interval
 from spark_job.errors import AccountingError, SparkJobError
-from spark_job.jobs.batches import BatchWriter
-from spark_job.jobs.folder import JobFolder
-from spark_job.jobs.progress import write_progress
-from spark_job.jobs.running import QueryKeeper, cause_of
+from spark_job.execution.batches import BatchWriter
+from spark_job.execution.folder import JobFolder
+from spark_job.execution.progress import write_progress
+from spark_job.execution.running import QueryKeeper, cause_of
 from spark_job.session import SessionSettings, start_session, stop_session
 from spark_job.sinks.atomic import replacing
 from spark_job.sinks.table import CountsTable
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from spark_job.jobs.settings import UrlCountsSettings
+    from spark_job.execution.settings import UrlCountsSettings
 
 STATUS_PATIENCE_S = 1.0
 

@@ -1,7 +1,8 @@
 """Imports point upstream only: the table of what may import what, held against every import in the code.
 
 The way of the data is wire -> log -> ingest and egress -> app in the bridge, then the bridge's contract -> sources ->
-windows -> sinks -> jobs in Spark. A module may import what lies before it on that way, never what lies behind it.
+windows -> sinks -> execution -> jobs in Spark. A module may import what lies before it on that way, never what lies
+behind it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ TIERS: dict[str, tuple[str, ...]] = {
         "readers accounting",
         "access_log",
         "source sinks",
+        "execution",
         "jobs",
         "cli",
         "__main__",

@@ -10,9 +10,9 @@ from spark_job.accounting import Ledger
 from spark_job.bridge_client import RetryPolicy
 from spark_job.bridges import Bridges
 from spark_job.dead_letters import DeadLetters
-from spark_job.jobs.batches import BatchWriter
-from spark_job.jobs.folder import JobFolder
-from spark_job.jobs.settings import UrlCountsSettings
+from spark_job.execution.batches import BatchWriter
+from spark_job.execution.folder import JobFolder
+from spark_job.execution.settings import UrlCountsSettings
 from spark_job.jobs.url_counts import first_offset, start_query, url_counts
 from spark_job.sinks.table import CountsTable
 

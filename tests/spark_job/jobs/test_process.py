@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,12 @@ class JobProcess:
 
         wait_until(is_read, START_TIMEOUT_S, f"{lines} lines to be counted")
 
+    def signal_tree(self, number: signal.Signals) -> None:
+        """Send a signal to the job and everything below it; Python workers come and go, and may just have gone."""
+        for process in [self.process, *self.process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
     def end(self, timeout_s: float = START_TIMEOUT_S) -> int:
         return int(self.process.wait(timeout_s))
 
@@ -66,7 +73,8 @@ class JobProcess:
         if self.process.is_running():
             children = self.process.children(recursive=True)
             for process in [self.process, *children]:
-                process.kill()
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             psutil.wait_procs(children, STOP_TIMEOUT_S)
             self.process.wait(STOP_TIMEOUT_S)
 
@@ -111,16 +119,14 @@ def test_drained_stopped_killed_and_started_again(bridge: RealBridge, tmp_path: 
         bridge.extend(lines(500, 800))
         job.wait_for_read(801)
         # To all of them at once, as service managers do.
-        for process in [job.process, *job.process.children(recursive=True)]:
-            process.send_signal(signal.SIGTERM)
+        job.signal_tree(signal.SIGTERM)
         assert job.end(STOP_TIMEOUT_S) == 0, job.errors()
     assert counted(out) == expected(range(800))
 
     with JobProcess(bridge, folder, *sinks) as job:
         bridge.extend(lines(800, 900))
         job.wait_for_read(901)
-        for process in [job.process, *job.process.children(recursive=True)]:
-            process.kill()
+        job.signal_tree(signal.SIGKILL)
         job.end()
 
     bridge.extend(lines(900, 1000))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.listener import StreamingQueryProgress
 
     from spark_job.accounting import Tally
-    from spark_job.jobs.batches import Progress
+    from spark_job.execution.batches import Progress
 
 
 def write_progress(

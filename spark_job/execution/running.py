@@ -25,7 +25,7 @@ from pyspark.errors import PySparkException
 
 import spark_job.errors
 from spark_job.errors import OptionError, QueryFailed, QueryStalled, SparkJobError
-from spark_job.jobs.progress import write_progress
+from spark_job.execution.progress import write_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
     from spark_job.bridges import Bridges
-    from spark_job.jobs.batches import BatchWriter
-    from spark_job.jobs.folder import JobFolder
+    from spark_job.execution.batches import BatchWriter
+    from spark_job.execution.folder import JobFolder
 
 LOOK_EVERY_S = 0.25
 REPORT_EVERY_S = 1.0

@@ -13,10 +13,10 @@ from spark_job.accounting import Tally
 from spark_job.bridge_client import RetryPolicy
 from spark_job.bridges import Bridges
 from spark_job.errors import DataLoss, OptionError, QueryFailed, QueryStalled, SinkError, SparkJobError
-from spark_job.jobs.batches import Progress
-from spark_job.jobs.folder import JobFolder
-from spark_job.jobs.progress import write_progress
-from spark_job.jobs.running import QueryKeeper, cause_of, read_drain_file
+from spark_job.execution.batches import Progress
+from spark_job.execution.folder import JobFolder
+from spark_job.execution.progress import write_progress
+from spark_job.execution.running import QueryKeeper, cause_of, read_drain_file
 from spark_job.options import parse_flume_options
 from spark_job.sinks.table import CountsTable
 from tests.support.counts import LOG, entry, store
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from spark_job.jobs.batches import BatchWriter
+    from spark_job.execution.batches import BatchWriter
 
 
 class IdleQuery:

@@ -8,7 +8,7 @@
     counts.db         the table of results                     sinks/table.py
     audit/            the readers' numbers, until stored       dead_letters.py
     dead-letters/     malformed lines
-    progress.json     how the running job is doing             jobs/progress.py
+    progress.json     how the running job is doing             execution/progress.py
     tally.json        the sum, written when the job ends
     spark.log         warnings and errors of Spark             session.py
     java.log          what Java and its Python workers print   session.py

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.errors import JobFolderError
-from spark_job.jobs.folder import JobFolder
+from spark_job.execution.folder import JobFolder
 from spark_job.sinks.table import CountsTable
 from tests.support.counts import QUERY, entry, store
 

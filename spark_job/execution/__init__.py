@@ -1,0 +1,1 @@
+"""What runs a job: its folder, its query and the way from a micro-batch to the sinks."""
