@@ -20,6 +20,7 @@ bridgeTimeout             30s        how long a bridge that does not answer is a
 tls                       see text   speak TLS; default true when ``tlsRootCertificates`` is set
 tlsRootCertificates       system's   PEM file with the certificates to trust
 tokenFile                 none       file with the bearer token; read again at every connection
+allowPlaintext            false      send the token without TLS beyond this machine: for a private network only
 ------------------------  ---------  -------------------------------------------------------------------------------
 logFormat                 combined   ``access_log``: common, combined, vhost_combined, nginx_json or a LogFormat string
 url                       path       ``access_log``: path, full or template
@@ -62,6 +63,7 @@ SHARED_OPTIONS: Final = (
     "tls",
     "tlsRootCertificates",
     "tokenFile",
+    "allowPlaintext",
 )
 FLUME_OPTIONS: Final = ("includeHeaders",)
 ACCESS_LOG_OPTIONS: Final = ("logFormat", "url", "timezone", "time", "rollup", "audit")
@@ -227,8 +229,12 @@ def _security(reader: OptionReader, addresses: tuple[Address, ...]) -> Security:
     token_file = reader.value("tokenFile", existing_file)
     if roots is not None and not tls:
         raise OptionError("option tls='false' contradicts option tlsRootCertificates")
-    if token_file is not None and not tls and not all(address.is_loopback for address in addresses):
-        raise OptionError("option tokenFile: without TLS the token would cross the network in clear; set tls=true")
+    private = reader.flag("allowPlaintext", default=False)
+    if token_file is not None and not (tls or private or all(address.is_loopback for address in addresses)):
+        raise OptionError(
+            "option tokenFile: without TLS the token would cross the network in clear; set tls=true, or "
+            "allowPlaintext=true if the network is private"
+        )
     return Security(tls=tls, root_certificates=roots, token_file=token_file)
 
 

@@ -39,6 +39,7 @@ class UrlCountsSettings:
         allow_data_loss: go on behind events that are gone or damaged, instead of stopping.
         tls_root_certificates: PEM file; given, the bridges are spoken to with TLS.
         token_file: file with the bridges' bearer token.
+        allow_plaintext: the token may go beyond this machine without TLS, since the network is private.
         max_events: most events of one micro-batch.
         trigger: shortest time between the starts of two micro-batches; zero: as soon as there is something.
         sinks: where the counts are shown and kept beside the table.
@@ -63,6 +64,7 @@ class UrlCountsSettings:
     allow_data_loss: bool = False
     tls_root_certificates: Path | None = None
     token_file: Path | None = None
+    allow_plaintext: bool = False
     max_events: int = DEFAULT_MAX_EVENTS
     trigger: timedelta = timedelta(milliseconds=200)
     sinks: tuple[SinkChoice, ...] = ()
@@ -97,6 +99,7 @@ class UrlCountsSettings:
             options["tlsRootCertificates"] = str(self.tls_root_certificates)
         if self.token_file is not None:
             options["tokenFile"] = str(self.token_file)
+            options["allowPlaintext"] = str(self.allow_plaintext).lower()
         return options
 
     def parsed_source_options(self) -> AccessLogOptions:

@@ -140,6 +140,7 @@ def test_a_token_does_not_cross_a_network_in_clear(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="without TLS the token would cross the network in clear"):
         parse_flume_options(beyond)
     assert parse_flume_options(beyond | {"tls": "true"}).security.tls
+    assert parse_flume_options(beyond | {"allowPlaintext": "true"}).security == Security(token_file=file)
 
 
 def test_a_root_certificate_means_tls(tmp_path: Path) -> None:
