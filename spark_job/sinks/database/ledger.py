@@ -1,0 +1,73 @@
+"""Which batch of which query is in which table: a row for each pair, changed in the transaction that stores the batch.
+
+::
+
+    headrace_batches   query_id, table_name  the key: Spark's id of the query, which is that of its checkpoint
+                       batch_id              newest batch that is stored; Spark numbers them from 0 without gaps
+                       row_count             rows of that batch
+                       stored_at
+
+A batch whose number is not above the one in the ledger has been stored before, and nothing is written. A query whose
+checkpoint was lost starts again at batch 0, and under another id, so nothing of it is taken for a replay.
+
+The row stays locked until the transaction ends: of two drivers of one query, of which one is thought to be dead, the
+second waits and then finds the batch stored.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from spark_job.sinks.database.shape import Instant
+from spark_job.sinks.database.statements import insert_missing
+from spark_job.sinks.database.tables import ensure_table
+
+if TYPE_CHECKING:
+    from spark_job.sinks.database.connection import Database
+
+NAME = "headrace_batches"
+NONE_YET = -1
+LEDGER = sa.Table(
+    NAME,
+    sa.MetaData(),
+    sa.Column("query_id", sa.String(64), primary_key=True),
+    sa.Column("table_name", sa.String(64), primary_key=True),
+    sa.Column("batch_id", sa.BigInteger, nullable=False),
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+    sa.Column("stored_at", Instant, nullable=False),
+)
+
+
+def prepare_ledger(database: Database, *, create: bool) -> None:
+    """Make the ledger unless it is there.
+
+    Raises:
+        OptionError: it is not there and not to be made.
+        SinkError: the database is gone for too long, or refuses.
+    """
+    ensure_table(database, LEDGER, create=create)
+
+
+def newest_batch(connection: sa.Connection, query_id: str, table: str) -> int:
+    """Return the newest batch of a query that is in a table, -1 for none, and keep others from storing one."""
+    start = {"query_id": query_id, "table_name": table, "batch_id": NONE_YET, "row_count": 0, "stored_at": _now()}
+    connection.execute(insert_missing(LEDGER, connection.dialect.name), start)
+    found = connection.execute(sa.select(LEDGER.c.batch_id).where(_row(query_id, table)).with_for_update())
+    return int(found.scalar_one())
+
+
+def book(connection: sa.Connection, query_id: str, table: str, batch_id: int, rows: int) -> None:
+    """Note a batch as stored."""
+    values = {"batch_id": batch_id, "row_count": rows, "stored_at": _now()}
+    connection.execute(sa.update(LEDGER).where(_row(query_id, table)).values(values))
+
+
+def _row(query_id: str, table: str) -> sa.ColumnElement[bool]:
+    return sa.and_(LEDGER.c.query_id == query_id, LEDGER.c.table_name == table)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
