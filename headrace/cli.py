@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from headrace import run_commands, tool_commands
+from headrace import job_commands, run_commands, tool_commands
 from headrace.errors import HeadraceError
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ def entry(
     """Take access logs from Apache Flume into Apache Spark and count URLs in windows."""
 
 
-app.command()(run_commands.run)
+app.command("run")(job_commands.run_command())
 app.command()(run_commands.demo)
 app.command()(run_commands.drop)
 app.command()(run_commands.status)

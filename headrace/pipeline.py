@@ -60,7 +60,7 @@ class Pipeline:
         environment = dict(os.environ)
         self.bridge = BridgeStage(state, environment)
         self.agent = AgentStage(state, options.channel, self.bridge, jars)
-        self.job = JobStage(state, options.job, self.bridge, environment, stdout)
+        self.job = JobStage(state, options, self.bridge, environment, stdout)
         slots = [Slot(self.bridge), Slot(self.agent, ("bridge",)), Slot(self.job, ("bridge",))]
         self.supervisor = Supervisor(slots, time.monotonic, say, self.record)
         self._run = RunRecord(

@@ -23,15 +23,14 @@ from headrace.process import MAX_LOG_BYTES, ChildProcess
 from headrace.stage_output import death_of, read_json
 from headrace.state import write_atomically
 from headrace.supervise import Fault
-from spark_job.durations import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from flume.metrics import AgentMetrics
+    from headrace.options import RunOptions
     from headrace.state import StateFolder
-    from spark_job.execution.settings import UrlCountsSettings
 
 AGENT_GRACE_S = 20.0
 LOOK_EVERY_S = 1.0
@@ -113,7 +112,7 @@ class BridgeStage:
 
 
 class JobStage:
-    """``python -m spark_job url-counts``; its console tables go to our standard output."""
+    """``python -m spark_job NAME``; its console tables go to our standard output."""
 
     name = "job"
     start_timeout_s = 180.0
@@ -121,13 +120,13 @@ class JobStage:
     def __init__(
         self,
         state: StateFolder,
-        settings: UrlCountsSettings,
+        options: RunOptions,
         bridge: BridgeStage,
         environment: Mapping[str, str],
         stdout: int | IO[bytes] | None = None,
     ) -> None:
         self._state = state
-        self._settings = settings
+        self._options = options
         self._bridge = bridge
         self._environment = environment
         self._stdout = stdout
@@ -151,7 +150,7 @@ class JobStage:
         self._tally_file.unlink(missing_ok=True)
         if self._drain_target is None:
             self._drain_file.unlink(missing_ok=True)
-        command = job_command(self._settings, self._bridge.ports["flight"], self._state.job, self._drain_file)
+        command = job_command(self._options, self._bridge.ports["flight"], self._state.job, self._drain_file)
         self._process = ChildProcess(command, self._state.log_of(self.name), self._environment, self._stdout)
         with suppress(ProcessLookupError):
             # What it starts, Java above all, inherits this.
@@ -293,27 +292,7 @@ class AgentStage:
         )
 
 
-def job_command(settings: UrlCountsSettings, flight_port: int, folder: Path, drain_file: Path) -> list[str]:
-    """Return the command that runs the job with ``settings`` against the bridge on this machine."""
-    windows = settings.windows
-    options = {
-        "bridges": f"127.0.0.1:{flight_port}",
-        "job-folder": str(folder),
-        "drain-to-file": str(drain_file),
-        "window": format_duration(windows.length),
-        "slide": format_duration(windows.slide),
-        "watermark": format_duration(windows.watermark),
-        "time": settings.time,
-        "format": settings.log_format,
-        "url": settings.url,
-        "timezone": settings.timezone,
-        "top": str(settings.top),
-        "trigger": format_duration(settings.trigger),
-        "max-events": str(settings.max_events),
-        "max-rows": str(settings.retention.max_rows or 0),
-    }
-    named = [f"--{name}={value}" for name, value in options.items()]
-    sinks = [
-        f"--sink={sink.kind}" if sink.path is None else f"--sink={sink.kind}:{sink.path}" for sink in settings.sinks
-    ]
-    return [sys.executable, "-m", "spark_job", "url-counts", *named, *sinks]
+def job_command(options: RunOptions, flight_port: int, folder: Path, drain_file: Path) -> list[str]:
+    """Return the command that runs a job against the bridge on this machine."""
+    told = options.job_arguments(bridges=f"127.0.0.1:{flight_port}", job_folder=folder, drain_to_file=drain_file)
+    return [sys.executable, "-m", "spark_job", *told]

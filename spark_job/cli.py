@@ -15,6 +15,7 @@ import typer
 
 from spark_job.command_line import parameters, read_options, with_signature
 from spark_job.errors import JobFolderError, OptionError, SparkJobError
+from spark_job.execution.metrics_page import metrics_page
 from spark_job.execution.settings import READING_FIELDS, RUNNING, JobSettings
 from spark_job.jobs.catalog import JOBS, entry_of, load
 
@@ -64,7 +65,8 @@ def run_until_signal(job: Job, settings: JobSettings, options: JobOptions) -> in
 
     before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        outcome = job.run(settings, options, stop)
+        with metrics_page(settings.job_folder / "progress.json", settings.metrics):
+            outcome = job.run(settings, options, stop)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,99 +1,146 @@
-"""What the job ``url-counts`` can be told, read and checked as a whole before Java is started."""
+"""What every job can be told, read and checked as a whole before Java is started.
+
+A job's own options are a model of its own, made from :class:`JobOptions`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Annotated, Any, Self
 
-from spark_job.dead_letters import DEFAULT_MAX_BYTES
-from spark_job.durations import format_duration, spark_interval
-from spark_job.options import AccessLogOptions, parse_access_log_options
-from spark_job.parse import LineParser
-from spark_job.sinks.table import Retention
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from spark_job.durations import format_duration
+from spark_job.errors import OptionError
+from spark_job.option_types import Duration, Flag, Length, OptionModel, choice_of
+from spark_job.sinks.choice import SinkChoice, parse_sink
 
-    from spark_job.sinks.choice import SinkChoice
-    from spark_job.windows import Windows
+READING = "How lines are read"
+RUNNING = "How the job runs"
+PROCESS = "The job's process"
 
-DEFAULT_MAX_EVENTS = 1_000_000
-DEFAULT_RETENTION = Retention(max_rows=5_000_000)
+LOG_FORMATS = ("common", "combined", "vhost_combined", "nginx_json")
+READING_FIELDS = ("time", "log_format", "url", "timezone")
+"""The settings that only a job over access logs has."""
 
 
-@dataclass(frozen=True)
-class UrlCountsSettings:
-    """A checked set of settings; making it raises OptionError for what cannot be used.
+class JobOptions(OptionModel):
+    """Base of a job's own options. Every field has a description; its option on the command line is made from it."""
 
-    Attributes:
-        bridges: comma list of the bridges' Flight addresses.
-        job_folder: where everything that the job keeps is.
-        windows: window, slide and watermark.
-        time: ``event`` or ``arrival``.
-        log_format: name of a log format, or a LogFormat string.
-        url: the URL rule: path, full or template.
-        timezone: zone of times that carry none.
-        consumer: the name under which the bridges keep this job's place.
-        starting: where a job without a checkpoint starts: earliest or latest.
-        allow_data_loss: go on behind events that are gone or damaged, instead of stopping.
-        tls_root_certificates: PEM file; given, the bridges are spoken to with TLS.
-        token_file: file with the bridges' bearer token.
-        allow_plaintext: the token may go beyond this machine without TLS, since the network is private.
-        max_events: most events of one micro-batch.
-        trigger: shortest time between the starts of two micro-batches; zero: as soon as there is something.
-        sinks: where the counts are shown and kept beside the table.
-        top: how many URLs of a window the console shows.
-        retention: which closed windows the table lets go.
-        dead_letter_bytes: how much of malformed lines is kept.
-        master: Spark's master URL.
-        driver_memory: the driver's Java heap, as Java writes it.
-        stall_after: the job gives up when events wait and no batch has ended for so long.
-        drain_to_file: file that, once it is there, says up to which offsets to go before the job ends.
+
+def _known_format(text: str) -> str:
+    if "%" not in text and text not in LOG_FORMATS:
+        import difflib
+
+        near = difflib.get_close_matches(text, LOG_FORMATS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"not one of {', '.join(LOG_FORMATS)}, nor a LogFormat string{hint}")
+    return text
+
+
+def _read_sinks(given: object) -> object:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return given
+    sinks = tuple(parse_sink(each) if isinstance(each, str) else each for each in given)
+    if len(set(sinks)) < len(sinks):
+        raise ValueError("the same sink is named twice")
+    return sinks
+
+
+class JobSettings(OptionModel):
+    """What every job is told beside its own options. Making it raises for what cannot be used.
+
+    ``bridges`` and ``job_folder`` have stand-ins until the pipeline knows them.
     """
 
-    bridges: str
-    job_folder: Path
-    windows: Windows
-    time: str = "event"
-    log_format: str = "combined"
-    url: str = "path"
-    timezone: str = "UTC"
-    consumer: str = "url-counts"
-    starting: str = "earliest"
-    allow_data_loss: bool = False
-    tls_root_certificates: Path | None = None
-    token_file: Path | None = None
-    allow_plaintext: bool = False
-    max_events: int = DEFAULT_MAX_EVENTS
-    trigger: timedelta = timedelta(milliseconds=200)
-    sinks: tuple[SinkChoice, ...] = ()
-    top: int = 10
-    retention: Retention = DEFAULT_RETENTION
-    dead_letter_bytes: int = DEFAULT_MAX_BYTES
-    master: str = "local[*]"
-    driver_memory: str = "1g"
-    stall_after: timedelta = timedelta(minutes=5)
-    drain_to_file: Path | None = None
+    bridges: Annotated[str, Flag(panel=PROCESS, internal=True)] = Field(
+        "127.0.0.1:1", description="The bridges' Flight addresses: host:port,host:port."
+    )
+    job_folder: Annotated[Path, Flag(panel=PROCESS, internal=True)] = Field(
+        Path(), description="Where the job keeps its checkpoint, results and logs."
+    )
+    time: Annotated[str, choice_of("event", "arrival"), Flag(panel=READING)] = Field(
+        "event", description="event (in the line) or arrival (at the bridge)."
+    )
+    log_format: Annotated[str, AfterValidator(_known_format), Flag("format", READING)] = Field(
+        "combined", description="common, combined, vhost_combined, nginx_json, or an Apache LogFormat string."
+    )
+    url: Annotated[str, choice_of("path", "full", "template"), Flag(panel=READING)] = Field(
+        "path", description="path (without the query), full, or template (numbers and UUIDs collapsed)."
+    )
+    timezone: Annotated[str, Flag(panel=READING)] = Field(
+        "UTC", description="Zone of times that are logged without one."
+    )
+    top: Annotated[int, Flag(panel=RUNNING)] = Field(
+        10, ge=1, description="Rows of a window, or of a batch, on the console."
+    )
+    trigger: Annotated[Duration, Flag(panel=RUNNING)] = Field(
+        timedelta(milliseconds=500), description="Time between two micro-batches; 0s: at once."
+    )
+    max_events: Annotated[int, Flag(panel=RUNNING)] = Field(
+        1_000_000, ge=1, description="Events of one micro-batch at most."
+    )
+    sinks: Annotated[
+        tuple[SinkChoice, ...], BeforeValidator(_read_sinks), Flag("sink", RUNNING, shown_default="console")
+    ] = Field((), description="Where results go: console, jsonl:PATH or parquet:PATH. Repeat it for several.")
+    consumer: Annotated[str, Flag(panel=PROCESS, internal=True, shown_default="the job's name")] = Field(
+        "", description="Name under which the bridges keep this job's place."
+    )
+    start: Annotated[str, choice_of("earliest", "latest"), Flag(panel=PROCESS, internal=True)] = Field(
+        "earliest", description="Where a new job starts: earliest or latest."
+    )
+    allow_data_loss: Annotated[bool, Flag(panel=PROCESS, internal=True)] = Field(
+        False, description="Go on behind events that are gone or damaged."
+    )
+    tls_root_certificates: Annotated[Path | None, Flag(panel=PROCESS, internal=True)] = Field(
+        None, description="PEM file; the bridges are spoken to with TLS."
+    )
+    token_file: Annotated[Path | None, Flag(panel=PROCESS, internal=True)] = Field(
+        None, description="File with the bridges' bearer token."
+    )
+    allow_plaintext: Annotated[bool, Flag(panel=PROCESS, internal=True)] = Field(
+        False, description="Send the token without TLS: in a private network only."
+    )
+    metrics: Annotated[str, Flag(panel=PROCESS, internal=True)] = Field(
+        "", description="host:port of a page for Prometheus."
+    )
+    master: Annotated[str, Flag(panel=PROCESS, internal=True)] = Field("local[*]", description="Spark's master.")
+    driver_memory: Annotated[str, Flag(panel=PROCESS, internal=True)] = Field(
+        "1g", description="Java heap of the driver, as Java writes it."
+    )
+    stall_after: Annotated[Length, Flag(panel=PROCESS, internal=True)] = Field(
+        timedelta(minutes=5), description="Give up when events wait and nothing moves for so long."
+    )
+    drain_to_file: Annotated[Path | None, Flag(panel=PROCESS, internal=True)] = Field(
+        None, description='Once this file is there ({"log id": offset}): go up to there and end.'
+    )
+    bounded: Annotated[bool, Flag(panel=PROCESS, internal=True)] = Field(
+        False, description="Give the final results of what --drain-to-file names, and end."
+    )
 
-    def __post_init__(self) -> None:
-        self.parsed_source_options()
-        LineParser(self.log_format, self.url, self.timezone)
+    @model_validator(mode="after")
+    def _bounded_by_something(self) -> Self:
+        if self.bounded and self.drain_to_file is None:
+            raise ValueError("--bounded needs --drain-to-file: it says where the results end")
+        return self
 
-    def source_options(self) -> dict[str, str]:
-        """Return the options of the source ``access_log``."""
+    def of_job(self, name: str) -> Self:
+        """Return the settings with what depends on the job's name filled in."""
+        changes: dict[str, Any] = {} if self.consumer else {"consumer": name}
+        if not self.sinks:
+            changes["sinks"] = (SinkChoice("console"),)
+        return self.model_copy(update=changes)
+
+    def flume_options(self) -> dict[str, str]:
+        """Return the options that every source over the bridges has."""
         options = {
             "bridges": self.bridges,
             "consumer": self.consumer,
-            "startingOffsets": self.starting,
+            "startingOffsets": self.start,
             "failOnDataLoss": str(not self.allow_data_loss).lower(),
             "maxEventsPerTrigger": str(self.max_events),
-            "logFormat": self.log_format,
-            "url": self.url,
-            "timezone": self.timezone,
-            "time": self.time,
-            "rollup": spark_interval(self.windows.pane),
-            "audit": str(self.job_folder / "audit"),
         }
         if self.tls_root_certificates is not None:
             options["tlsRootCertificates"] = str(self.tls_root_certificates)
@@ -102,18 +149,22 @@ class UrlCountsSettings:
             options["allowPlaintext"] = str(self.allow_plaintext).lower()
         return options
 
-    def parsed_source_options(self) -> AccessLogOptions:
-        """Return the source's options as the source reads them."""
-        return parse_access_log_options(self.source_options())
-
-    def fingerprint(self) -> dict[str, str]:
-        """Return what decides what the counts mean: with a change in it, old counts and new ones do not mix."""
-        return {
-            "window": format_duration(self.windows.length),
-            "slide": format_duration(self.windows.slide),
-            "time": self.time,
-            "format": self.log_format,
+    def access_log_options(self) -> dict[str, str]:
+        """Return the options of the source ``access_log``, those of :meth:`flume_options` included."""
+        return self.flume_options() | {
+            "logFormat": self.log_format,
             "url": self.url,
             "timezone": self.timezone,
-            "consumer": self.consumer,
+            "time": self.time,
         }
+
+
+def described(options: JobOptions) -> dict[str, str]:
+    """Return a job's own options as texts, for the fingerprint of its folder."""
+    return {name: format_duration(value) if isinstance(value, timedelta) else str(value) for name, value in options}
+
+
+def require(condition: bool, text: str) -> None:  # noqa: FBT001 -- reads as the sentence that it is
+    """Raise an OptionError with ``text`` unless the condition holds."""
+    if not condition:
+        raise OptionError(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, closing, redirect_stderr
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,15 @@ from spark_job.accounting import Ledger, Tally
 from spark_job.bridge_client import RetryPolicy
 from spark_job.bridges import Bridges
 from spark_job.dead_letters import DeadLetters
-from spark_job.durations import spark_interval
+from spark_job.durations import format_duration, spark_interval
 from spark_job.errors import AccountingError, SparkJobError
 from spark_job.execution.batches import BatchWriter
 from spark_job.execution.folder import JobFolder
 from spark_job.execution.progress import write_progress
 from spark_job.execution.running import QueryKeeper, cause_of
+from spark_job.execution.window_options import UrlCountsOptions
+from spark_job.options import parse_access_log_options
+from spark_job.parse import LineParser
 from spark_job.session import SessionSettings, start_session, stop_session
 from spark_job.sinks.atomic import replacing
 from spark_job.sinks.table import CountsTable
@@ -36,21 +40,27 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from spark_job.execution.settings import UrlCountsSettings
+    from spark_job.execution.settings import JobSettings
 
 STATUS_PATIENCE_S = 1.0
 
 
-def url_counts(spark: SparkSession, settings: UrlCountsSettings) -> DataFrame:
+def source_options(settings: JobSettings, options: UrlCountsOptions) -> dict[str, str]:
+    """Return the options of the source: lines are added up per pane where they are read."""
+    return settings.access_log_options() | {
+        "rollup": spark_interval(options.windows.pane),
+        "audit": str(settings.job_folder / "audit"),
+    }
+
+
+def url_counts(spark: SparkSession, settings: JobSettings, options: UrlCountsOptions) -> DataFrame:
     """Count the lines that arrive at the bridges."""
-    windows = settings.windows
-    lines = spark.readStream.format("access_log").options(**settings.source_options()).load()
+    windows = options.windows
+    lines = spark.readStream.format("access_log").options(**source_options(settings, options)).load()
     return count_urls(lines, windows.length, windows.slide, windows.watermark)
 
 
-def start_query(
-    counts: DataFrame, settings: UrlCountsSettings, folder: JobFolder, writer: BatchWriter
-) -> StreamingQuery:
+def start_query(counts: DataFrame, settings: JobSettings, folder: JobFolder, writer: BatchWriter) -> StreamingQuery:
     """Start the stream. Each batch hands over the counts that changed."""
     return (
         counts.writeStream.queryName("url-counts")
@@ -62,32 +72,61 @@ def start_query(
     )
 
 
-def run(settings: UrlCountsSettings, stop: Event) -> Tally:
-    """Count until a stop is asked for, or until all is drained; return the sum over all that was ever counted.
+@dataclass(frozen=True)
+class UrlCounts:
+    """The job. It has a table of its own kind, in which each batch is stored together with its ledger entry."""
 
-    Raises:
-        OptionError: a setting cannot be used.
-        JobFolderError: the job folder does not belong to these settings.
-        SparkJobError: any other class of it: why the query died.
-    """
-    folder = JobFolder(settings.job_folder)
-    with folder.locked():
-        folder.claim(settings.fingerprint())
-        write_progress(folder.progress, "starting", datetime.now(UTC))
-        try:
-            # Threads of pyspark print traces when Java dies; the job has one line to say about that.
-            with folder.python_log.open("w", buffering=1) as log, redirect_stderr(log):
-                return _run(settings, folder, stop)
-        except SparkJobError as error:
-            write_progress(folder.progress, "failed", datetime.now(UTC), error=str(error))
-            raise
+    name: str = "url-counts"
+    source: str = "access_log"
+    options: type[UrlCountsOptions] = UrlCountsOptions
+
+    def check(self, settings: JobSettings, options: UrlCountsOptions) -> None:
+        """Refuse what the source or the parser would refuse."""
+        parse_access_log_options(source_options(settings, options))
+        LineParser(settings.log_format, settings.url, settings.timezone)
+
+    def run(self, settings: JobSettings, options: UrlCountsOptions, stop: Event) -> Tally:
+        """Count until a stop is asked for, or until all is drained; return the sum over all that was ever counted.
+
+        Raises:
+            OptionError: a setting cannot be used.
+            JobFolderError: the job folder does not belong to these settings.
+            SparkJobError: any other class of it: why the query died.
+        """
+        folder = JobFolder(settings.job_folder)
+        with folder.locked():
+            folder.claim(fingerprint(settings, options))
+            write_progress(folder.progress, "starting", datetime.now(UTC))
+            try:
+                # Threads of pyspark print traces when Java dies; the job has one line to say about that.
+                with folder.python_log.open("w", buffering=1) as log, redirect_stderr(log):
+                    return _run(settings, options, folder, stop)
+            except SparkJobError as error:
+                write_progress(folder.progress, "failed", datetime.now(UTC), error=str(error))
+                raise
 
 
-def _run(settings: UrlCountsSettings, folder: JobFolder, stop: Event) -> Tally:
-    options = settings.parsed_source_options().flume
+JOB = UrlCounts()
+
+
+def fingerprint(settings: JobSettings, options: UrlCountsOptions) -> dict[str, str]:
+    """Return what decides what the counts mean: with a change in it, old counts and new ones do not mix."""
+    return {
+        "window": format_duration(options.windows.length),
+        "slide": format_duration(options.windows.slide),
+        "time": settings.time,
+        "format": settings.log_format,
+        "url": settings.url,
+        "timezone": settings.timezone,
+        "consumer": settings.consumer,
+    }
+
+
+def _run(settings: JobSettings, options: UrlCountsOptions, folder: JobFolder, stop: Event) -> Tally:
+    flume = parse_access_log_options(source_options(settings, options)).flume
     with ExitStack() as opened:
-        bridges = opened.enter_context(closing(Bridges(options, RetryPolicy(STATUS_PATIENCE_S))))
-        table = opened.enter_context(CountsTable(folder.counts, settings.windows.per_line, settings.retention))
+        bridges = opened.enter_context(closing(Bridges(flume, RetryPolicy(STATUS_PATIENCE_S))))
+        table = opened.enter_context(CountsTable(folder.counts, options.windows.per_line, options.retention))
         folder.check(table)
         table.verify()
         sinks = [opened.enter_context(closing(sink.open(table, top=settings.top))) for sink in settings.sinks]
@@ -96,13 +135,13 @@ def _run(settings: UrlCountsSettings, folder: JobFolder, stop: Event) -> Tally:
             Ledger(
                 folder.checkpoint,
                 folder.audit,
-                settings.windows,
+                options.windows,
                 lambda log_id: first_offset(bridges, settings.consumer, log_id),
                 allow_loss=settings.allow_data_loss,
             ),
             table,
             sinks,
-            DeadLetters(folder.audit, folder.dead_letters, settings.dead_letter_bytes),
+            DeadLetters(folder.audit, folder.dead_letters),
             now=lambda: datetime.now(UTC),
         )
         spark = start_session(
@@ -113,7 +152,7 @@ def _run(settings: UrlCountsSettings, folder: JobFolder, stop: Event) -> Tally:
         opened.callback(stop_session, spark)
         register(spark)
         try:
-            query = start_query(url_counts(spark, settings), settings, folder, writer)
+            query = start_query(url_counts(spark, settings, options), settings, folder, writer)
         except PySparkException as error:
             raise cause_of(error) from error
         keeper = QueryKeeper(

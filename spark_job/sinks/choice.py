@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_job.errors import OptionError
-from spark_job.sinks.console import ConsoleSink
-from spark_job.sinks.jsonl import JsonLinesSink
-from spark_job.sinks.parquet import ParquetSink
 
 if TYPE_CHECKING:
     from spark_job.sinks import Sink
@@ -26,12 +23,20 @@ class SinkChoice:
     kind: str
     path: Path | None = None
 
+    def __str__(self) -> str:
+        return self.kind if self.path is None else f"{self.kind}:{self.path}"
+
     def open(self, table: CountsReader, *, top: int) -> Sink:
         """Make the sink over a table; ``top`` is how many URLs of a window the console shows.
 
         Raises:
             SinkError: it cannot be written.
         """
+        # A help text or a refused option needs none of the packages that sinks are made with.
+        from spark_job.sinks.console import ConsoleSink
+        from spark_job.sinks.jsonl import JsonLinesSink
+        from spark_job.sinks.parquet import ParquetSink
+
         if self.path is None:
             return ConsoleSink(top=top)
         return JsonLinesSink(self.path, table) if self.kind == "jsonl" else ParquetSink(self.path, table)

@@ -16,6 +16,7 @@ from headrace.errors import HeadraceError, OptionError
 from headrace.faults import exit_code_of
 from headrace.options import parse_options
 from headrace.text import printable
+from spark_job.execution.window_options import UrlCountsOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,15 +180,16 @@ def test_errors_of_the_stages_have_exit_codes_and_bugs_have_none() -> None:
 
 
 def test_the_slide_is_the_window_and_the_sink_is_the_console_unless_told_otherwise(tmp_path: Path) -> None:
-    job = parse_options(window="1h").job
-    assert job.windows.slide == job.windows.length
-    assert [sink.kind for sink in job.sinks] == ["console"]
-    only_file = parse_options(out=tmp_path / "counts.jsonl").job
+    options = parse_options(window="1h")
+    assert isinstance(options.own, UrlCountsOptions)
+    assert options.own.windows.slide == options.own.windows.length
+    assert [sink.kind for sink in options.settings.sinks] == ["console"]
+    only_file = parse_options(out=tmp_path / "counts.jsonl").settings
     assert [(sink.kind, sink.path) for sink in only_file.sinks] == [("jsonl", tmp_path / "counts.jsonl")]
-    both = parse_options(sinks=["console"], out=tmp_path / "counts.jsonl").job
+    both = parse_options(sinks=["console"], out=tmp_path / "counts.jsonl").settings
     assert [sink.kind for sink in both.sinks] == ["console", "jsonl"]
-    with pytest.raises(OptionError, match="above 0"):
-        parse_options(top=0)
+    with pytest.raises(OptionError, match="--top 0"):
+        parse_options(top="0")
 
 
 def test_text_for_terminals_is_harmless_and_bounded() -> None:

@@ -105,11 +105,11 @@ def test_the_job_is_told_every_option(tmp_path: Path) -> None:
         log_format='%h %t "%r" %>s',
         url="template",
         timezone="Asia/Kolkata",
-        top=3,
-        max_events=7,
+        top="3",
+        max_events="7",
         sinks=["console", f"parquet:{tmp_path / 'counts'}"],
     )
-    command = job_command(options.job, 4142, tmp_path / "job", tmp_path / "drain.json")
+    command = job_command(options, 4142, tmp_path / "job", tmp_path / "drain.json")
     assert command[1:4] == ["-m", "spark_job", "url-counts"]
     assert set(command[4:]) == {
         "--bridges=127.0.0.1:4142",
@@ -125,7 +125,7 @@ def test_the_job_is_told_every_option(tmp_path: Path) -> None:
         "--timezone=Asia/Kolkata",
         "--top=3",
         "--max-events=7",
-        "--max-rows=5000000",
+        "--consumer=url-counts",
         "--sink=console",
         f"--sink=parquet:{tmp_path / 'counts'}",
     }
@@ -134,7 +134,7 @@ def test_the_job_is_told_every_option(tmp_path: Path) -> None:
 def test_the_job_takes_every_option_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from spark_job.cli import main
 
-    command = job_command(parse_options().job, 4142, tmp_path / "job", tmp_path / "drain.json")
+    command = job_command(parse_options(), 4142, tmp_path / "job", tmp_path / "drain.json")
     assert main([*command[3:], "--top=0"]) == 2
     # The one fault is that of the value, so every name before it was known.
     said = capsys.readouterr().err
@@ -148,7 +148,7 @@ def test_a_job_has_finished_only_when_it_was_to_drain_and_left_its_sum(tmp_path:
     state.create()
     bridge = BridgeStage(state, os.environ)
     bridge.ports = {"flight": 1}
-    job = JobStage(state, parse_options().job, bridge, {**os.environ, "PYTHONPATH": "", "PATH": "/nonexistent"})
+    job = JobStage(state, parse_options(), bridge, {**os.environ, "PYTHONPATH": "", "PATH": "/nonexistent"})
     job.start()
     wait_until(lambda: job.exit_code() is not None, 120, "a job without Java to end")
     seen = [(job.finished, job.fault() is None)]
@@ -176,5 +176,5 @@ def test_a_memory_channel_is_refused_where_a_file_channel_may_hold_lines(tmp_pat
 
 def test_sinks_reach_the_job_as_absolute_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    job = parse_options(out=Path("counts.jsonl")).job
-    assert [sink.path for sink in job.sinks] == [tmp_path / "counts.jsonl"]
+    options = parse_options(out=Path("counts.jsonl"))
+    assert [sink.path for sink in options.settings.sinks] == [tmp_path / "counts.jsonl"]

@@ -32,7 +32,8 @@ TIERS: dict[str, tuple[str, ...]] = {
     "spark_job": (
         "errors",
         "durations offsets checkpoint parse option_reader session",
-        "options windows",
+        "options option_types windows",
+        "command_line",
         "bridge_client",
         "bridges reading",
         "audit assigning",
@@ -54,7 +55,7 @@ TIERS: dict[str, tuple[str, ...]] = {
         "run",
         "once tools",
         "console",
-        "run_commands tool_commands",
+        "job_commands run_commands tool_commands",
         "cli",
     ),
 }

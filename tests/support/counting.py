@@ -12,8 +12,10 @@ from spark_job.bridges import Bridges
 from spark_job.dead_letters import DeadLetters
 from spark_job.execution.batches import BatchWriter
 from spark_job.execution.folder import JobFolder
-from spark_job.execution.settings import UrlCountsSettings
-from spark_job.jobs.url_counts import first_offset, start_query, url_counts
+from spark_job.execution.settings import JobSettings
+from spark_job.execution.window_options import UrlCountsOptions
+from spark_job.jobs.url_counts import first_offset, source_options, start_query, url_counts
+from spark_job.options import parse_access_log_options
 from spark_job.sinks.table import CountsTable
 
 if TYPE_CHECKING:
@@ -62,16 +64,15 @@ class CountingQuery:
     ) -> None:
         self.bridge = bridge
         self.recorder = Recorder()
-        self.settings = UrlCountsSettings(
-            bridges=bridge.address,
-            job_folder=folder,
-            windows=windows,
-            max_events=max_events,
-            trigger=timedelta(0),
-        )
+        self.settings = JobSettings(
+            bridges=bridge.address, job_folder=folder, max_events=max_events, trigger=timedelta(0)
+        ).of_job("url-counts")
+        options = UrlCountsOptions(window=windows.length, slide=windows.slide, watermark=windows.watermark)
         self.folder = JobFolder(folder)
         self.table = CountsTable(self.folder.counts, windows.per_line)
-        self._bridges = Bridges(self.settings.parsed_source_options().flume, RetryPolicy(5.0))
+        self._bridges = Bridges(
+            parse_access_log_options(source_options(self.settings, options)).flume, RetryPolicy(5.0)
+        )
         self.folder.check(self.table)
         self.writer = BatchWriter(
             self.folder.checkpoint,
@@ -86,7 +87,7 @@ class CountingQuery:
             DeadLetters(self.folder.audit, self.folder.dead_letters),
             now=lambda: datetime.now(UTC),
         )
-        self.query = start_query(url_counts(spark, self.settings), self.settings, self.folder, self.writer)
+        self.query = start_query(url_counts(spark, self.settings, options), self.settings, self.folder, self.writer)
 
     def feed(self, lines: Sequence[bytes]) -> LedgerEntry:
         """Store lines at the bridge, let the query read them, and return the ledger entry of the newest batch."""

@@ -36,7 +36,17 @@ class JobProcess:
         number = len(list(folder.parent.glob("*.err")))
         self.out, self.err = folder.with_suffix(f".{number}.out"), folder.with_suffix(f".{number}.err")
         command = [sys.executable, "-m", "spark_job", "url-counts", "--bridges", bridge.address]
-        command += ["--job-folder", str(folder), "--trigger", "0s", "--driver-memory", "512m", *options]
+        command += [
+            "--job-folder",
+            str(folder),
+            "--trigger",
+            "0s",
+            "--driver-memory",
+            "512m",
+            "--window",
+            "1m",
+            *options,
+        ]
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = psutil.Popen(command, cwd=ROOT, stdout=out, stderr=err)
 

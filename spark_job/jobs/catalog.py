@@ -1,0 +1,68 @@
+"""The jobs that there are, for lists and for finding a job by its name. Imports no Spark."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, cast
+
+from spark_job.errors import OptionError
+
+if TYPE_CHECKING:
+    from spark_job.jobs.job import Job
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job, as a list shows it.
+
+    Attributes:
+        name: as in ``headrace job NAME``.
+        summary: what it computes, in one sentence.
+        api: the streaming API that it is written in.
+        shows: the terms of Spark that it is an example of.
+    """
+
+    name: str
+    summary: str
+    api: Literal["structured", "dstreams", "both"]
+    shows: str
+
+    @property
+    def module(self) -> str:
+        """The module that has the job as its constant ``JOB``."""
+        return f"spark_job.jobs.{self.name.replace('-', '_')}"
+
+
+JOBS: tuple[Entry, ...] = (
+    Entry(
+        "url-counts",
+        "Counts how often each URL was asked for, in windows of time.",
+        "structured",
+        "window, watermark, update mode, foreachBatch",
+    ),
+)
+
+
+def entry_of(name: str) -> Entry:
+    """Return the entry of a job.
+
+    Raises:
+        OptionError: there is no such job; the text names the nearest one.
+    """
+    names = {entry.name: entry for entry in JOBS}
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+        raise OptionError(f"no job is called {name!r}; {hint}")
+    return names[name]
+
+
+def load(name: str) -> Job:
+    """Return a job, importing its module and with it Spark.
+
+    Raises:
+        OptionError: there is no such job.
+    """
+    return cast("Job", import_module(entry_of(name).module).JOB)
