@@ -90,11 +90,15 @@ def show_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
 
 def show_status(state: StateFolder, *, as_json: bool) -> int:
     """Print every stage with its figures, and the sums; return the exit code."""
-    snapshot = take_snapshot(state, datetime.now(UTC))
+    return show_snapshot(take_snapshot(state, datetime.now(UTC)), str(state.root), as_json=as_json)
+
+
+def show_snapshot(snapshot: Snapshot, where: str, *, as_json: bool) -> int:
+    """Print the stages of a run that keeps its state at ``where``; return the exit code."""
     faults = snapshot.faults()
     if as_json:
         sums = [{**asdict(each), "difference": each.difference} for each in snapshot.sums()]
-        _print(json.dumps({"state": str(state.root), **asdict(snapshot), "sums": sums, "faults": faults}, indent=2))
+        _print(json.dumps({"state": where, **asdict(snapshot), "sums": sums, "faults": faults}, indent=2))
         return 1 if faults else 0
     console = Console()
     table = Table(box=None, pad_edge=False, show_header=False)

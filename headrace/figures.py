@@ -34,7 +34,7 @@ from flume.metrics import read_metrics, spooling_source_died
 from headrace.state import STAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from flume.metrics import AgentMetrics
@@ -62,7 +62,7 @@ class AgentFigures:
 
 @dataclass(frozen=True)
 class BridgeFigures:
-    """The bridge, since its log was made."""
+    """The bridge, or several together, since their logs were made."""
 
     up: bool
     log_id: str = ""
@@ -76,6 +76,8 @@ class BridgeFigures:
     max_bytes: int | None = None
     consumers: dict[str, int] = field(default_factory=dict)
     """Events that each consumer has not committed."""
+    next_offsets: dict[str, int] = field(default_factory=dict)
+    """Log id to the offset of the next event, for each bridge that answered."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Snapshot:
         bridge, job = self.bridge, self.job
         waiting = None
         if bridge.next_offset is not None and job.read is not None:
-            waiting = bridge.next_offset - job.positions.get(bridge.log_id, 0)
+            waiting = sum(end - job.positions.get(log_id, 0) for log_id, end in bridge.next_offsets.items())
         acknowledged = Sum(
             ("acknowledged", bridge.acknowledged, "bridge"),
             (("stored", bridge.stored, "bridge"), ("duplicates", bridge.duplicates, "bridge")),
@@ -185,12 +187,17 @@ def take_snapshot(state: StateFolder, now: datetime) -> Snapshot:
 
 
 def agent_figures(metrics_port: int | None, spool: Path) -> AgentFigures:
-    """Read the spool folder and Flume's metrics page."""
+    """Read the spool folder and the metrics page of the agent on this machine."""
+    return agent_figures_at(None if metrics_port is None else f"http://127.0.0.1:{metrics_port}", spool)
+
+
+def agent_figures_at(metrics_url: str | None, spool: Path) -> AgentFigures:
+    """Read the spool folder and an agent's metrics page."""
     files, size = spool_content(spool)
     metrics: AgentMetrics | None = None
-    if metrics_port is not None:
+    if metrics_url is not None:
         try:
-            metrics = read_metrics(f"http://127.0.0.1:{metrics_port}", ANSWER_TIMEOUT_S)
+            metrics = read_metrics(metrics_url, ANSWER_TIMEOUT_S)
         except MetricsError:
             metrics = None
     if metrics is None:
@@ -229,8 +236,13 @@ def waiting_files(spool: Path) -> Iterable[tuple[str, int]]:
 
 
 def bridge_figures(admin_port: int | None) -> BridgeFigures:
-    """Read the bridge's status page."""
-    status = fetch_json(f"http://127.0.0.1:{admin_port}/status") if admin_port else None
+    """Read the status page of the bridge on this machine."""
+    return bridge_figures_at(f"http://127.0.0.1:{admin_port}") if admin_port else BridgeFigures(up=False)
+
+
+def bridge_figures_at(admin_url: str) -> BridgeFigures:
+    """Read a bridge's status page."""
+    status = fetch_json(f"{admin_url}/status")
     if status is None:
         return BridgeFigures(up=False)
     counters = status["counters"]
@@ -246,6 +258,33 @@ def bridge_figures(admin_port: int | None) -> BridgeFigures:
         used_bytes=status["used_bytes"],
         max_bytes=status["max_bytes"],
         consumers={name: status["next_offset"] - held["committed"] for name, held in status["consumers"].items()},
+        next_offsets={status["log_id"]: status["next_offset"]},
+    )
+
+
+def together(bridges: Sequence[BridgeFigures]) -> BridgeFigures:
+    """Add up the figures of several bridges. What one of them does not tell is not known of all of them either."""
+    if len(bridges) == 1:
+        return bridges[0]
+
+    def added(name: str) -> int | None:
+        numbers = [getattr(each, name) for each in bridges]
+        return None if None in numbers else sum(numbers)
+
+    consumers = {name for each in bridges for name in each.consumers}
+    return BridgeFigures(
+        up=bool(bridges) and all(each.up for each in bridges),
+        log_id=",".join(each.log_id for each in bridges),
+        consumers={name: sum(each.consumers.get(name, 0) for each in bridges) for name in sorted(consumers)},
+        next_offsets={log_id: end for each in bridges for log_id, end in each.next_offsets.items()},
+        acknowledged=added("acknowledged"),
+        stored=added("stored"),
+        duplicates=added("duplicates"),
+        dropped=added("dropped"),
+        first_offset=added("first_offset"),
+        next_offset=added("next_offset"),
+        used_bytes=added("used_bytes"),
+        max_bytes=added("max_bytes"),
     )
 
 
@@ -274,9 +313,9 @@ def job_figures(progress: Path, *, up: bool, now: datetime) -> JobFigures:
 
 
 def fetch_json(url: str) -> dict[str, Any] | None:
-    """Return the JSON object at ``url`` of this machine, None when nothing answers in time."""
+    """Return the JSON object at ``url``, None when nothing answers in time."""
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_TIMEOUT_S) as answer:  # noqa: S310 - always http on loopback
+        with urllib.request.urlopen(url, timeout=ANSWER_TIMEOUT_S) as answer:  # noqa: S310 - always http of ours
             value = json.load(answer)
     except (OSError, ValueError, urllib.error.URLError):
         return None

@@ -7,10 +7,12 @@ the log, such as a crash; begun anew at each start). The job's own standard outp
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JError
@@ -21,7 +23,6 @@ from spark_job.errors import QueryFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # A checkpoint is bound to its number of shuffle partitions. Each costs a task and a state file in every batch, so few
 # of them make small batches quick.
@@ -85,8 +86,10 @@ def start_session(settings: SessionSettings) -> SparkSession:
     builder = SparkSession.builder.appName(settings.app_name).master(settings.master)
     builder = builder.config("spark.driver.memory", settings.driver_memory)
     builder = builder.config("spark.driver.extraJavaOptions", java_options)
+    chosen = operators_choice()
     for key, value in SETTINGS.items():
-        builder = builder.config(key, value)
+        if key not in chosen:
+            builder = builder.config(key, value)
     java_log = settings.log_folder / "java.log"
     try:
         with _standard_error_into(java_log):
@@ -95,6 +98,20 @@ def start_session(settings: SessionSettings) -> SparkSession:
         raise QueryFailed(
             f"Spark does not start; is Java 17 or newer installed? {java_log} has what it said"
         ) from error
+
+
+def operators_choice() -> set[str]:
+    """Return the names of the settings that ``spark-defaults.conf`` has; Spark reads the values itself."""
+    folder = os.environ.get("SPARK_CONF_DIR")
+    if not folder:
+        return set()
+    try:
+        lines = (Path(folder) / "spark-defaults.conf").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return set()
+    # A name ends at the first blank, colon or equals sign, as in any properties file.
+    names = (re.split(r"[\s:=]", line.strip(), maxsplit=1)[0] for line in lines)
+    return {name for name in names if name and not name.startswith(("#", "!"))}
 
 
 def stop_session(spark: SparkSession) -> None:

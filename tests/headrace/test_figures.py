@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.figures import AgentFigures, BridgeFigures, JobFigures, Snapshot, take_snapshot
+from headrace.figures import AgentFigures, BridgeFigures, JobFigures, Snapshot, take_snapshot, together
 from headrace.pipeline import is_shipped
 from headrace.state import RunRecord, StageRecord, StateFolder
 
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 AGENT = AgentFigures(up=True, spool_files=0, spool_bytes=0, read=100, channel=0, sent=100)
 BRIDGE = BridgeFigures(
-    up=True, log_id="L", acknowledged=110, stored=100, duplicates=10, first_offset=0, next_offset=100, dropped=0
+    up=True,
+    log_id="L",
+    acknowledged=110,
+    stored=100,
+    duplicates=10,
+    first_offset=0,
+    next_offset=100,
+    dropped=0,
+    next_offsets={"L": 100},
 )
 JOB = JobFigures(up=True, read=80, lost=0, counted=70, malformed=6, late=4, positions={"L": 80})
 
@@ -37,6 +45,23 @@ def test_the_sums_hold_while_lines_are_under_way() -> None:
     assert snapshot.faults() == []
     waiting = {name: number for name, number, _ in snapshot.sums()[1].right}["waiting"]
     assert waiting == 20
+
+
+def test_several_bridges_are_added_up_and_each_log_has_its_own_position() -> None:
+    other = replace(BRIDGE, log_id="M", acknowledged=50, stored=50, duplicates=0)
+    other = replace(other, next_offset=50, next_offsets={"M": 50})
+    both = together([BRIDGE, other])
+    job = replace(JOB, read=90, counted=80, positions={"L": 80, "M": 10})
+    assert (both.acknowledged, both.stored, both.log_id) == (160, 150, "L,M")
+    assert differences(Snapshot(AGENT, both, job)) == [0, 0, 0]
+    assert together([BRIDGE]) is BRIDGE
+
+
+def test_of_several_bridges_a_silent_one_leaves_the_sum_unknown() -> None:
+    both = together([BRIDGE, BridgeFigures(up=False)])
+    assert not both.up
+    assert both.stored is None
+    assert differences(Snapshot(AGENT, both, JOB))[:2] == [None, None]
 
 
 @pytest.mark.parametrize(

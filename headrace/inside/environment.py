@@ -1,0 +1,24 @@
+"""The variables that the compose file hands to a container, read with the same defaults everywhere."""
+
+from __future__ import annotations
+
+import os
+
+AVRO_PORT, FLIGHT_PORT, ADMIN_PORT = 4141, 4142, 4143
+AGENT_METRICS_PORT = 41414
+MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, HISTORY_PORT = 7077, 8080, 8081, 18080
+DRIVER_PORT, BLOCK_MANAGER_PORT, DRIVER_UI_PORT = 7078, 7079, 4040
+MASTER_HOST, DRIVER_HOST, AGENT_HOST = "spark-master", "driver", "agent"
+
+TOKEN_FILE = "/run/secrets/bridge-token"  # noqa: S105 - the name of a file
+SPARK_SECRET_FILE = "/run/secrets/spark-secret"  # noqa: S105 - the name of a file
+
+
+def read(name: str, default: str) -> str:
+    """Return a variable; one that is set but empty counts as not set, since compose cannot leave one out."""
+    return os.environ.get(name) or default
+
+
+def bridges() -> tuple[str, ...]:
+    """Return the host names of the bridges, one for each of them."""
+    return tuple(part.strip() for part in read("HEADRACE_BRIDGES", "bridge").split(",") if part.strip())
