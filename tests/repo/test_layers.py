@@ -55,7 +55,7 @@ TIERS: dict[str, tuple[str, ...]] = {
         "run",
         "once tools",
         "console",
-        "job_commands run_commands tool_commands",
+        "inside job_commands run_commands tool_commands",
         "cli",
     ),
 }
