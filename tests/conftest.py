@@ -1,8 +1,9 @@
 """What holds for every test: why one is skipped, and that none leaves a process behind.
 
-A test marked ``java`` or ``spark`` needs Java 17 or newer, one marked ``docker`` a Docker engine. Where that is missing
-the test is skipped and the reason names it; with ``HEADRACE_REQUIRE=java,spark`` (CI sets it) it fails instead, so that
-a machine that lost its Java cannot look green.
+A test marked ``java`` or ``spark`` needs Java 17 or newer, one marked ``docker`` a Docker engine, one marked
+``postgresql``, ``mariadb``, ``promtool`` or ``compose`` the programs of that name. Where that is missing the test is
+skipped and the reason names it; with ``HEADRACE_REQUIRE=java,spark`` (CI sets it) it fails instead, so that a machine
+that lost its Java cannot look green.
 
 Every process that a test starts inherits a mark in its environment. After the last test no process may carry it, also
 not one whose parent is gone.
@@ -25,7 +26,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MARK = "HEADRACE_TEST_SESSION"
-NEEDS = {"java": "java", "spark": "java", "docker": "docker"}
+NEEDS = {
+    "java": "java",
+    "spark": "java",
+    "docker": "docker",
+    "postgresql": "postgresql",
+    "mariadb": "mariadb",
+    "promtool": "promtool",
+    "compose": "docker-compose",
+}
+COMMANDS = {
+    "promtool": "on Debian `apt-get install prometheus`",
+    "docker-compose": "on Debian `apt-get install docker-compose`",
+}
 LEAVE_TIMEOUT_S = 10.0
 
 
@@ -36,6 +49,12 @@ def missing(prerequisite: str) -> str:
         from headrace.doctor import java_fault
 
         return java_fault()
+    if prerequisite in ("postgresql", "mariadb"):
+        from tests.support.databases import missing_program
+
+        return missing_program(prerequisite)
+    if prerequisite in COMMANDS:
+        return "" if shutil.which(prerequisite) else f"needs {prerequisite}: {COMMANDS[prerequisite]}"
     docker = shutil.which("docker")
     if docker is None:
         return "needs a Docker engine, and there is no docker command"
