@@ -42,6 +42,12 @@ JOBS: tuple[Entry, ...] = (
         "structured",
         "window, watermark, update mode, foreachBatch",
     ),
+    Entry(
+        "url-counts-dstream",
+        "Counts how often each URL was asked for, in a window of the newest batches that slides with each of them.",
+        "dstreams",
+        "StreamingContext, flatMap, filter, map, reduceByKeyAndWindow with an inverse function, checkpoint",
+    ),
 )
 
 

@@ -1,0 +1,53 @@
+"""The job ``url-counts-dstream``: how often each URL was asked for, in a window that slides with every batch.
+
+The same question as ``url-counts``, in the classic API. There the time in the line says into which window it goes; here
+it is the batch in which the line was read, and the window is the newest batches. With the inverse function a slide
+costs two batches, the one that comes and the one that goes, however many lie between. The filter lets go of URLs of
+which nothing is left in the window; without it every URL that ever came would stay, with 0 hits.
+
+Bounded run: the newest window, which holds every line unless the run took longer than the window.
+"""
+
+from __future__ import annotations
+
+from operator import add, sub
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from spark_job.dstreams.decoding import AccessLines, rows_of
+from spark_job.dstreams.intervals import seconds
+from spark_job.dstreams.job import DStreamJob
+from spark_job.dstreams.options import SlidingOptions
+
+if TYPE_CHECKING:
+    from pyspark.streaming.dstream import DStream
+
+    from spark_job.execution.settings import JobSettings
+
+
+def url_counts(tables: DStream[Any], options: SlidingOptions) -> DStream[tuple[str, int]]:
+    """Count the URLs of the window."""
+    window, slide = seconds(options.intervals.window), seconds(options.intervals.slide)
+    return (
+        tables.flatMap(rows_of)
+        .filter(lambda line: line.url is not None)
+        .map(lambda line: (line.url, 1))
+        .reduceByKeyAndWindow(add, sub, window, slide, filterFunc=lambda count: count[1] > 0)
+    )
+
+
+def decoder(settings: JobSettings, _options: SlidingOptions) -> AccessLines:
+    """Read the one column that is needed."""
+    return AccessLines(("url",), settings.log_format, settings.url, settings.timezone)
+
+
+JOB = DStreamJob(
+    name="url-counts-dstream",
+    options=SlidingOptions,
+    kind="window",
+    decoder=decoder,
+    rows=url_counts,
+    columns={"url": pa.string(), "hits": pa.int64()},
+    key=("url",),
+)
