@@ -164,14 +164,17 @@ def _ship(pipeline: Pipeline, lines: int, look: Callable[[], int | None]) -> int
 
 @contextmanager
 def _fresh_folder(root: Path | None) -> Iterator[StateFolder]:
-    """Give a new state folder; one that nobody named is removed again unless something went wrong."""
+    """Give a new state folder; one that nobody named is removed again unless something in it tells what went wrong."""
     folder = root if root is not None else Path(tempfile.mkdtemp(prefix="headrace-once-"))
     state = StateFolder(folder)
     state.create(must_be_new=True)
     try:
         yield state
     except BaseException:
-        say(f"everything that was counted is kept in {state.root}, the stages' logs in {state.logs}")
+        if any(state.logs.iterdir()):
+            say(f"everything that was counted is kept in {state.root}, the stages' logs in {state.logs}")
+        elif root is None:
+            shutil.rmtree(folder)
         raise
     if root is None:
         shutil.rmtree(folder)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -121,6 +123,20 @@ def test_drop_says_what_it_did(command: CommandLine, tmp_path: Path) -> None:
     assert "access.log: 2 lines handed over as " in dropped.out
     assert "empty.log: empty, not handed over" in dropped.out
     assert len(list((tmp_path / "state" / "spool").iterdir())) == 1
+
+
+@pytest.mark.java
+def test_a_damaged_archive_to_count_is_refused_and_leaves_nothing_behind(
+    command: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    archive = tmp_path / "access.log.gz"
+    archive.write_bytes(gzip.compress(b"a line\n" * 1000)[:-9])
+    said = command("run", "--once", str(archive))
+    assert (said.code, said.out) == (1, "")
+    assert "cut short" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == [archive]
 
 
 def test_stop_and_status_without_a_run(command: CommandLine) -> None:
