@@ -15,7 +15,7 @@
     │   ├── LogWriteFailed          storage    retry          a write or sync failed; nothing of it became visible
     │   ├── LogDamaged              storage    never retry    a stored range does not match its checksum
     │   ├── LogLocked               operator   retry          another process has the log open for writing
-    │   ├── LogVersion              operator   never retry    written by a newer format version
+    │   ├── LogVersion              operator   never retry    written by a newer program, or by one too old
     │   └── LogClosed               caller     never retry    used after close
     └── ReadError                   reader     see below
         ├── LogIdDiffers            reader     never retry    the offsets belong to another log
@@ -127,7 +127,7 @@ class LogLocked(LogError):
 
 
 class LogVersion(LogError):
-    """The log was written by a newer version of this program."""
+    """The log was written by a newer program, or by one that is too old; the text says which one to use."""
 
     case = "version"
 

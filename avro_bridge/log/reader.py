@@ -35,7 +35,7 @@ class RangeReader:
     A step raises:
         LogDamaged: a batch is damaged or missing. The next step goes on behind it; so does a new reader that starts
             at the error's ``last + 1``.
-        LogVersion: a newer program wrote the batch.
+        LogVersion: a newer program wrote the batch, or one that is too old.
         RangeBelow: what was still to be read has been deleted meanwhile.
         LogClosed: the log was closed.
 

@@ -28,6 +28,11 @@ import xxhash
 from avro_bridge.errors import LogDamaged, LogVersion
 
 FORMAT_VERSION: Final = 1
+"""What this program writes."""
+
+OLDEST_VERSION: Final = 1
+"""The oldest that it still reads. Batches of several versions may lie in one log."""
+
 MAX_COUNT: Final = 2**32 - 1
 
 _VERSION = struct.Struct("<I")
@@ -125,6 +130,24 @@ def pack_in_place(batch: PendingBatch, first_offset: int) -> memoryview:
         return whole[begin:]
 
 
+def check_version(version: int, what: str) -> None:
+    """Refuse what this program cannot read, and say which one can.
+
+    Raises:
+        LogVersion: ``what`` was written by a newer program, or by one that is too old.
+    """
+    if version > FORMAT_VERSION:
+        raise LogVersion(
+            f"{what} has format version {version}, this program reads up to {FORMAT_VERSION}: start the program that "
+            "wrote it or a newer one, or give this one a fresh folder"
+        )
+    if version < OLDEST_VERSION:
+        raise LogVersion(
+            f"{what} has format version {version}, this program reads {OLDEST_VERSION} to {FORMAT_VERSION}: let the "
+            "program that wrote it serve the log until all is read, then give this one a fresh folder"
+        )
+
+
 def unpack(first_offset: int, value: memoryview, next_first: int) -> StoredBatch:
     """Read and check the batch stored under ``first_offset``; ``payload`` is a view into ``value``.
 
@@ -132,21 +155,18 @@ def unpack(first_offset: int, value: memoryview, next_first: int) -> StoredBatch
     how many events it had.
 
     Raises:
-        LogVersion: a newer program wrote it.
+        LogVersion: a newer program wrote it, or one that is too old.
         LogDamaged: it is not what was written.
     """
     last = max(first_offset, next_first - 1)
     version = _VERSION.unpack_from(value)[0] if len(value) >= _VERSION.size else 0
-    if version > FORMAT_VERSION:
-        raise LogVersion(
-            f"the batch at offset {first_offset} has format version {version}, this program reads up to "
-            f"{FORMAT_VERSION}: start the program that wrote it, or a newer one"
-        )
+    if version > 0:
+        check_version(version, f"the batch at offset {first_offset}")
     if len(value) < HEADER_SIZE:
         raise LogDamaged(f"the stored batch is {len(value)} bytes, shorter than its header", first_offset, last)
     with value[_COVERED:] as covered:
         checksum = xxhash.xxh3_64_intdigest(covered, seed=first_offset)
-    if version != FORMAT_VERSION or checksum != _CHECKSUM.unpack_from(value, _VERSION.size)[0]:
+    if version == 0 or checksum != _CHECKSUM.unpack_from(value, _VERSION.size)[0]:
         raise LogDamaged("the stored batch does not match its checksum", first_offset, last)
     received_us, connection_id, count, kind = _FIELDS.unpack_from(value, _COVERED)
     if kind not in _KINDS:

@@ -1,8 +1,8 @@
 """What a log knows of itself: its identity, the next offset, counters and consumers.
 
-The table ``meta`` holds ``format`` (a decimal number), ``log_id`` (a UUID) and ``state`` (a JSON object), the last one
-rewritten in every transaction that stores or deletes batches. The table ``consumers`` holds, under each name, the
-consumer's first and committed offset as two little-endian u64.
+The table ``meta`` holds ``format`` (a decimal number), ``log_id`` (a UUID) and ``state`` (a JSON object), the first and
+the last one rewritten in every transaction that stores or deletes batches. The table ``consumers`` holds, under each
+name, the consumer's first and committed offset as two little-endian u64.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from avro_bridge.errors import LogError, LogVersion
-from avro_bridge.log.record import FORMAT_VERSION, unpack_key
+from avro_bridge.errors import LogError
+from avro_bridge.log.record import FORMAT_VERSION, check_version, unpack_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +70,6 @@ class State:
 def create(environment: Environment, transaction: Transaction) -> None:
     """Write the identity of a new log, unless there is one."""
     if transaction.get(b"format", db=environment.meta) is None:
-        transaction.put(b"format", str(FORMAT_VERSION).encode(), db=environment.meta)
         transaction.put(b"log_id", str(uuid.uuid4()).encode(), db=environment.meta)
         save(environment, transaction, State(log_id=""))
 
@@ -79,7 +78,7 @@ def load(environment: Environment, transaction: Transaction) -> State:
     """Read the state as of ``transaction``.
 
     Raises:
-        LogVersion: a newer program wrote the log.
+        LogVersion: a newer program wrote the log, or one that is too old.
         LogError: this is not a log.
     """
     format_version = transaction.get(b"format", db=environment.meta)
@@ -87,11 +86,7 @@ def load(environment: Environment, transaction: Transaction) -> State:
     saved = transaction.get(b"state", db=environment.meta)
     if format_version is None or log_id is None or saved is None:
         raise LogError(f"log {environment.folder}: the file holds no log")
-    if int(bytes(format_version)) > FORMAT_VERSION:
-        raise LogVersion(
-            f"log {environment.folder} has format version {bytes(format_version).decode()}, this program reads up to "
-            f"{FORMAT_VERSION}: start the program that wrote it, or a newer one"
-        )
+    check_version(int(bytes(format_version)), f"log {environment.folder}")
     fields = json.loads(bytes(saved))
     consumers = {}
     with transaction.cursor(environment.consumers) as cursor:
@@ -109,7 +104,12 @@ def load(environment: Environment, transaction: Transaction) -> State:
 
 
 def save(environment: Environment, transaction: Transaction, state: State) -> None:
-    """Write what is not read off the batches or the consumers themselves."""
+    """Write what is not read off the batches or the consumers themselves.
+
+    A log of an older format becomes one of this program's with its first change, so that the older program then refuses
+    it as a whole instead of stumbling over its newest batches.
+    """
+    transaction.put(b"format", str(FORMAT_VERSION).encode(), db=environment.meta)
     fields = {"lives": state.lives, "next_offset": state.next_offset, "counters": state.counters}
     transaction.put(b"state", json.dumps(fields).encode(), db=environment.meta)
 

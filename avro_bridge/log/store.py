@@ -63,7 +63,7 @@ class Log(LogView):
 
         Raises:
             LogLocked: another bridge writes it.
-            LogVersion: a newer program wrote it.
+            LogVersion: a newer program wrote it, or one that is too old.
             LogError: it cannot be opened; the text says why.
         """
         settings = settings or LogSettings()
@@ -87,7 +87,7 @@ class Log(LogView):
         """Open the log in ``folder`` for reading only; a bridge in another process may be writing it.
 
         Raises:
-            LogVersion: a newer program wrote it.
+            LogVersion: a newer program wrote it, or one that is too old.
             LogError: it is not there or cannot be opened.
         """
         environment = Environment(folder, map_bytes=0, lock=None)

@@ -61,7 +61,7 @@ def verify(folder: Path, progress: Callable[[int, int], None] = lambda _offset, 
     ``progress`` is called now and then with the offset reached and the offset at which the log ends.
 
     Raises:
-        LogVersion: a newer program wrote it.
+        LogVersion: a newer program wrote it, or one that is too old.
         LogError: it cannot be opened at all.
     """
     structure_checked = not is_locked(folder)

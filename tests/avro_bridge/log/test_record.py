@@ -120,7 +120,7 @@ def test_a_batch_under_another_key_is_damage() -> None:
 
 def test_a_newer_version_is_named_and_not_called_damage() -> None:
     newer = (2).to_bytes(4, "little") + b"whatever it looks like then, it has no checksum we know"
-    with pytest.raises(LogVersion, match="format version 2, this program reads up to 1: start the program"):
+    with pytest.raises(LogVersion, match="format version 2, this program reads up to 1: start the program that"):
         unpack(0, memoryview(newer), 1)
 
 

@@ -115,7 +115,7 @@ def test_a_log_of_a_newer_program_is_refused_and_unlocked(tmp_path: Path) -> Non
     Log.open(tmp_path, SETTINGS).close()
     edit_meta(tmp_path, b"format", b"2")
     for open_it in (Log.open, Log.open_readonly):
-        with pytest.raises(LogVersion, match="format version 2, this program reads up to 1: start the program"):
+        with pytest.raises(LogVersion, match="format version 2, this program reads up to 1: start the program that"):
             open_it(tmp_path)
     assert not is_locked(tmp_path)
 
