@@ -39,8 +39,8 @@ FRACTION_DIGITS = 6
 WORDS: dict[type[TypeEngine[Any]], str] = {
     sa.Boolean: "boolean",
     sa.SmallInteger: "smallint",
-    sa.Integer: "int",
     sa.BigInteger: "bigint",
+    sa.Integer: "int",
     sa.Double: "double",
     sa.Text: "string",
     sa.String: "string",

@@ -38,6 +38,10 @@ def read_rows(target: Target | Database, table: str) -> Iterator[dict[str, Any]]
         if not sa.inspect(connection).has_table(table):
             raise SinkError(f"{database.target}: there is no table {table}")
         found = sa.Table(table, sa.MetaData(), autoload_with=connection)
+        for column in found.columns:
+            if isinstance(column.type, sa.Float):
+                # As found in MariaDB it would come as a decimal, rounded.
+                column.type.asdecimal = False
         key = list(found.primary_key.columns)
         translate = {column.name: _translation(column) for column in found.columns}
         query = sa.select(found).order_by(*(_by_bytes(column, database.dialect) for column in key or found.columns))

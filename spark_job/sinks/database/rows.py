@@ -58,6 +58,9 @@ def _values(name: str, column: pa.ChunkedArray, key_text: KeyText | None, decima
         return [value if value is not None and math.isfinite(value) else None for value in column.to_pylist()]
     if pa.types.is_decimal(kind) and decimals_as_text:
         return [None if value is None else str(value) for value in column.to_pylist()]
+    if pa.types.is_timestamp(kind):
+        # In a zone with a summer time two instants may be equal as Python compares them.
+        column = column.cast(pa.timestamp("us", tz="UTC"))
     try:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):

@@ -77,8 +77,18 @@ class Instant(TypeDecorator[datetime]):
 
 
 def flat_schema(schema: pa.Schema) -> pa.Schema:
-    """Return a schema in which each field of a struct is a column of its own, named by both."""
-    return pa.schema(list(_flat_fields(schema)))
+    """Return a schema in which each field of a struct is a column of its own, named by both.
+
+    Raises:
+        OptionError: two columns get the same name.
+    """
+    flat = pa.schema(list(_flat_fields(schema)))
+    # Case aside: two names that differ in nothing else are one for most databases.
+    names = [name.lower() for name in flat.names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise OptionError(f"the result has two columns of the same name: {', '.join(twice)}")
+    return flat
 
 
 def _flat_fields(fields: pa.Schema | pa.StructType, prefix: str = "") -> Iterator[pa.Field]:
@@ -110,10 +120,10 @@ def flat_key(key: Sequence[str], schema: pa.Schema) -> list[str]:
     """
     found: list[str] = []
     flat = flat_schema(schema).names
+    structs = {field.name: field.type for field in schema if pa.types.is_struct(field.type)}
     for name in key:
-        struct = schema.field(name) if name in schema.names else None
-        if struct is not None and pa.types.is_struct(struct.type):
-            found += [field.name for field in _flat_fields(struct.type, f"{name}_")]
+        if name in structs:
+            found += [field.name for field in _flat_fields(structs[name], f"{name}_")]
         elif name in flat:
             found.append(name)
         else:
@@ -129,9 +139,6 @@ def columns_of(schema: pa.Schema, key: Sequence[str], dialect: str) -> list[sa.C
     Raises:
         OptionError: a column is of a type that no table can hold, or that cannot be part of a key.
     """
-    if len(set(schema.names)) < len(schema.names):
-        twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
-        raise OptionError(f"the result has two columns of the same name: {', '.join(twice)}")
     limit = text_limit([name for name in key if is_text(schema.field(name).type)])
     return [
         sa.Column(

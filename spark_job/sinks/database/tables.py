@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
-from spark_job.errors import OptionError
+from spark_job.errors import OptionError, SinkError
 from spark_job.sinks.database.fitting import check_fit
 from spark_job.sinks.database.keys import KeyText
 from spark_job.sinks.database.shape import columns_of, is_text, text_limit
@@ -101,18 +100,15 @@ def ensure_table(database: Database, table: sa.Table, *, create: bool) -> list[R
         inspector = sa.inspect(connection)
         return inspector.get_columns(table.name) if inspector.has_table(table.name) else None
 
-    def make(connection: sa.Connection) -> None:
-        try:
-            connection.execute(CreateTable(table, if_not_exists=True))
-        except DBAPIError:
-            # Two that make a table at the same moment stop each other in PostgreSQL; one of them has made it.
-            connection.rollback()
-            if look(connection) is None:
-                raise
-
     found = database.transaction(look)
     if found is None:
         if not create:
             raise OptionError(f"{database.target}: there is no table {table.name}, and it is not to be made")
-        database.transaction(make)
+        try:
+            database.transaction(lambda connection: connection.execute(CreateTable(table, if_not_exists=True)))
+        except SinkError:
+            # Two that make a table at the same moment stop each other in PostgreSQL; one of them has made it.
+            found = database.transaction(look)
+            if found is None:
+                raise
     return found

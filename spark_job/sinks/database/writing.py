@@ -43,7 +43,8 @@ class TableWriter:
     def __init__(self, database: Database, name: str, schema: pa.Schema, key: Sequence[str], *, create: bool) -> None:
         self._database = database
         self.target = prepare_table(database, name, flat_schema(schema), flat_key(key, schema), create=create)
-        prepare_ledger(database, create=create)
+        self._create = create
+        self._ledger_is_there = False
 
     def write(self, rows: pa.Table, *, query_id: str | None, batch_id: int = 0, replace: bool = False) -> int:
         """Store a batch, unless it has been stored before; return the number of rows written.
@@ -57,6 +58,9 @@ class TableWriter:
         Raises:
             SinkError: the database is gone for too long, or refuses; a key comes twice or lacks a value.
         """
+        if query_id is not None and not self._ledger_is_there:
+            prepare_ledger(self._database, create=self._create)
+            self._ledger_is_there = True
         table, key = self.target.table, self.target.key
         bound = bound_rows(flat_table(rows), self.target, decimals_as_text=self._database.dialect == "sqlite")
 
