@@ -66,7 +66,7 @@ class AccountingError(SparkJobError):
 
 
 class JobFolderError(SparkJobError):
-    """A job's folder was made with other settings, belongs to another query, or lacks a part that holds counts."""
+    """A job's folder was made with other settings or by another version, is another query's, or lacks a part."""
 
 
 class SinkError(SparkJobError):

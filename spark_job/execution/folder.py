@@ -4,6 +4,7 @@
 
     settings.json     what the counts mean; a job with other settings is refused
     lock              held by the running job
+    format.json       which versions may go on in the folder   execution/versions.py
     checkpoint/       Spark's
     counts.db         the table of results                     sinks/table.py
     audit/            the readers' numbers, until stored       dead_letters.py
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from spark_job.checkpoint import Checkpoint
 from spark_job.errors import JobFolderError
+from spark_job.execution.versions import check_versions
 from spark_job.sinks.atomic import replacing
 
 if TYPE_CHECKING:
@@ -58,10 +60,12 @@ class JobFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other jobs out of the folder. The lock ends with the process, however it ends.
+        """Keep other jobs, and programs that do not know its format, out of the folder.
+
+        The lock ends with the process, however it ends.
 
         Raises:
-            JobFolderError: another job runs in it.
+            JobFolderError: another job runs in it, or it is another version's.
         """
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -69,6 +73,7 @@ class JobFolder:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise JobFolderError(f"{self.root}: another job is running in this folder") from None
+            check_versions(self.root)
             yield
         finally:
             os.close(descriptor)

@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from spark_job.accounting import US_PER_MS, LedgerEntry
 from spark_job.durations import MICROSECOND
-from spark_job.errors import AccountingError, SinkError
+from spark_job.errors import AccountingError, JobFolderError
 from spark_job.sinks.counts import CountsReader, Sums, Window
 from spark_job.sinks.schema import SCHEMA, SCHEMA_VERSION
 
@@ -57,6 +57,7 @@ class CountsTable(CountsReader):
 
     Raises:
         SinkError: the file cannot be opened, or is not such a table.
+        JobFolderError: another version of the program made it.
     """
 
     def __init__(self, path: Path, windows_per_line: int = 1, retention: Retention | None = None) -> None:
@@ -79,7 +80,11 @@ class CountsTable(CountsReader):
         if version == 0:
             self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
-            raise SinkError(f"{self.path}: its format is {version}, this program knows {SCHEMA_VERSION}")
+            age = "a newer" if version > SCHEMA_VERSION else "an older"
+            raise JobFolderError(
+                f"{self.path} was made by {age} headrace (format {version}, this one knows {SCHEMA_VERSION}): use that "
+                "version, or take a new job folder and, to count again what the bridges keep, another consumer name"
+            )
         self._db.execute(
             "CREATE TEMP TABLE staged (window_start INTEGER, window_end INTEGER, url TEXT, hits INTEGER, bytes INTEGER,"
             " errors INTEGER, PRIMARY KEY (window_start, window_end, url)) WITHOUT ROWID"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_job.errors import AccountingError, SinkError
+from spark_job.errors import AccountingError, JobFolderError, SinkError
 from spark_job.sinks.counts import CountsReader, Sums, UrlCount, Window
 from spark_job.sinks.table import CountsTable, Retention
 from tests.support.counts import MINUTE_US, QUERY, content, entry, rows, store
@@ -128,12 +128,13 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
         CountsTable(path)
 
 
-def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "age"), [(99, "a newer"), (-1, "an older")])
+def test_another_format_is_refused_with_what_to_do(tmp_path: Path, version: int, age: str) -> None:
     path = tmp_path / "counts.db"
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 99")
+        db.execute(f"PRAGMA user_version = {version}")
     db.close()
-    with pytest.raises(SinkError, match="its format is 99"):
+    with pytest.raises(JobFolderError, match=rf"{age} headrace \(format {version}, .*use that version, or take a new"):
         CountsTable(path)
 
 

@@ -1,0 +1,84 @@
+"""Which program a job folder belongs to: ``format.json``, looked at before anything else in the folder is.
+
+::
+
+    format    version of what the kit itself keeps there (tables, audit files, offsets in the checkpoint)
+    spark     version of Spark that last ran over the checkpoint
+
+==========================  =======================================================================================
+the folder is of            and the program
+==========================  =======================================================================================
+this format                 goes on
+an older format it knows    goes on; the folder is of this format from then on, and the older program refuses it
+an older format, forgotten  refuses
+a newer format              refuses
+a newer Spark               refuses: Spark reads the checkpoints of its older versions, nobody promises the reverse
+==========================  =======================================================================================
+
+A folder without the file was made before there was one, or is new; either way it is of format 1.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from spark_job.errors import JobFolderError
+from spark_job.sinks.atomic import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT_FILE = "format.json"
+FORMAT_VERSION = 1
+OLDEST_VERSION = 1
+FIRST_VERSION = 1
+
+AFRESH = "take a new job folder and, to count again what the bridges keep, another consumer name"
+
+
+def check_versions(root: Path) -> None:
+    """Refuse a folder that this program cannot go on with; write down that it is this program's from now on.
+
+    Raises:
+        JobFolderError: see the table above; the text says what to do. Nothing in the folder was changed.
+    """
+    path = root / FORMAT_FILE
+    found, spark = _read(path)
+    if found > FORMAT_VERSION:
+        raise JobFolderError(
+            f"{root} was made by a newer headrace (format {found}, this one knows up to {FORMAT_VERSION}): "
+            f"use that version, or {AFRESH}"
+        )
+    if found < OLDEST_VERSION:
+        raise JobFolderError(
+            f"{root} was made by an older headrace (format {found}, this one knows {OLDEST_VERSION} to "
+            f"{FORMAT_VERSION}): use that version, or {AFRESH}"
+        )
+    running = metadata.version("pyspark")
+    if spark is not None and _release(spark) > _release(running):
+        raise JobFolderError(
+            f"the checkpoint in {root} was written by Spark {spark}, this is Spark {running}: use the headrace with "
+            f"the newer Spark, or {AFRESH}"
+        )
+    now = {"format": FORMAT_VERSION, "spark": running}
+    if now != {"format": found, "spark": spark}:
+        with replacing(path) as file:
+            file.write(json.dumps(now).encode())
+
+
+def _read(path: Path) -> tuple[int, str | None]:
+    try:
+        fields = json.loads(path.read_bytes())
+        spark = fields["spark"]
+        return int(fields["format"]), None if spark is None else str(spark)
+    except FileNotFoundError:
+        return FIRST_VERSION, None
+    except (ValueError, KeyError, TypeError):
+        raise JobFolderError(f"{path}: damaged, so nobody can tell which program the folder is of; {AFRESH}") from None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the feature release of a version of Spark: 4.3 of 4.3.1. Patch releases read each other's checkpoints."""
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
