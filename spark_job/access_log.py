@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import polars as pl
     from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
 
-    from spark_job.parse import LineParser
+    from spark_job.parse import Counts, LineCounter, LineParser
     from spark_job.reading import RangePartition
 
 ROLL_UP_SCHEMA = StructType(
@@ -61,11 +61,6 @@ ROLL_UP_SCHEMA = StructType(
         StructField("errors", LongType()),
     ]
 )
-
-MAX_PENDING_ROWS: Final = 1_000_000
-"""Sums of a part are handed on early beyond this, which bounds memory; Spark adds them up all the same."""
-
-ROLL_UP_COLUMNS: Final = ("time", "url", "status", "bytes", "raw", "error")
 
 POLARS_THREADS: Final = "1"
 """Spark runs one task a core, so each task's Polars needs one thread; a user's POLARS_MAX_THREADS goes first."""
@@ -116,7 +111,7 @@ class Lines(Conversion):
         schema = to_arrow_schema(line_schema(), timezone="UTC")
         for table in as_tables(batches):
             columns = dict(zip(table.column_names, table.columns, strict=True))
-            parsed = _to_arrow(_parse(self._options, table, columns=None))
+            parsed = _to_arrow(_parse(self._options, table))
             columns |= dict(zip(parsed.column_names, parsed.columns, strict=True))
             columns["bridge"] = pa.chunked_array([pa.repeat(partition.log_id, table.num_rows)])
             rows = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
@@ -137,7 +132,10 @@ class RollUp(Conversion):
             remove_leftovers(self._options.audit, partitions)
 
     def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield rows in :data:`ROLL_UP_SCHEMA`; the audit is on disk before the last ones."""
+        """Yield rows in :data:`ROLL_UP_SCHEMA`; the audit is on disk before the last ones.
+
+        A part with very many sums yields some of them early, which bounds memory; Spark adds them up all the same.
+        """
         if self._options.audit is None:
             for rows in self._rows(batches, None):
                 yield from _roll_up_batches(rows)
@@ -147,32 +145,38 @@ class RollUp(Conversion):
                 yield from _roll_up_batches(rows)
 
     def _rows(self, batches: Iterable[pa.RecordBatch], audit: AuditWriter | None) -> Iterator[pl.DataFrame]:
-        from spark_job.parse.rollup import panes, roll_up
-
-        pending: list[pl.DataFrame] = []
+        counter: LineCounter | None = None
+        events = 0
         for table in as_tables(batches):
-            lines = _parse(self._options, table, columns=ROLL_UP_COLUMNS)
-            pending.append(roll_up(lines, self._pane))
-            if audit is not None:
-                audit.record.add(len(lines), panes(lines, self._pane))
-                _write_dead_letters(audit, table, lines)
-            if sum(map(len, pending)) > MAX_PENDING_ROWS:
-                yield self._added_up(pending)
-                pending = []
+            # Polars is imported when there is something to count.
+            counter = counter or self._counter()
+            counter.add(table)
+            events += table.num_rows
+            if counter.is_full:
+                yield self._noted(counter.take(), events, audit)
+                events = 0
+        last = self._noted(counter.take(), events, audit) if counter is not None else None
         if audit is not None:
             audit.finish()
-        if pending:
-            yield self._added_up(pending)
+        if last is not None:
+            yield last
 
-    def _added_up(self, pending: list[pl.DataFrame]) -> pl.DataFrame:
-        """Add up the sums of several tables of one part."""
-        import polars as pl
+    def _counter(self) -> LineCounter:
+        options = self._options
+        parser = line_parser(options.log_format, options.url, options.timezone)
+        from spark_job.parse import LineCounter
 
-        if len(pending) == 1:
-            return pending[0]
-        pane = pl.col("time").dt.epoch("us") // self._pane_us
-        sums = pl.concat(pending).group_by(pane.alias("pane"), "url")
-        return sums.agg(pl.col("time").max(), pl.col("hits", "bytes", "errors").sum()).drop("pane")
+        return LineCounter(parser, self._pane, by_arrival=options.arrival_time)
+
+    def _noted(self, counts: Counts, events: int, audit: AuditWriter | None) -> pl.DataFrame:
+        """Return the sums of so many events, once the audit has them."""
+        from spark_job.parse import panes
+
+        if audit is not None:
+            audit.record.add(events, panes(counts.sums, self._pane))
+            if len(counts.malformed):
+                _write_dead_letters(audit, counts.malformed)
+        return counts.sums
 
 
 class AccessLogDataSource(DataSource):
@@ -216,29 +220,23 @@ def _conversion(options: AccessLogOptions) -> Conversion:
     return Lines(options) if options.rollup_us is None else RollUp(options, options.rollup_us)
 
 
-def _parse(options: AccessLogOptions, table: pa.Table, columns: tuple[str, ...] | None) -> pl.DataFrame:
+def _parse(options: AccessLogOptions, table: pa.Table) -> pl.DataFrame:
     """Parse the bodies of a table; with arrival time, put that in place of the time of the line."""
     parser = line_parser(options.log_format, options.url, options.timezone)
     import polars as pl
 
-    lines = parser.parse(pl.Series("body", table.column("body")), columns)
+    lines = parser.parse(pl.Series("body", table.column("body")))
     if not options.arrival_time:
         return lines
     received = pl.Series("received", table.column("received"))
     return lines.with_columns(time=pl.when(pl.col("error").is_null()).then(received))
 
 
-def _write_dead_letters(audit: AuditWriter, table: pa.Table, lines: pl.DataFrame) -> None:
+def _write_dead_letters(audit: AuditWriter, malformed: pl.DataFrame) -> None:
     import polars as pl
 
-    rows = lines["error"].is_not_null().arg_true()
-    if rows.is_empty():
-        return
-    places = pl.DataFrame(
-        {"offset": pl.Series(table.column("offset")), "received": pl.Series(table.column("received"))}
-    )
     audit.add_dead_letters(
-        pl.concat([places[rows], lines.select("error", "raw")[rows]], how="horizontal").select(
+        malformed.select(
             pl.lit(audit.record.log_id).alias("log_id"),
             "offset",
             pl.col("received").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from spark_job.parse.counting import Counts, LineCounter
 from spark_job.parse.parser import LineParser
 from spark_job.parse.rollup import panes, roll_up
 from spark_job.parse.schema import SCHEMA, Reason
 from spark_job.parse.urls import UrlRule
 
-__all__ = ["SCHEMA", "LineParser", "Reason", "UrlRule", "panes", "roll_up"]
+__all__ = ["SCHEMA", "Counts", "LineCounter", "LineParser", "Reason", "UrlRule", "panes", "roll_up"]

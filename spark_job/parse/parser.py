@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from spark_job.parse.extract import Extraction, LineExtractor
-from spark_job.parse.formats import NGINX_JSON, TIME_JOIN, line_format
+from spark_job.parse.formats import NGINX_JSON, TIME_JOIN, LineFormat, line_format
 from spark_job.parse.nginx_json import NAMES, TIME_PATTERNS, JsonExtractor
 from spark_job.parse.requests import NO_REQUEST, split_requests
 from spark_job.parse.schema import MAX_RAW_BYTES, SCHEMA, Reason, wanted_columns
@@ -36,12 +36,17 @@ class LineParser:
         url: what is counted as URL: path, full or template.
         timezone: name of the zone of times that are logged without an offset.
 
+    Attributes:
+        rule: the rule for URLs.
+        line_format: the description of a line; None for JSON.
+
     Raises:
         OptionError: one of them cannot be used.
     """
 
     def __init__(self, log_format: str, url: UrlRule | str = UrlRule.PATH, timezone: str = "UTC") -> None:
-        self._rule = UrlRule.of(url)
+        self.rule = UrlRule.of(url)
+        self.line_format: LineFormat | None = None
         self._timezone = check_timezone(timezone)
         self._extractor: LineExtractor | JsonExtractor
         if log_format == NGINX_JSON:
@@ -50,7 +55,7 @@ class LineParser:
             self._time_patterns: tuple[TimePattern, ...] = TIME_PATTERNS
             self._seconds_scale = 1
         else:
-            described = line_format(log_format)
+            described = self.line_format = line_format(log_format)
             self._extractor = LineExtractor(described)
             self._roles = set(described.fields)
             self._time_patterns = () if described.time is None else (described.time,)
@@ -129,7 +134,7 @@ class LineParser:
 
         def with_urls(requests: pl.DataFrame) -> pl.DataFrame:
             target = pl.col("target")
-            rules = {"url": self._rule, "path": UrlRule.PATH}
+            rules = {"url": self.rule, "path": UrlRule.PATH}
             urls = [rule.expression(target).alias(name) for name, rule in rules.items() if name in wanted]
             kept = [name for name in ("method", "protocol") if name in requests.columns and name in wanted]
             return requests.select(*kept, *urls, target.is_not_null().alias("is_http"))

@@ -10,7 +10,18 @@ from datetime import timedelta
 
 import polars as pl
 
+from spark_job.parse.schema import TIME_TYPE
+
 FIRST_ERROR_STATUS = 400
+SCHEMA: dict[str, pl.DataType] = {
+    "time": TIME_TYPE,
+    "url": pl.String(),
+    "hits": pl.Int64(),
+    "bytes": pl.Int64(),
+    "errors": pl.Int64(),
+}
+"""The columns of a roll-up."""
+
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -34,14 +45,23 @@ def roll_up(lines: pl.DataFrame, pane: timedelta) -> pl.DataFrame:
             pl.col("bytes").sum().cast(pl.Int64),
             (pl.col("status") >= FIRST_ERROR_STATUS).sum().cast(pl.Int64).alias("errors"),
         )
-        .select("time", "url", "hits", "bytes", "errors")
+        .select(*SCHEMA)
     )
 
 
-def panes(lines: pl.DataFrame, pane: timedelta) -> dict[int, int]:
-    """Return how many parsed lines each pane has, by the pane's start in microseconds since the epoch, in order."""
-    counts = _parsed(lines).group_by(_pane_start(pane).alias("pane")).len().sort("pane")
-    return dict(zip(counts["pane"].to_list(), counts["len"].to_list(), strict=True))
+def add_up(parts: list[pl.DataFrame], pane: timedelta) -> pl.DataFrame:
+    """Return the sums of several roll-ups as one; of none, an empty one."""
+    sums = pl.concat([pl.DataFrame(schema=SCHEMA), *parts]).group_by(_pane_start(pane).alias("pane"), "url")
+    return sums.agg(pl.col("time").max(), pl.col("hits", "bytes", "errors").sum()).select(*SCHEMA)
+
+
+def panes(sums: pl.DataFrame, pane: timedelta) -> dict[int, int]:
+    """Return how many lines of a roll-up each pane has, by the pane's start in microseconds since the epoch, in order.
+
+    Every parsed line is in one sum, so these are all of them.
+    """
+    counts = sums.group_by(_pane_start(pane).alias("pane")).agg(pl.col("hits").sum()).sort("pane")
+    return dict(zip(counts["pane"].to_list(), counts["hits"].to_list(), strict=True))
 
 
 def _parsed(lines: pl.DataFrame) -> pl.DataFrame:

@@ -67,7 +67,7 @@ def test_panes_count_every_parsed_line_once(lines: list[tuple[object, ...]], pan
     expected = Counter(
         (pane_of(time, pane) - EPOCH) // timedelta(microseconds=1) for time, *_ in lines if isinstance(time, datetime)
     )
-    counted = panes(frame(lines), pane)
+    counted = panes(roll_up(frame(lines), pane), pane)
     assert counted == expected
     assert list(counted) == sorted(counted)
 

@@ -14,7 +14,6 @@ from pyspark.sql.datasource import CaseInsensitiveDict
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from avro_bridge.contract import schema
-from spark_job import access_log
 from spark_job.access_log import ROLL_UP_SCHEMA, AccessLogDataSource, Lines, RollUp, line_schema
 from spark_job.errors import AuditError, OptionError
 from spark_job.offsets import LogRange
@@ -95,7 +94,8 @@ def test_sums_of_several_tables_are_added_up(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_sums_are_handed_on_early_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spark_job.reading.MAX_TABLE_EVENTS", 1)
-    monkeypatch.setattr(access_log, "MAX_PENDING_ROWS", 1)
+    monkeypatch.setattr("spark_job.parse.counting.PARSED_AT_ONCE", 1)
+    monkeypatch.setattr("spark_job.parse.counting.MAX_SUMS", 1)
     rows = roll_up(pieces=7)
     assert len(rows) > len(EXPECTED)
     hits: Counter[tuple[int, str]] = Counter()
