@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flume import claim as claims
 from flume.agent import Agent
 from flume.claim import LOCK_FILE, claim, release
 from flume.errors import AgentError
@@ -71,3 +72,46 @@ def test_a_claim_is_all_or_nothing(tmp_path: Path) -> None:
         claim([tmp_path, tmp_path / "nothing"], 0.0, clock, clock.sleep)
     release(claim([tmp_path], 0.0, clock, clock.sleep))
     assert (tmp_path / LOCK_FILE).exists()
+
+
+def claim_as(folder: Path, monkeypatch: pytest.MonkeyPatch, *, writes: int, reads_from: int) -> None:
+    """Claim a folder as a program of another version does, and give it up."""
+    clock = FakeClock()
+    with monkeypatch.context() as other:
+        other.setattr(claims, "FORMAT_VERSION", writes)
+        other.setattr(claims, "OLDEST_VERSION", reads_from)
+        release(claim([folder], 0.0, clock, clock.sleep))
+
+
+def test_a_newer_program_goes_on_with_a_folder_and_the_older_one_then_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim_as(tmp_path, monkeypatch, writes=1, reads_from=1)
+    claim_as(tmp_path, monkeypatch, writes=12, reads_from=1)
+    for _ in range(2):
+        with pytest.raises(
+            AgentError, match=r"newer headrace \(format 12, .* up to 1\): use that version, or let it ship"
+        ):
+            claim_as(tmp_path, monkeypatch, writes=1, reads_from=1)
+    claim_as(tmp_path, monkeypatch, writes=12, reads_from=12)
+
+
+def test_a_folder_of_a_forgotten_version_is_refused_and_stays_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / LOCK_FILE).touch()
+    for _ in range(2):
+        with pytest.raises(
+            AgentError, match=r"older headrace \(format 1, this one knows 2 to 3\): let that one ship all"
+        ):
+            claim_as(tmp_path, monkeypatch, writes=3, reads_from=2)
+    claim_as(tmp_path, monkeypatch, writes=1, reads_from=1)
+    assert (tmp_path / LOCK_FILE).read_bytes() == b"1\n"
+
+
+def test_a_lock_file_with_something_else_in_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / LOCK_FILE).write_bytes(b"what is this")
+    with pytest.raises(AgentError, match=r"\.headrace\.lock is damaged"):
+        claim_as(tmp_path, monkeypatch, writes=1, reads_from=1)
+    (tmp_path / LOCK_FILE).unlink()
+    claim_as(tmp_path, monkeypatch, writes=1, reads_from=1)
