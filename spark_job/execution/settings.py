@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from spark_job.durations import format_duration
 from spark_job.errors import OptionError
 from spark_job.option_types import Duration, Flag, Length, OptionModel, choice_of
-from spark_job.sinks.choice import SinkChoice, parse_sink
+from spark_job.sinks.choice import DATABASE, SinkChoice, parse_sink
+
+if TYPE_CHECKING:
+    from spark_job.sinks import Sink
+    from spark_job.sinks.counts import CountsReader
+    from spark_job.sinks.database import Target
 
 READING = "How lines are read"
 RUNNING = "How the job runs"
@@ -38,6 +43,10 @@ def _known_format(text: str) -> str:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"not one of {', '.join(LOG_FORMATS)}, nor a LogFormat string{hint}")
     return text
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path.expanduser().absolute() if path is not None else None
 
 
 def _read_sinks(given: object) -> object:
@@ -84,7 +93,17 @@ class JobSettings(OptionModel):
     )
     sinks: Annotated[
         tuple[SinkChoice, ...], BeforeValidator(_read_sinks), Flag("sink", RUNNING, shown_default="console")
-    ] = Field((), description="Where results go: console, jsonl:PATH or parquet:PATH. Repeat it for several.")
+    ] = Field(
+        (),
+        description="Where results go: console, jsonl:PATH, parquet:PATH, or a database: sqlite:///PATH, "
+        "postgresql://user@host/db, mariadb://user@host/db. Repeat it for several.",
+    )
+    password_file: Annotated[Path | None, AfterValidator(_absolute), Flag(panel=RUNNING)] = Field(
+        None, description="File whose first line is the password of the database that --sink names."
+    )
+    retry_for: Annotated[Duration, Flag(panel=RUNNING)] = Field(
+        timedelta(minutes=2), description="How long an outage of that database is waited for."
+    )
     consumer: Annotated[str, Flag(panel=PROCESS, internal=True, shown_default="the job's name")] = Field(
         "", description="Name under which the bridges keep this job's place."
     )
@@ -125,6 +144,25 @@ class JobSettings(OptionModel):
         if self.bounded and self.drain_to_file is None:
             raise ValueError("--bounded needs --drain-to-file: it says where the results end")
         return self
+
+    @model_validator(mode="after")
+    def _password_can_be_read(self) -> Self:
+        for target in self.databases():
+            target.with_password()
+        return self
+
+    def databases(self) -> list[Target]:
+        """Return the databases among the sinks."""
+        return [sink.target(self.password_file, self.retry_for) for sink in self.sinks if sink.kind == DATABASE]
+
+    def open_sink(self, sink: SinkChoice, table: CountsReader) -> Sink:
+        """Make a sink over the table of URL counts.
+
+        Raises:
+            OptionError: a database has a table that does not fit.
+            SinkError: it cannot be written.
+        """
+        return sink.open(table, top=self.top, password_file=self.password_file, retry_for=self.retry_for)
 
     def of_job(self, name: str) -> Self:
         """Return the settings with what depends on the job's name filled in."""

@@ -8,7 +8,7 @@ query stands is in its checkpoint.
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, closing, redirect_stderr
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,10 +20,9 @@ from spark_job.bridge_client import RetryPolicy
 from spark_job.bridges import Bridges
 from spark_job.dead_letters import DeadLetters
 from spark_job.durations import format_duration, spark_interval
-from spark_job.errors import AccountingError, SparkJobError
 from spark_job.execution.batches import BatchWriter
 from spark_job.execution.folder import JobFolder
-from spark_job.execution.progress import write_progress
+from spark_job.execution.live import first_offset
 from spark_job.execution.running import QueryKeeper, cause_of
 from spark_job.execution.window_options import UrlCountsOptions
 from spark_job.options import parse_access_log_options
@@ -94,16 +93,8 @@ class UrlCounts:
             SparkJobError: any other class of it: why the query died.
         """
         folder = JobFolder(settings.job_folder)
-        with folder.locked():
-            folder.claim(fingerprint(settings, options))
-            write_progress(folder.progress, "starting", datetime.now(UTC))
-            try:
-                # Threads of pyspark print traces when Java dies; the job has one line to say about that.
-                with folder.python_log.open("w", buffering=1) as log, redirect_stderr(log):
-                    return _run(settings, options, folder, stop)
-            except SparkJobError as error:
-                write_progress(folder.progress, "failed", datetime.now(UTC), error=str(error))
-                raise
+        with folder.claimed(fingerprint(settings, options)):
+            return _run(settings, options, folder, stop)
 
 
 JOB = UrlCounts()
@@ -129,7 +120,7 @@ def _run(settings: JobSettings, options: UrlCountsOptions, folder: JobFolder, st
         table = opened.enter_context(CountsTable(folder.counts, options.windows.per_line, options.retention))
         folder.check(table)
         table.verify()
-        sinks = [opened.enter_context(closing(sink.open(table, top=settings.top))) for sink in settings.sinks]
+        sinks = [opened.enter_context(closing(settings.open_sink(sink, table))) for sink in settings.sinks]
         writer = BatchWriter(
             folder.checkpoint,
             Ledger(
@@ -166,15 +157,3 @@ def _run(settings: JobSettings, options: UrlCountsOptions, folder: JobFolder, st
             file.write(json.dumps(tally.as_json(), indent=2).encode())
         keeper.report("stopped")
     return tally
-
-
-def first_offset(bridges: Bridges, consumer: str, log_id: str) -> int:
-    """Return where a consumer begins to read a log, while it has read nothing of it.
-
-    Raises:
-        AccountingError: no bridge that answers has the log or knows the consumer.
-    """
-    place = bridges.poll(patient=True).logs.get(log_id)
-    if place is None or consumer not in place.status.consumers:
-        raise AccountingError(f"no bridge tells where consumer {consumer!r} begins to read log {log_id}")
-    return place.status.consumers[consumer]["committed"]

@@ -59,6 +59,19 @@ def newest_batch(connection: sa.Connection, query_id: str, table: str) -> int:
     return int(found.scalar_one())
 
 
+def stored_batch(database: Database, query_id: str, table: str) -> int:
+    """Return the newest batch of a query that is in a table, -1 for none, also where there is no ledger.
+
+    Raises:
+        SinkError: the database is gone for too long, or refuses.
+    """
+    with database.reading() as connection:
+        if not sa.inspect(connection).has_table(NAME):
+            return NONE_YET
+        found = connection.scalar(sa.select(LEDGER.c.batch_id).where(_row(query_id, table)))
+        return NONE_YET if found is None else int(found)
+
+
 def book(connection: sa.Connection, query_id: str, table: str, batch_id: int, rows: int) -> None:
     """Note a batch as stored."""
     values = {"batch_id": batch_id, "row_count": rows, "stored_at": _now()}
