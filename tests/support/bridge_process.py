@@ -18,7 +18,7 @@ from avro_bridge.contract import Status, Ticket
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 START_TIMEOUT_S = 60.0
@@ -97,7 +97,9 @@ def write_config(path: Path, settings: Mapping[str, Mapping[str, Any]]) -> Path:
     return path
 
 
-def start_bridge(folder: Path, settings: Settings | None = None) -> RunningBridge:
+def start_bridge(
+    folder: Path, settings: Settings | None = None, command: Sequence[str] = (sys.executable, "-m", "avro_bridge")
+) -> RunningBridge:
     """Start a bridge on free ports, with its log in ``folder/data``, and wait until it listens."""
     folder.mkdir(parents=True, exist_ok=True)
     merged: Settings = {"listen": {"port": 0}, "flight": {"port": 0}, "admin": {"port": 0}}
@@ -109,7 +111,7 @@ def start_bridge(folder: Path, settings: Settings | None = None) -> RunningBridg
     ready.unlink(missing_ok=True)
     with (folder / "bridge.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "avro_bridge", "serve", "--config", str(config), "--ready-file", str(ready)],
+            [*command, "serve", "--config", str(config), "--ready-file", str(ready)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
