@@ -10,6 +10,10 @@ PYTHON ?=
 STATE ?= state
 FILE ?=
 ARGS ?=
+CONTAINERS ?= containers
+WORKERS ?=
+BRIDGES ?=
+SERVICE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,6 +22,11 @@ HEADRACE := $(BIN)/headrace
 INSTALLED := $(VENV)/.installed
 JARS := $(VENV)/.jars
 
+# The containers are up, and no other state folder is named: then drop, status and stop mean them.
+IN_CONTAINERS := $(if $(filter command line,$(origin STATE)),,$(wildcard $(CONTAINERS)/up))
+# The containers' commands need a Python and nothing else; the virtual environment's, where there is one, also unpacks .zst.
+NEEDS := $(if $(IN_CONTAINERS),,setup)
+
 ##@ Use it
 
 .PHONY: help
@@ -25,7 +34,9 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z][a-z-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
-	@printf '\nSettings: STATE=folder (%s), FILE=file for drop, ARGS="options of the command", PYTHON=interpreter\n' '$(STATE)'
+	@printf '\nSettings: STATE=folder (%s), FILE=file for drop, ARGS="options of the command", PYTHON=interpreter,\n' '$(STATE)'
+	@printf 'CONTAINERS=folder (%s), WORKERS=n, BRIDGES=n, SERVICE=name. drop, status and stop mean the containers from\n' '$(CONTAINERS)'
+	@printf '"make up" to "make down", else the run in the state folder; STATE=folder on the command line means that run.\n'
 
 .PHONY: demo
 demo: setup ## Run the whole pipeline with a sample access log; Ctrl-C stops it
@@ -36,23 +47,54 @@ run: setup ## Run agent, bridge and Spark job, going on where the last run stopp
 	@$(HEADRACE) run --state '$(STATE)' $(ARGS)
 
 .PHONY: drop
-drop: setup ## Hand a log file to the running pipeline: make drop FILE=access.log
+drop: $(NEEDS) ## Hand a log file to the running pipeline: make drop FILE=access.log
 	@test -n '$(FILE)' || { echo 'name the file: make drop FILE=access.log' >&2; exit 2; }
-	@$(HEADRACE) drop --state '$(STATE)' $(ARGS) -- $(FILE)
+	@$(if $(IN_CONTAINERS),$(containers) drop $(ARGS) -- $(FILE),$(HEADRACE) drop --state '$(STATE)' $(ARGS) -- $(FILE))
 
 .PHONY: status
-status: setup ## Show every stage with its counters, and whether the sums hold
-	@$(HEADRACE) status --state '$(STATE)' $(ARGS)
+status: $(NEEDS) ## Show every stage with its counters, and whether the sums hold
+	@$(if $(IN_CONTAINERS),$(containers) status $(ARGS),$(HEADRACE) status --state '$(STATE)' $(ARGS))
 
 .PHONY: stop
-stop: setup ## Stop a run that goes on in another terminal, in the order of the data
-	@$(HEADRACE) stop --state '$(STATE)' $(ARGS)
+stop: $(NEEDS) ## Stop a run that goes on in another terminal, or the containers, in the order of the data
+	@$(if $(IN_CONTAINERS),$(containers) down $(ARGS),$(HEADRACE) stop --state '$(STATE)' $(ARGS))
 
 .PHONY: reset
-reset: ## Delete the state folder: events, counts and checkpoint (asks first)
-	@test -d '$(STATE)' || { echo 'nothing to delete: there is no $(STATE)'; exit 0; }; \
+reset: ## Delete the state folder and the containers' data: events, counts and checkpoint (asks first)
+	@test -d '$(STATE)' || exit 0; \
 	  read -r -p 'Delete $(STATE) with all events and counts in it? [y/N] ' answer; \
 	  if [ "$$answer" = y ]; then rm -rf -- '$(STATE)'; else echo 'kept'; fi
+	@$(containers) reset $(ARGS)
+
+##@ Use it in containers
+
+.PHONY: up
+up: ## Build and start agent, bridge and a Spark cluster in Docker: make up [WORKERS=2] [BRIDGES=2]
+	@$(containers) up --workers '$(WORKERS)' --bridges '$(BRIDGES)' $(ARGS)
+
+.PHONY: down
+down: ## Stop the containers in the order of the data, and keep all of it
+	@$(containers) down $(ARGS)
+
+.PHONY: counts
+counts: ## Follow the counts as the containers print them
+	@$(containers) counts $(ARGS)
+
+.PHONY: logs
+logs: ## Follow what the containers say: make logs [SERVICE=bridge]
+	@$(containers) logs $(ARGS) $(SERVICE)
+
+.PHONY: scale
+scale: ## Run more workers or bridges: make scale WORKERS=3 BRIDGES=2
+	@$(containers) scale --workers '$(WORKERS)' --bridges '$(BRIDGES)' $(ARGS)
+
+.PHONY: shell
+shell: ## Open a shell in a container: make shell SERVICE=driver
+	@$(containers) shell $(ARGS) $(SERVICE)
+
+.PHONY: config
+config: ## Print every setting of the containers with its origin, and what becomes of them
+	@$(containers) config $(ARGS)
 
 ##@ Set it up
 
@@ -134,6 +176,11 @@ fi; \
 if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
   echo "$$python has no venv module: on Debian \`sudo apt-get install python3-venv\`, on Fedora \`sudo dnf install python3-libs\`, on macOS \`brew reinstall python@3.13\`." >&2; exit 1; \
 fi
+endef
+
+define containers
+python='$(BIN)/python'; if [ ! -x "$$python" ]; then $(find_python); fi; \
+"$$python" -m headrace.containers --folder '$(CONTAINERS)'
 endef
 
 # Ends with one sentence when Java is missing or too old. macOS has a java that only says that there is none.

@@ -13,7 +13,8 @@
     ├── StageError              1     see below
     │   ├── StageRefused        2     user       never retry    a stage says that its configuration cannot be used
     │   └── StageTimeout        1     machine    retry          a stage did not become ready, or did not finish, in time
-    ├── NotRunning              1     user       retry          no run holds the state folder
+    ├── NotRunning              1     user       retry          no run holds the state folder, or no containers run
+    ├── ContainersFailed        1     machine    retry          the engine or compose refused, or a service is not ready
     ├── SumBroken               1     project    never retry    lines went in that are not accounted for
     └── Interrupted             130   user       retry          Ctrl-C or SIGTERM came before the work was done
 
@@ -79,7 +80,11 @@ class StageTimeout(StageError):
 
 
 class NotRunning(HeadraceError):
-    """No run holds the state folder, so there is nothing to stop."""
+    """No run holds the state folder, or no containers run, so there is nothing to stop or to look at."""
+
+
+class ContainersFailed(HeadraceError):
+    """Docker or compose refused something, or a container did not become ready; the text has what was said."""
 
 
 class SumBroken(HeadraceError):

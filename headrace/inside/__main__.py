@@ -5,6 +5,7 @@
     agent | bridge | spark-master | spark-worker | driver | history     become this service
     check SERVICE                                                       print its health; exit code 0 or 1
     status [--json]                                                     print every stage and the sums (in the driver)
+    show SERVICE                                                        print its configuration, without secrets
     precompile                                                          make the kernels' machine code (image build)
 """
 
@@ -24,6 +25,11 @@ def main(arguments: list[str]) -> int:
             from headrace.inside.status import show
 
             return show(as_json="--json" in rest)
+        case ["show", ("agent" | "bridge" | "driver") as service]:
+            from headrace.inside.show import shown
+
+            sys.stdout.write(shown(service))
+            return 0
         case ["precompile"]:
             from headrace.inside.kernels import precompile
 

@@ -54,6 +54,11 @@ def agent_values(hosts: Sequence[str], heap_mib: int) -> Values:
     )
 
 
+def values_of_environment() -> Values:
+    """Return the values that this container's variables ask for."""
+    return agent_values(bridges(), int(read("HEADRACE_AGENT_HEAP_MIB", "256")))
+
+
 def run() -> int:
     """Run until SIGTERM or until Flume does not read any more; return the exit code.
 
@@ -65,7 +70,7 @@ def run() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    rendered = render_agent(agent_values(bridges(), int(read("HEADRACE_AGENT_HEAP_MIB", "256"))), FOLDER)
+    rendered = render_agent(values_of_environment(), FOLDER)
     with Agent(rendered, ensure_jars(), output=_print_line) as agent:
         agent.start()
         COMPONENTS.write_text("".join(f"{name}\n" for name in rendered.components), encoding="ascii")

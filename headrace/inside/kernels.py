@@ -23,6 +23,8 @@ def bring_kernels() -> None:
 def precompile() -> None:
     """Make the machine code of every kernel, into ``NUMBA_CACHE_DIR``."""
     import avro_bridge.app  # noqa: F401 - registers the kernels of all modules
-    from avro_bridge.wire.compiled import precompile as compile_kernels
+    from avro_bridge.wire.compiled import precompile as compile_for_bridge
+    from spark_job.parse.compiled import precompile as compile_for_workers
 
-    compile_kernels()
+    compile_for_bridge()
+    compile_for_workers()

@@ -38,10 +38,12 @@ DAY_S = 86_400
 
 
 def defaults(secret: str) -> dict[str, str]:
-    """Return what all of the cluster is configured with."""
-    on_executors = f"-Dlog4j2.configurationFile=file:{LOGGING} -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    """Return what all of the cluster is configured with: cluster, application, history."""
+    return _of_cluster(secret) | _of_application() | _of_history()
+
+
+def _of_cluster(secret: str) -> dict[str, str]:
     return {
-        # Master and workers.
         "spark.authenticate": "true",
         "spark.authenticate.secret": secret,
         "spark.deploy.recoveryMode": "FILESYSTEM",
@@ -57,7 +59,12 @@ def defaults(secret: str) -> dict[str, str]:
         "spark.worker.cleanup.appDataTtl": str(DAY_S),
         # The pages of workers and driver are read through the master's, the only one that is published.
         "spark.ui.reverseProxy": "true",
-        # Driver and executors.
+    }
+
+
+def _of_application() -> dict[str, str]:
+    on_executors = f"-Dlog4j2.configurationFile=file:{LOGGING} -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    return {
         "spark.driver.host": DRIVER_HOST,
         "spark.driver.bindAddress": "0.0.0.0",  # noqa: S104
         "spark.driver.port": str(DRIVER_PORT),
@@ -83,7 +90,11 @@ def defaults(secret: str) -> dict[str, str]:
         "spark.metrics.namespace": "headrace",
         "spark.metrics.conf.*.sink.prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
         "spark.metrics.conf.*.sink.prometheusServlet.path": "/metrics/prometheus",
-        # The history server.
+    }
+
+
+def _of_history() -> dict[str, str]:
+    return {
         "spark.eventLog.enabled": "true" if "history" in read("COMPOSE_PROFILES", "").split(",") else "false",
         "spark.eventLog.dir": f"file:{EVENTS}",
         "spark.eventLog.rolling.enabled": "true",

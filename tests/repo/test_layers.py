@@ -57,7 +57,7 @@ TIERS: dict[str, tuple[str, ...]] = {
         "run",
         "once tools",
         "console",
-        "inside job_commands run_commands tool_commands",
+        "containers inside job_commands run_commands tool_commands",
         "cli",
     ),
 }

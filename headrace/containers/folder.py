@@ -1,0 +1,172 @@
+"""What the containers have on this machine, beside the engine's volumes.
+
+::
+
+    containers/
+      spool/           files handed over; the agent reads and deletes them                   mounted as /spool
+      out/             what file sinks write                                                 mounted as /out
+      secrets/         bridge-token, spark-secret: made once, readable for one account       mounted as secrets
+      replicas.json    how many workers and bridges there are; kept from one `make up` to the next
+      up               there from `make up` to `make down`: `make drop` and `make status` mean the containers then
+      lock             held while a command changes something
+      build.log        what the last build said
+
+Everything that is made here belongs to the account that the containers run as.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from headrace.containers.settings import DOCKER
+from headrace.errors import ContainersFailed, StateLocked, StateUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+DEFAULT_FOLDER = DOCKER.parent / "containers"
+SECRETS = ("bridge-token", "spark-secret")
+PART_BYTES = 32
+NOBODYS = 10001
+"""The account for a caller who is root and not anybody's sudo: an id that no system account has."""
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """How many there are of what can be scaled."""
+
+    workers: int = 1
+    bridges: int = 1
+
+
+def account(uid: int, gid: int, environment: Mapping[str, str]) -> tuple[int, int]:
+    """Return the account that the containers run as, for a caller with these ids: never root."""
+    if uid != 0:
+        return uid, gid
+    sudo_uid = int(environment.get("SUDO_UID") or 0)
+    return (sudo_uid, int(environment.get("SUDO_GID") or sudo_uid)) if sudo_uid else (NOBODYS, NOBODYS)
+
+
+class ContainersFolder:
+    """The places below one folder. Making the object touches nothing on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.build_log = self.root / "build.log"
+        self._up = self.root / "up"
+        self._replicas = self.root / "replicas.json"
+
+    def computed(self, owner: tuple[int, int]) -> dict[str, str]:
+        """Return the settings that follow from this folder and the account, for those that nobody set."""
+        return {
+            "PUID": str(owner[0]),
+            "PGID": str(owner[1]),
+            "HEADRACE_SPOOL": str(self.root / "spool"),
+            "HEADRACE_OUT": str(self.root / "out"),
+            "HEADRACE_SECRETS": str(self.root / "secrets"),
+        }
+
+    def prepare(self, folders: Mapping[str, Path], owner: tuple[int, int]) -> None:
+        """Make the folders and secrets that are not there, for the account ``owner``.
+
+        Args:
+            folders: where ``spool``, ``out`` and ``secrets`` are.
+            owner: user and group.
+
+        Raises:
+            StateUnusable: one cannot be made.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            for name, folder in folders.items():
+                if not folder.is_dir():
+                    folder.mkdir(parents=True, mode=0o755 if name == "out" else 0o700)
+                    self._give(folder, owner)
+            for name in SECRETS:
+                path = folders["secrets"] / name
+                if not path.exists():
+                    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                    with os.fdopen(descriptor, "w") as file:
+                        file.write(secrets.token_urlsafe(PART_BYTES) + "\n")
+                    self._give(path, owner)
+        except OSError as error:
+            raise StateUnusable(f"{error.filename}: cannot be made: {error.strerror}; choose another folder") from error
+
+    @property
+    def is_up(self) -> bool:
+        """Whether `make up` was not followed by `make down`."""
+        return self._up.exists()
+
+    def mark(self, *, up: bool) -> None:
+        """Note that the containers are up, or not any more."""
+        if up:
+            self._up.touch()
+        else:
+            self._up.unlink(missing_ok=True)
+
+    def replicas(self) -> Replicas:
+        """Return how many there are of what can be scaled.
+
+        Raises:
+            StateUnusable: the record cannot be understood.
+        """
+        try:
+            return Replicas(**json.loads(self._replicas.read_bytes()))
+        except FileNotFoundError:
+            return Replicas()
+        except (ValueError, TypeError) as error:
+            raise StateUnusable(
+                f"{self._replicas} cannot be understood ({error}): delete it and scale again"
+            ) from error
+
+    def set_replicas(self, replicas: Replicas) -> None:
+        """Record how many there are."""
+        part = self._replicas.with_suffix(".part")
+        part.write_text(json.dumps(asdict(replicas)), encoding="ascii")
+        part.replace(self._replicas)
+
+    def remove(self) -> None:
+        """Delete the folder.
+
+        Raises:
+            ContainersFailed: something in it cannot be deleted.
+        """
+        try:
+            shutil.rmtree(self.root)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ContainersFailed(f"{error.filename}: cannot be deleted: {error.strerror}") from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep two commands from changing the same containers at once.
+
+        Raises:
+            StateLocked: another one is at it.
+            StateUnusable: the folder cannot be made.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = (self.root / "lock").open("a")
+        except OSError as error:
+            raise StateUnusable(f"{self.root}: cannot be written: {error.strerror}; choose another folder") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StateLocked(f"{self.root}: another command is changing these containers; wait for it") from None
+            yield
+
+    @staticmethod
+    def _give(path: Path, owner: tuple[int, int]) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, *owner)

@@ -1,0 +1,177 @@
+"""``up``, ``scale``, ``down`` and ``reset``.
+
+::
+
+    up      images ──► bridges ──► their names ──► everything ──► ready
+    scale   the same with other numbers: agent and driver are made anew with the new list of bridges
+    down    agent ──► all that is stored is counted ──► driver ──► workers ──► bridges, master ──► removed, data kept
+
+There may be more bridges at any time, never fewer: each keeps a log, and the job its place in it. A log that is not
+served any more would be lines lost, and the job says so and stops.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from headrace.containers.readiness import Wait
+from headrace.containers.settings import PROFILES
+from headrace.errors import NotRunning, OptionError, StateUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from headrace.containers.engine import Container, Engine
+    from headrace.containers.folder import ContainersFolder, Replicas
+    from headrace.containers.settings import Settings
+
+COUNT_WITHIN_S = 90.0
+LOOK_S = 1.0
+MAX_REPLICAS = 64
+
+
+class Lifecycle:
+    """Changes a project's containers; one such command at a time, the caller holds the folder's lock."""
+
+    def __init__(
+        self, folder: ContainersFolder, settings: Settings, engine: Engine, say: Callable[[str], None]
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._engine = engine
+        self._say = say
+
+    def up(self, replicas: Replicas, folders: dict[str, Path]) -> list[Container]:
+        """Build, start, and return the containers once all are ready.
+
+        Raises:
+            HeadraceError: see :class:`headrace.containers.readiness.Wait` and :meth:`Engine.compose`.
+            OptionError: there were more bridges before.
+        """
+        self._check_replicas(replicas)
+        self._check_secrets(folders["secrets"])
+        owner = int(self._settings["PUID"]), int(self._settings["PGID"])
+        self._folder.prepare(folders, owner)
+        begun = time.monotonic()
+        self._say(f"building the images; the first time takes some minutes, {self._folder.build_log} tells more")
+        self._engine.compose("build", log=self._folder.build_log)
+        self._say(f"the images are built, after {time.monotonic() - begun:.0f} s")
+        self._folder.set_replicas(replicas)
+        self._folder.mark(up=True)
+        return self._start(replicas)
+
+    def scale(self, workers: int | None, bridges: int | None) -> list[Container]:
+        """Change how many workers and bridges there are, and return the containers once all are ready.
+
+        Raises:
+            NotRunning: the containers are not up.
+            OptionError: a number cannot be.
+            HeadraceError: as for :meth:`up`.
+        """
+        if not self._folder.is_up or not self._engine.containers():
+            raise NotRunning("no containers run: start with these numbers, as in `make up WORKERS=2 BRIDGES=2`")
+        replicas = self.wanted(workers, bridges)
+        self._check_replicas(replicas)
+        self._folder.set_replicas(replicas)
+        return self._start(replicas)
+
+    def wanted(self, workers: int | None, bridges: int | None) -> Replicas:
+        """Return the recorded numbers with those given in their place."""
+        known = self._folder.replicas()
+        return replace(known, workers=workers or known.workers, bridges=bridges or known.bridges)
+
+    def down(self) -> None:
+        """Stop in the order of the data and remove the containers; all data stays.
+
+        Raises:
+            ContainersFailed: compose refused.
+        """
+        self._engine.set_variable("COMPOSE_PROFILES", ",".join(PROFILES))
+        services = {each.service for each in self._engine.containers() if each.state in ("running", "restarting")}
+        for step in (("agent",), ("driver",), ("spark-worker",), ("bridge", "spark-master")):
+            if step == ("driver",) and "driver" in services and "bridge" in services:
+                self._wait_counted()
+            stopping = [service for service in step if service in services]
+            if stopping:
+                self._say(f"stopping: {', '.join(stopping)}")
+                self._engine.compose("stop", *stopping)
+        self._engine.compose("down", "--remove-orphans")
+        self._folder.mark(up=False)
+
+    def reset(self) -> None:
+        """Remove the containers with all of their data, and this machine's folder of them.
+
+        Raises:
+            ContainersFailed: compose refused, or a file cannot be deleted.
+        """
+        self._engine.set_variable("COMPOSE_PROFILES", ",".join(PROFILES))
+        self._engine.compose("down", "--volumes", "--remove-orphans")
+        self._folder.remove()
+
+    def _start(self, replicas: Replicas) -> list[Container]:
+        scale = ["--scale", f"bridge={replicas.bridges}", "--scale", f"spark-worker={replicas.workers}"]
+        if replicas.bridges > 1:
+            # Their names are known once they are there, and the others are told them.
+            self._engine.compose("up", "-d", "--no-build", "--scale", f"bridge={replicas.bridges}", "bridge")
+            names = [each.name for each in self._engine.containers() if each.service == "bridge"]
+            self._engine.set_variable("HEADRACE_BRIDGES", ",".join(names))
+        self._engine.compose("up", "-d", "--no-build", *scale)
+        return Wait(self._engine, self._say).until_ready()
+
+    def _check_replicas(self, replicas: Replicas) -> None:
+        for name, number in (("WORKERS", replicas.workers), ("BRIDGES", replicas.bridges)):
+            if not 1 <= number <= MAX_REPLICAS:
+                raise OptionError(f"{name}={number}: must be 1 to {MAX_REPLICAS}")
+        before = self._folder.replicas().bridges
+        if replicas.bridges < before:
+            raise OptionError(
+                f"BRIDGES={replicas.bridges}: there are {before}, and none can go: each keeps a log that the job "
+                "reads; to begin anew with fewer, `make down` when all is counted, then `make reset`"
+            )
+
+    def _check_secrets(self, folder: Path) -> None:
+        """Refuse to make new secrets or forget the numbers of bridges where the data of an earlier folder is."""
+        if not folder.is_dir() and self._engine.volumes():
+            raise StateUnusable(
+                f"there are volumes of project {self._engine.project}, but {folder} is gone: was it moved? Put it "
+                "back, take another COMPOSE_PROJECT_NAME, or delete the old data with `make reset`"
+            )
+
+    def _wait_counted(self) -> None:
+        """Let the job count what is stored, so that the next start has nothing left to do; it need not."""
+        drivers = self._engine.running("driver")
+        deadline = time.monotonic() + COUNT_WITHIN_S
+        said = False
+        while drivers and time.monotonic() < deadline:
+            waiting = self._waiting(drivers[0])
+            if not waiting:
+                return
+            if not said:
+                self._say(f"stopping: the job counts {waiting:,} lines that are stored")
+                said = True
+            time.sleep(LOOK_S)
+
+    def _waiting(self, driver: Container) -> int | None:
+        """Return how many stored lines are not counted, None when nobody can tell."""
+        _, said = self._engine.inside(driver, "python", "-m", "headrace.inside", "status", "--json")
+        try:
+            sums = json.loads(said)["sums"]
+            number = next(number for each in sums for name, number, _ in each["right"] if name == "waiting")
+            return None if number is None else int(number)
+        except (ValueError, KeyError, TypeError, StopIteration):
+            return None
+
+
+def failed_services(containers: list[Container]) -> list[str]:
+    """Return what is wrong with containers, a sentence each."""
+    found = []
+    for each in containers:
+        if each.state != "running":
+            found.append(f"{each.name} is {each.state} (exit code {each.exit_code})")
+        elif each.health == "unhealthy":
+            found.append(f"{each.name} is unhealthy")
+    return found

@@ -1,0 +1,125 @@
+"""The settings of the containers, and where each value is from.
+
+``docker/.env.example`` is the list: a name and its default a line, and above it the reason. A value is looked for in
+the environment, then in ``docker/.env``, then there; an empty one counts as not given, since compose sees it so too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DOCKER = Path(__file__).resolve().parents[2] / "docker"
+EXAMPLE = DOCKER / ".env.example"
+CHOSEN = DOCKER / ".env"
+PROFILES = ("metrics", "history")
+"""What may be in COMPOSE_PROFILES."""
+
+_SIZE = re.compile(r"(\d+)([kmgt]?)b?", re.IGNORECASE)
+_ENTRY = re.compile(r"([A-Za-z_]\w*)=(.*)")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A setting's value and its origin: ``environment``, ``docker/.env``, ``default`` or ``computed``."""
+
+    text: str
+    origin: str
+
+
+class Settings:
+    """All settings by name; each has a value, which may be empty.
+
+    Raises:
+        OptionError: ``docker/.env`` has a line or a name that means nothing, or values that do not go together.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], chosen: Path = CHOSEN, computed: Mapping[str, str] | None = None
+    ) -> None:
+        defaults = parse(EXAMPLE)
+        in_file = parse(chosen) if chosen.exists() else {}
+        for name in in_file.keys() - defaults.keys():
+            near = difflib.get_close_matches(name, defaults, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"{EXAMPLE.name} beside it lists them all"
+            raise OptionError(f"{chosen}: {name}: there is no such setting; {hint}")
+        self.values: dict[str, Value] = {}
+        for name, default in defaults.items():
+            places = (
+                (environment.get(name), "environment"),
+                (in_file.get(name), "docker/.env"),
+                ((computed or {}).get(name), "computed"),
+            )
+            found = next((Value(text, origin) for text, origin in places if text), Value(default, "default"))
+            self.values[name] = found
+        self._check()
+
+    def __getitem__(self, name: str) -> str:
+        return self.values[name].text
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The chosen profiles."""
+        return tuple(part.strip() for part in self["COMPOSE_PROFILES"].split(",") if part.strip())
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables for compose: every setting that has a value."""
+        return {name: value.text for name, value in self.values.items() if value.text}
+
+    def _check(self) -> None:
+        for profile in self.profiles:
+            if profile not in PROFILES:
+                raise OptionError(f"COMPOSE_PROFILES: {profile}: not one of {', '.join(PROFILES)}")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self["COMPOSE_PROJECT_NAME"]):
+            raise OptionError("COMPOSE_PROJECT_NAME: lower-case letters, digits, - and _ only, a letter or digit first")
+        # The commonest reason for a job that waits for ever is an executor that no worker has room for.
+        for part, whole in (
+            ("HEADRACE_EXECUTOR_MEMORY", "HEADRACE_WORKER_MEMORY"),
+            ("HEADRACE_WORKER_MEMORY", "HEADRACE_WORKER_LIMIT"),
+            ("HEADRACE_DRIVER_MEMORY", "HEADRACE_DRIVER_LIMIT"),
+        ):
+            if self._bytes(part) > self._bytes(whole):
+                raise OptionError(f"{part}={self[part]} does not fit into {whole}={self[whole]}")
+        wanted, offered = self._number("HEADRACE_EXECUTOR_CORES"), self._number("HEADRACE_WORKER_CORES")
+        if wanted > offered:
+            raise OptionError(f"HEADRACE_EXECUTOR_CORES={wanted} is above HEADRACE_WORKER_CORES={offered}")
+
+    def _number(self, name: str) -> int:
+        if not self[name].isascii() or not self[name].isdigit():
+            raise OptionError(f"{name}={self[name]}: write a whole number")
+        return int(self[name])
+
+    def _bytes(self, name: str) -> int:
+        match = _SIZE.fullmatch(self[name])
+        if match is None:
+            raise OptionError(f"{name}={self[name]}: write a size like 512m or 2g")
+        return int(match[1]) << 10 * ("kmgt".index(match[2].lower()) + 1 if match[2] else 0)
+
+
+def parse(path: Path) -> dict[str, str]:
+    """Read a file of settings.
+
+    Raises:
+        OptionError: it cannot be read, or a line is neither a comment nor a setting.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be read: {error.strerror}") from error
+    found = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _ENTRY.fullmatch(line.strip())
+        if match is None:
+            raise OptionError(f"{path}, line {number}: neither a comment nor NAME=value")
+        found[match[1]] = match[2].strip()
+    return found
