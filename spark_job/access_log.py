@@ -38,6 +38,7 @@ from pyspark.sql.types import (
 )
 
 from spark_job.audit import AuditWriter, remove_leftovers
+from spark_job.audited import Audited
 from spark_job.errors import OptionError
 from spark_job.options import AccessLogOptions, check_for_batch, check_for_stream, parse_access_log_options
 from spark_job.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
@@ -217,7 +218,11 @@ class AccessLogDataSource(DataSource):
 
 
 def _conversion(options: AccessLogOptions) -> Conversion:
-    return Lines(options) if options.rollup_us is None else RollUp(options, options.rollup_us)
+    if options.rollup_us is not None:
+        return RollUp(options, options.rollup_us)
+    if options.audit is None or options.audit_pane_us is None:
+        return Lines(options)
+    return Audited(Lines(options), options.audit, options.audit_pane_us)
 
 
 def _parse(options: AccessLogOptions, table: pa.Table) -> pl.DataFrame:

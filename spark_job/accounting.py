@@ -21,6 +21,10 @@ line::
 
     hits in the table  =  k * counted  -  missed pairs          hence  counted = (hits + missed) / k
 
+**Results that come when they are final.** In append mode Spark keeps a line until nothing can change the result that it
+is part of: until then the line is neither counted nor late, but *open*. Open lines are what is left of the sum, so they
+are told apart from lost ones only at the end of a bounded run, where there are none.
+
 All audit numbers depend on the range of the batch alone, so a batch that runs again gives the same entry.
 """
 
@@ -28,7 +32,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
 
 from spark_job.durations import MICROSECOND
 from spark_job.errors import AccountingError
@@ -38,10 +43,49 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spark_job.checkpoint import Checkpoint
-    from spark_job.windows import Windows
 
 WATERMARK_OF_BATCH_0_MS = 0
 US_PER_MS = 1_000
+
+
+class Lateness(Protocol):
+    """How a query decides which lines are late; :class:`spark_job.windows.Windows` is one."""
+
+    @property
+    def pane(self) -> timedelta:
+        """How finely lines are audited: lines of one pane are late together."""
+
+    @property
+    def per_line(self) -> int:
+        """In how many results a line is."""
+
+    def open_for(self, pane_start_us: int, watermark_us: int) -> int:
+        """Return how many of these can still change at a watermark."""
+
+
+@dataclass(frozen=True)
+class SessionLateness:
+    """A line alone is a session that ends ``gap`` after it, and is late once that is behind the watermark."""
+
+    gap: timedelta
+    pane: timedelta = MICROSECOND
+    per_line: int = 1
+
+    def open_for(self, pane_start_us: int, watermark_us: int) -> int:
+        """Return 1 while the line can still begin or join a session, else 0."""
+        return int(pane_start_us + self.gap // MICROSECOND > watermark_us)
+
+
+@dataclass(frozen=True)
+class NeverLate:
+    """Of a query without a watermark."""
+
+    pane: timedelta = timedelta(hours=1)
+    per_line: int = 1
+
+    def open_for(self, _pane_start_us: int, _watermark_us: int) -> int:
+        """Return 1: nothing closes."""
+        return 1
 
 
 @dataclass(frozen=True)
@@ -80,7 +124,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class Tally:
-    """The sum over all batches so far. ``hits`` is from the table, the rest from the ledger."""
+    """The sum over all batches so far. ``hits`` is from the table, ``open`` what is left, the rest from the ledger."""
 
     read: int = 0
     lost: int = 0
@@ -89,6 +133,7 @@ class Tally:
     missed: int = 0
     hits: int = 0
     windows_per_line: int = 1
+    open: int = 0
 
     @property
     def counted(self) -> int:
@@ -99,12 +144,13 @@ class Tally:
     def balanced(self) -> bool:
         """Whether each line that was read is accounted for, once."""
         whole = (self.hits + self.missed) % self.windows_per_line == 0
-        return whole and self.read == self.counted + self.malformed + self.late
+        return whole and self.read == self.counted + self.malformed + self.late + self.open
 
     def __str__(self) -> str:
         sign = "=" if self.balanced else "\N{NOT EQUAL TO}"
         terms = f"counted {self.counted:,} + malformed {self.malformed:,} + late {self.late:,}"
-        return f"lines read {self.read:,} {sign} {terms}"
+        still_open = f" + open {self.open:,}" if self.open else ""
+        return f"lines read {self.read:,} {sign} {terms}{still_open}"
 
     def as_json(self) -> dict[str, int | bool]:
         """Return the terms and the verdict for a file."""
@@ -117,6 +163,7 @@ class Tally:
             "missed": self.missed,
             "hits": self.hits,
             "windows_per_line": self.windows_per_line,
+            "open": self.open,
             "balanced": self.balanced,
         }
 
@@ -127,7 +174,7 @@ class Ledger:
     Args:
         checkpoint: the query's checkpoint.
         audit: the folder that the source was given as its option ``audit``.
-        windows: the windows that the query counts in.
+        windows: the windows that the query counts in, or how else it decides what is late.
         first_offset: asks the bridges where this consumer began to read a log; used once for each log.
         allow_loss: whether events may be missing from the audit; they are booked as lost.
     """
@@ -136,7 +183,7 @@ class Ledger:
         self,
         checkpoint: Checkpoint,
         audit: Path,
-        windows: Windows,
+        windows: Lateness,
         first_offset: Callable[[str], int],
         *,
         allow_loss: bool = False,
@@ -161,7 +208,12 @@ class Ledger:
             OffsetRange(log_id, starts[log_id] if log_id in starts else self._first_offset(log_id), end)
             for log_id, end in sorted(plan.ends.items())
         )
-        parts = [part for log_range in ranges for part in self._parts(log_range)]
+        pane_us = self._windows.pane // MICROSECOND
+        parts = [
+            part
+            for log_range in ranges
+            for part in read_parts(self._audit, log_range, pane_us, allow_loss=self._allow_loss)
+        ]
         late = missed = 0
         for part in parts:
             for pane_start_us, lines in part.panes.items():
@@ -180,36 +232,41 @@ class Ledger:
             closed_before_ms=plan.watermark_ms,
         )
 
-    def _parts(self, wanted: OffsetRange) -> Iterator[AuditPart]:
-        """Yield the parts of a range in order, after the check that they join, cover it and lost nothing."""
-        folder = self._batch_folder(wanted)
-        pane_us = self._windows.pane // MICROSECOND
-        reached = wanted.start
-        for part in sorted((read_part(path) for path in folder.glob("*.json")), key=lambda part: part.start):
-            gap = part.start > reached or part.events < part.end - part.start
-            if part.start < reached or (gap and not self._allow_loss):
-                raise AccountingError(
-                    f"{folder}: the audit is at offset {reached}, its next part has {part.events} events of the range "
-                    f"{part.start} to {part.end}"
-                )
-            if part.log_id != wanted.log_id or part.pane_us != pane_us:
-                raise AccountingError(f"{folder}: the audit is of another log, or not of panes of {pane_us} us")
-            reached = part.end
-            yield part
-        if reached > wanted.end or (reached < wanted.end and not self._allow_loss):
-            raise AccountingError(f"{folder}: the audit ends at offset {reached}, the batch at {wanted.end}")
 
-    def _batch_folder(self, wanted: OffsetRange) -> Path:
-        """Return the audit folder of a range.
+def read_parts(audit: Path, wanted: OffsetRange, pane_us: int, *, allow_loss: bool = False) -> Iterator[AuditPart]:
+    """Yield the audit of a range part by part in order, after the check that they join, cover it and lost nothing.
 
-        A range whose beginning was lost is audited under the name of what was left of it, which may be less each time.
-        """
-        folder = self._audit / wanted.log_id
-        starts = [wanted.start]
-        if self._allow_loss:
-            found = (int(path.name.partition("-")[0]) for path in folder.glob(f"*-{wanted.end}"))
-            starts += [start for start in found if start > wanted.start]
-        return folder / f"{max(starts)}-{wanted.end}"
+    Raises:
+        AccountingError: a file is missing, damaged, or does not cover the range exactly once.
+    """
+    folder = _audit_folder(audit, wanted, allow_loss=allow_loss)
+    reached = wanted.start
+    for part in sorted((read_part(path) for path in folder.glob("*.json")), key=lambda part: part.start):
+        gap = part.start > reached or part.events < part.end - part.start
+        if part.start < reached or (gap and not allow_loss):
+            raise AccountingError(
+                f"{folder}: the audit is at offset {reached}, its next part has {part.events} events of the range "
+                f"{part.start} to {part.end}"
+            )
+        if part.log_id != wanted.log_id or part.pane_us != pane_us:
+            raise AccountingError(f"{folder}: the audit is of another log, or not of panes of {pane_us} us")
+        reached = part.end
+        yield part
+    if reached > wanted.end or (reached < wanted.end and not allow_loss):
+        raise AccountingError(f"{folder}: the audit ends at offset {reached}, the batch at {wanted.end}")
+
+
+def _audit_folder(audit: Path, wanted: OffsetRange, *, allow_loss: bool) -> Path:
+    """Return the audit folder of a range.
+
+    A range whose beginning was lost is audited under the name of what was left of it, which may be less each time.
+    """
+    folder = audit / wanted.log_id
+    starts = [wanted.start]
+    if allow_loss:
+        found = (int(path.name.partition("-")[0]) for path in folder.glob(f"*-{wanted.end}"))
+        starts += [start for start in found if start > wanted.start]
+    return folder / f"{max(starts)}-{wanted.end}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The options of the sources ``flume`` and ``access_log``, as one typed and frozen object each.
+"""The options of the sources ``flume``, ``access_log`` and ``json_events``, as one typed and frozen object each.
 
 Spark hands options over as texts under case-insensitive names. They are all read and checked here, on the driver,
 before anything is connected to; the objects are what travels to the executors. A secret never is an option: the token
@@ -27,7 +27,11 @@ url                       path       ``access_log``: path, full or template
 timezone                  UTC        ``access_log``: zone of times that carry none
 time                      event      ``access_log``: event, or arrival (when the bridge received the line)
 rollup                    none       ``access_log``: pane length; counts per pane and URL come instead of lines
-audit                     none       ``access_log`` with rollup: folder for what was read, malformed, per pane
+fields                    required   ``json_events``: names and types, such as ``device string, time timestamp``
+timeField                 received   ``json_events``: the field that tells when it happened, for the audit
+------------------------  ---------  -------------------------------------------------------------------------------
+audit                     none       folder for what was read, malformed, per pane
+auditPane                 rollup     length of these panes, where there is no roll-up
 ========================  =========  ===============================================================================
 """
 
@@ -65,8 +69,11 @@ SHARED_OPTIONS: Final = (
     "tokenFile",
     "allowPlaintext",
 )
+AUDIT_OPTIONS: Final = ("audit", "auditPane")
 FLUME_OPTIONS: Final = ("includeHeaders",)
-ACCESS_LOG_OPTIONS: Final = ("logFormat", "url", "timezone", "time", "rollup", "audit")
+ACCESS_LOG_OPTIONS: Final = ("logFormat", "url", "timezone", "time", "rollup")
+JSON_EVENTS_OPTIONS: Final = ("fields", "timeField")
+JSON_TYPES: Final = ("string", "long", "double", "boolean", "timestamp")
 MICROSECOND: Final = timedelta(microseconds=1)
 
 Position = Literal["earliest", "latest"] | int
@@ -133,7 +140,10 @@ class FlumeOptions:
 
 @dataclass(frozen=True)
 class AccessLogOptions:
-    """How lines are parsed and, with ``rollup_us``, counted in the reader."""
+    """How lines are parsed and, with ``rollup_us``, counted in the reader.
+
+    ``audit_pane_us`` is how finely rows are audited; sums are audited by their own panes.
+    """
 
     flume: FlumeOptions
     log_format: str
@@ -142,6 +152,18 @@ class AccessLogOptions:
     arrival_time: bool
     rollup_us: int | None
     audit: Path | None
+    audit_pane_us: int | None
+
+
+@dataclass(frozen=True)
+class JsonEventsOptions:
+    """Which fields an event has, name to type, and which of them tells the time."""
+
+    flume: FlumeOptions
+    fields: dict[str, str]
+    time: str
+    audit: Path | None
+    audit_pane_us: int | None
 
 
 def parse_flume_options(options: Mapping[str, str]) -> FlumeOptions:
@@ -160,11 +182,9 @@ def parse_access_log_options(options: Mapping[str, str]) -> AccessLogOptions:
     Raises:
         OptionError: one is unknown, missing or cannot be used.
     """
-    reader = OptionReader(options, SHARED_OPTIONS + ACCESS_LOG_OPTIONS)
+    reader = OptionReader(options, SHARED_OPTIONS + ACCESS_LOG_OPTIONS + AUDIT_OPTIONS)
     rollup = reader.value("rollup", parse_length)
-    audit = reader.value("audit", Path)
-    if audit is not None and rollup is None:
-        raise OptionError(f"option audit={str(audit)!r}: it tells of a roll-up; set option rollup too, or drop audit")
+    audit, audit_pane_us = _audit(reader, has_panes=rollup is not None)
     return AccessLogOptions(
         flume=_flume_options(reader, include_headers=False),
         log_format=reader.text("logFormat", "combined"),
@@ -173,7 +193,50 @@ def parse_access_log_options(options: Mapping[str, str]) -> AccessLogOptions:
         arrival_time=reader.choice("time", ("event", "arrival")) == "arrival",
         rollup_us=rollup // MICROSECOND if rollup is not None else None,
         audit=audit,
+        audit_pane_us=audit_pane_us,
     )
+
+
+def parse_json_events_options(options: Mapping[str, str]) -> JsonEventsOptions:
+    """Read the options of ``format("json_events")``.
+
+    Raises:
+        OptionError: one is unknown, missing or cannot be used.
+    """
+    reader = OptionReader(options, SHARED_OPTIONS + JSON_EVENTS_OPTIONS + AUDIT_OPTIONS)
+    fields = reader.value("fields", _fields)
+    if fields is None:
+        raise OptionError("option fields is missing: names and types, such as 'device string, time timestamp'")
+    time = reader.text("timeField", "received")
+    if time != "received" and fields.get(time) != "timestamp":
+        raise OptionError(f"option timeField={time!r}: no field of type timestamp is called that")
+    audit, audit_pane_us = _audit(reader, has_panes=False)
+    return JsonEventsOptions(_flume_options(reader, include_headers=False), fields, time, audit, audit_pane_us)
+
+
+def _audit(reader: OptionReader, *, has_panes: bool) -> tuple[Path | None, int | None]:
+    audit = reader.value("audit", Path)
+    pane = reader.value("auditPane", _pane)
+    if audit is not None and pane is None and not has_panes:
+        raise OptionError(f"option audit={str(audit)!r}: it counts lines per pane; set option auditPane too")
+    return audit, pane
+
+
+def _pane(text: str) -> int:
+    """Read a pane in microseconds; ``instant`` stands for the finest."""
+    return 1 if text == "instant" else parse_length(text) // MICROSECOND
+
+
+def _fields(text: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for part in text.split(","):
+        name, _, kind = part.strip().partition(" ")
+        if not name.isidentifier() or kind.strip() not in JSON_TYPES or name in fields:
+            raise ValueError(
+                f"{part.strip()!r} is not a new name and one of {', '.join(JSON_TYPES)}; write it like 'item string'"
+            )
+        fields[name] = kind.strip()
+    return fields
 
 
 def check_for_stream(options: FlumeOptions) -> None:

@@ -23,6 +23,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BinaryType, LongType, MapType, StringType, StructField, StructType, TimestampType
 
 from spark_job.access_log import AccessLogDataSource
+from spark_job.json_events import JsonEventsDataSource
 from spark_job.options import check_for_batch, check_for_stream, parse_flume_options
 from spark_job.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
 
@@ -88,6 +89,6 @@ class FlumeDataSource(DataSource):
 
 
 def register(spark: SparkSession) -> None:
-    """Make ``format("flume")`` and ``format("access_log")`` known to a session."""
-    for source in (FlumeDataSource, AccessLogDataSource):
+    """Make ``format("flume")``, ``format("access_log")`` and ``format("json_events")`` known to a session."""
+    for source in (FlumeDataSource, AccessLogDataSource, JsonEventsDataSource):
         spark.dataSource.register(source)

@@ -7,6 +7,7 @@
     format.json       which versions may go on in the folder   execution/versions.py
     checkpoint/       Spark's
     counts.db         the table of results                     sinks/table.py
+    books.json        the sums of a job whose table knows none   execution/books.py
     audit/            the readers' numbers, until stored       dead_letters.py
     dead-letters/     malformed lines
     progress.json     how the running job is doing             execution/progress.py
@@ -21,11 +22,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, redirect_stderr
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
 
 from spark_job.checkpoint import Checkpoint
-from spark_job.errors import JobFolderError
+from spark_job.errors import JobFolderError, SparkJobError
+from spark_job.execution.progress import write_progress
 from spark_job.execution.versions import check_versions
 from spark_job.sinks.atomic import replacing
 
@@ -33,7 +36,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from spark_job.sinks.counts import CountsReader
+
+class Stored(Protocol):
+    """What a folder's results say of the query that they belong to."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    def owner(self) -> str | None:
+        """Return the id of the query; None before its first batch."""
+
+    def newest_batch(self) -> int | None:
+        """Return the number of the newest batch; None before the first."""
 
 
 class JobFolder:
@@ -50,6 +65,7 @@ class JobFolder:
         self.counts = self.root / "counts.db"
         self.progress = self.root / "progress.json"
         self.tally = self.root / "tally.json"
+        self.books = self.root / "books.json"
         self.settings = self.root / "settings.json"
         self.python_log = self.root / "python.log"
         self.checkpoint = Checkpoint(self.root / "checkpoint")
@@ -78,6 +94,26 @@ class JobFolder:
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def claimed(self, fingerprint: dict[str, str]) -> Iterator[None]:
+        """Hold the folder for a job, and tell in its progress file how the job begins and, should it fail, why.
+
+        What libraries write to standard error in the block goes to ``python.log``: threads of pyspark print traces
+        when Java dies, and the job has one line to say about that.
+
+        Raises:
+            JobFolderError: another job runs in it, or it was made with other settings.
+        """
+        with self.locked():
+            self.claim(fingerprint)
+            write_progress(self.progress, "starting", datetime.now(UTC))
+            try:
+                with self.python_log.open("w", buffering=1) as log, redirect_stderr(log):
+                    yield
+            except SparkJobError as error:
+                write_progress(self.progress, "failed", datetime.now(UTC), error=str(error))
+                raise
+
     def claim(self, fingerprint: dict[str, str]) -> None:
         """Record what the counts of this folder mean, or compare it with what is recorded.
 
@@ -103,7 +139,7 @@ class JobFolder:
                 "settings, or take another job folder and, to count again what the bridges keep, another consumer name"
             )
 
-    def check(self, table: CountsReader) -> None:
+    def check(self, table: Stored) -> None:
         """Compare the table with Spark's checkpoint: they are only of use together.
 
         Raises:

@@ -18,7 +18,7 @@ import json
 import re
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.listener import StreamingQueryProgress
     from pyspark.sql.streaming.query import StreamingQuery
 
+    from spark_job.accounting import Tally
     from spark_job.bridges import Bridges
-    from spark_job.execution.batches import BatchWriter
+    from spark_job.execution.batches import Progress
     from spark_job.execution.folder import JobFolder
 
 LOOK_EVERY_S = 0.25
@@ -47,6 +48,26 @@ MAX_CAUSE_CHARACTERS = 500
 JAVA_IS_GONE = (Py4JError, ConnectionError, EOFError)
 """What a call into Java raises when there is no Java process any more."""
 _PYTHON_CAUSE = re.compile(r"^(?:[\w.]+\.)?(\w+): (\S.*)$", re.MULTILINE)
+
+
+class Writer(Protocol):
+    """What the batch function of a query knows of the batches that it has stored; read from another thread."""
+
+    @property
+    def last(self) -> Progress | None:
+        """The newest batch of this process."""
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """Log id to the offset up to which all is stored."""
+
+    @property
+    def tally(self) -> Tally:
+        """The sum over all batches that were ever stored."""
+
+    @property
+    def failure(self) -> Exception | None:
+        """What it raised."""
 
 
 class QueryKeeper:
@@ -65,7 +86,7 @@ class QueryKeeper:
     def __init__(
         self,
         query: StreamingQuery,
-        writer: BatchWriter,
+        writer: Writer,
         folder: JobFolder,
         bridges: Bridges,
         stall_after_s: float,

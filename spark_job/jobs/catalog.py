@@ -43,6 +43,24 @@ JOBS: tuple[Entry, ...] = (
         "window, watermark, update mode, foreachBatch",
     ),
     Entry(
+        "sessions",
+        "Finds the visits to a web site: pages, bytes, where they began and ended, and whether a program made them.",
+        "structured",
+        "session_window, watermark, append mode",
+    ),
+    Entry(
+        "sensors",
+        "Sums up readings of devices per window, and raises an alarm for a device that has fallen silent.",
+        "structured",
+        "transformWithState, timers, stateful operators one after the other, append mode",
+    ),
+    Entry(
+        "bots",
+        "Scores how much each visitor behaves like a program, with a model trained on the log itself.",
+        "structured",
+        "the same DataFrame function over a batch and a stream, MLlib pipeline, update mode",
+    ),
+    Entry(
         "url-counts-dstream",
         "Counts how often each URL was asked for, in a window of the newest batches that slides with each of them.",
         "dstreams",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spark_job.execution.settings import JobOptions, JobSettings
+from spark_job.execution.structured import StructuredJob
 
 if TYPE_CHECKING:
     from threading import Event
 
-__all__ = ["Job", "JobOptions", "JobSettings", "Outcome"]
+__all__ = ["Job", "JobOptions", "JobSettings", "Outcome", "StructuredJob"]
 
 
 class Outcome(Protocol):

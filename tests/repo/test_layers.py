@@ -32,7 +32,7 @@ TIERS: dict[str, tuple[str, ...]] = {
     "spark_job": (
         "errors",
         "durations offsets checkpoint parse option_reader session",
-        "options option_types windows",
+        "options option_types windows visitors",
         "command_line",
         "bridge_client",
         "bridges reading",

@@ -12,9 +12,10 @@ from spark_job.bridges import Bridges
 from spark_job.dead_letters import DeadLetters
 from spark_job.execution.batches import BatchWriter
 from spark_job.execution.folder import JobFolder
+from spark_job.execution.live import first_offset
 from spark_job.execution.settings import JobSettings
 from spark_job.execution.window_options import UrlCountsOptions
-from spark_job.jobs.url_counts import first_offset, source_options, start_query, url_counts
+from spark_job.jobs.url_counts import source_options, start_query, url_counts
 from spark_job.options import parse_access_log_options
 from spark_job.sinks.table import CountsTable
 

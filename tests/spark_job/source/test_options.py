@@ -116,7 +116,7 @@ def test_refusals_name_option_and_value(options: dict[str, str], text: str) -> N
         (BRIDGE | {"includeHeaders": "true"}, "unknown option 'includeHeaders'"),
         (BRIDGE | {"rollup": "0s"}, "rollup='0s': "),
         (BRIDGE | {"rollup": "1 month"}, "rollup='1 month': "),
-        (BRIDGE | {"audit": "/tmp/a"}, "set option rollup too"),
+        (BRIDGE | {"audit": "/tmp/a"}, "set option auditPane too"),
         (BRIDGE | {"time": "ingest"}, "time='ingest': one of event, arrival"),
     ],
 )

@@ -1,0 +1,125 @@
+"""A structured job over a range of the log that is known: the same function as live, over a batch.
+
+The range goes from where the job would start to the offsets in the file of ``--drain-to-file``, which is waited for.
+Each line is read and parsed once: the parsed lines are kept, by Spark, for as long as the job's function needs them.
+Nothing is late, since a batch has no watermark, and nothing stays open. Run again, it gives the same results.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pyspark import StorageLevel
+from pyspark.errors import PySparkException
+
+from spark_job.accounting import OffsetRange, Tally, read_parts
+from spark_job.assigning import plan_batch
+from spark_job.bridges import Bridges
+from spark_job.dead_letters import DeadLetters
+from spark_job.durations import MICROSECOND
+from spark_job.execution.folder import JobFolder
+from spark_job.execution.live import open_results, session_of
+from spark_job.execution.progress import write_progress
+from spark_job.execution.running import LOOK_EVERY_S, cause_of, read_drain_file
+from spark_job.execution.structured import batch_of
+from spark_job.options import parse_access_log_options, parse_json_events_options
+from spark_job.session import start_session, stop_session
+from spark_job.sinks.atomic import replacing
+from spark_job.source import register
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from pyspark.sql import SparkSession
+
+    from spark_job.execution.settings import JobOptions, JobSettings
+    from spark_job.execution.structured import StructuredJob
+
+
+def run_bounded(job: StructuredJob, settings: JobSettings, options: JobOptions, stop: Event) -> Tally:
+    """Run a job; see :meth:`.StructuredJob.run`."""
+    folder = JobFolder(settings.job_folder)
+    with folder.claimed(job.fingerprint(settings, options)), ExitStack() as opened:
+        spark = start_session(session_of(job, settings, folder))
+        opened.callback(stop_session, spark)
+        register(spark)
+        ends = wait_for_end(settings, folder, stop)
+        if ends is None:
+            tell(folder, "stopped")
+            return Tally()
+        tell(folder, "draining")
+        try:
+            tally = compute(job, settings, options, folder, spark, ends, stop)
+        except PySparkException as error:
+            raise cause_of(error) from error
+        with replacing(folder.tally) as file:
+            file.write(json.dumps(tally.as_json(), indent=2).encode())
+        tell(folder, "stopped", ends, tally)
+    return tally
+
+
+def wait_for_end(settings: JobSettings, folder: JobFolder, stop: Event) -> dict[str, int] | None:
+    """Return the offsets at which the range ends, once they are known; None when the end was asked for before."""
+    path = settings.drain_to_file
+    while path is None or not path.exists():
+        tell(folder, "running")
+        if stop.wait(LOOK_EVERY_S):
+            return None
+    return read_drain_file(path)
+
+
+def compute(
+    job: StructuredJob,
+    settings: JobSettings,
+    options: JobOptions,
+    folder: JobFolder,
+    spark: SparkSession,
+    ends: dict[str, int],
+    stop: Event,
+) -> Tally:
+    """Store and show the results of the range up to ``ends``; return the sum of its lines."""
+    given = job.source_options(settings, options) | {"startingOffsets": "earliest"}
+    ranges = ranges_up_to(ends, given, job.source)
+    given["startingOffsets"] = json.dumps({each.log_id: each.start for each in ranges})
+    lines = batch_of(spark, job.source, given, json.dumps({each.log_id: each.end for each in ranges}))
+    # Read here, once and to the end, so that the audit is whole whatever part of it the job's function asks for.
+    lines = lines.persist(StorageLevel.MEMORY_AND_DISK)
+    lines.count()
+    if job.prepared is not None:
+        options = job.prepared(lambda: lines, options, folder.root, stop)
+    result = job.rows(lines, options)
+    rows = result.toArrow()
+    pane_us = job.lateness(options).pane // MICROSECOND
+    loss = settings.allow_data_loss
+    parts = [part for each in ranges for part in read_parts(folder.audit, each, pane_us, allow_loss=loss)]
+    lost = sum(each.end - each.start for each in ranges) - sum(part.events for part in parts)
+    with open_results(job, settings, folder, result) as results:
+        results.store(rows, query_id=None, replace=True)
+        tally = Tally(
+            read=sum(part.events for part in parts),
+            lost=lost,
+            malformed=sum(part.malformed for part in parts),
+            hits=results.counted(now=True),
+        )
+        results.show(rows, tally)
+    DeadLetters(folder.audit, folder.dead_letters).settle(ends)
+    return tally
+
+
+def ranges_up_to(ends: dict[str, int], given: dict[str, str], source: str) -> list[OffsetRange]:
+    """Return what there is to read of each log."""
+    parse = parse_access_log_options if source == "access_log" else parse_json_events_options
+    flume = parse(given | {"endingOffsets": json.dumps(ends)}).flume
+    with closing(Bridges(flume)) as bridges:
+        wholes = {part.whole for part in plan_batch(flume, bridges)}
+    return [OffsetRange(whole.log_id, whole.start, whole.end) for whole in sorted(wholes, key=lambda each: each.log_id)]
+
+
+def tell(folder: JobFolder, state: str, positions: dict[str, int] | None = None, tally: Tally | None = None) -> None:
+    """Write ``progress.json``."""
+    write_progress(
+        folder.progress, state, datetime.now(UTC), positions=positions or {}, tally=tally or Tally(), waiting=None
+    )

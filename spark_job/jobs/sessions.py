@@ -1,0 +1,76 @@
+"""The job ``sessions``: the visits to a web site.
+
+A visit is all that one visitor (host and user agent) asks for without a pause longer than the gap. Spark calls that a
+session window: its length is not known before it is over. So the results come in append mode, each once, when the
+watermark has passed the last request by the gap; a request that fills a pause joins two sessions before that.
+
+A request that comes too late to begin a session of its own is late and counted as such.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
+
+from spark_job.accounting import SessionLateness
+from spark_job.durations import spark_interval
+from spark_job.jobs.job import JobOptions, StructuredJob
+from spark_job.option_types import Duration, Length
+from spark_job.visitors import agent, in_order, is_declared_bot, is_page
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+class SessionsOptions(JobOptions):
+    """Options of the job."""
+
+    gap: Length = Field(timedelta(minutes=30), description="A longer pause ends the session.")
+    watermark: Duration = Field(
+        timedelta(minutes=10), description="How far behind the newest line a line may be and still count."
+    )
+
+
+def sessions(lines: DataFrame, options: SessionsOptions) -> DataFrame:
+    """Return one row a session: who, when, how much, and where it began and ended."""
+    page = F.when(is_page(), in_order())
+    return (
+        lines.withColumn("agent", agent())
+        .withWatermark("time", spark_interval(options.watermark))
+        .groupBy(F.session_window("time", spark_interval(options.gap)).alias("session"), "host", "agent")
+        .agg(
+            F.max("time").alias("session_end"),
+            F.count("*").alias("requests"),
+            F.count(page).alias("pages"),
+            F.sum("bytes").alias("bytes"),
+            F.min_by("url", page).alias("entry_page"),
+            F.max_by("url", page).alias("exit_page"),
+        )
+        .select(
+            F.col("session.start").alias("session_start"),
+            "session_end",
+            "host",
+            "agent",
+            "requests",
+            "pages",
+            "bytes",
+            "entry_page",
+            "exit_page",
+            ((F.unix_millis("session_end") - F.unix_millis("session.start")) / 1000).alias("duration_s"),
+            is_declared_bot().alias("bot"),
+        )
+    )
+
+
+JOB = StructuredJob(
+    name="sessions",
+    options=SessionsOptions,
+    rows=sessions,
+    key=("session_start", "host", "agent"),
+    counted="requests",
+    lateness=lambda options: SessionLateness(options.gap),
+    output_mode="append",
+)

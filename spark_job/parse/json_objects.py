@@ -1,0 +1,142 @@
+"""Events that are JSON objects, one each: the fields asked for, typed, or the reason why the event is malformed.
+
+=============  ========================================================================================================
+type           taken
+=============  ========================================================================================================
+``string``     a string, without halves of surrogate pairs
+``long``       a whole number of 64 bits
+``double``     a number that is not NaN and not infinite
+``boolean``    true or false
+``timestamp``  ISO 8601 text (UTC where it names no zone), or seconds since 1970 as a number; microseconds are kept
+=============  ========================================================================================================
+
+Every field must be there and not null; other names may hold anything. Of a name that is there twice the last holds.
+Nothing is converted: ``"5"`` is no number, since a producer that writes both would be counted wrongly in silence. Each
+event is read on its own by the standard library, for the reason that :mod:`spark_job.parse.nginx_json` gives.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import polars as pl
+
+from spark_job.parse.schema import MAX_RAW_BYTES, TIME_TYPE, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_INSTANT: Final = datetime(1, 1, 2, tzinfo=UTC)
+LAST_INSTANT: Final = datetime(9999, 12, 30, tzinfo=UTC)
+LONG_LIMIT: Final = 1 << 63
+
+
+class _Malformed(Exception):
+    """The event is not what was asked for; the text is the reason."""
+
+
+def parse_objects(bodies: Iterable[bytes | None], fields: Mapping[str, str]) -> pl.DataFrame:
+    """Return a row for each body, in order: the fields, then ``raw`` and ``error``, which only malformed ones have.
+
+    Args:
+        bodies: the events.
+        fields: name to type, one of those in the table above.
+    """
+    readers = [(name, READERS[kind]) for name, kind in fields.items()]
+    nothing = [None] * len(readers)
+    rows: list[list[Any]] = []
+    for body in bodies:
+        try:
+            record = _record(body)
+            rows.append([*(_field(record, name, read) for name, read in readers), None, None])
+        except _Malformed as malformed:
+            rows.append([*nothing, _raw(body), str(malformed)])
+    types = {name: TYPES[kind] for name, kind in fields.items()}
+    return pl.DataFrame(rows, schema=types | {"raw": pl.String(), "error": pl.String()}, orient="row")
+
+
+def _record(body: bytes | None) -> dict[str, Any]:
+    if not body or not body.strip():
+        raise _Malformed(Reason.EMPTY)
+    try:
+        record = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise _Malformed(Reason.NOT_JSON) from None
+    if not isinstance(record, dict):
+        raise _Malformed(Reason.NOT_JSON)
+    return record
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _raw(body: bytes | None) -> str:
+    return (body or b"")[:MAX_RAW_BYTES].decode("utf-8", "replace")
+
+
+def _field(record: dict[str, Any], name: str, read: Callable[[Any], Any]) -> Any:
+    value = record.get(name)
+    if value is None:
+        raise _Malformed(f"{Reason.MISSING}: {name}")
+    try:
+        return read(value)
+    except (ValueError, OverflowError):
+        raise _Malformed(f"{Reason.WRONG_TYPE}: {name}") from None
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 -- a wrong value of an event, not of a caller
+    # A lone surrogate, as in "\ud800", is no character and cannot be stored.
+    value.encode()
+    return value
+
+
+def _long(value: Any) -> int:
+    if type(value) is not int or not -LONG_LIMIT <= value < LONG_LIMIT:
+        raise ValueError
+    return value
+
+
+def _double(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(number := float(value)):
+        raise ValueError
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError  # noqa: TRY004 -- a wrong value of an event, not of a caller
+    return value
+
+
+def _timestamp(value: Any) -> datetime:
+    if isinstance(value, str):
+        instant = datetime.fromisoformat(value)
+        instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    else:
+        instant = EPOCH + timedelta(seconds=_double(value))
+    if not FIRST_INSTANT < instant < LAST_INSTANT:
+        raise ValueError
+    return instant
+
+
+READERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "string": _string,
+    "long": _long,
+    "double": _double,
+    "boolean": _boolean,
+    "timestamp": _timestamp,
+}
+TYPES: Final[dict[str, pl.DataType]] = {
+    "string": pl.String(),
+    "long": pl.Int64(),
+    "double": pl.Float64(),
+    "boolean": pl.Boolean(),
+    "timestamp": TIME_TYPE,
+}
