@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from spark_job.errors import SinkError
 from spark_job.sinks.database.outages import Patience, reason_of
@@ -34,16 +35,16 @@ class Database:
 
     Args:
         target: which one.
-        patience: how outages are waited for; None: as long as the target says.
+        keep_connection: keep it from one transaction to the next. Without that there is nothing to close.
 
     Raises:
         OptionError: the password cannot be read.
     """
 
-    def __init__(self, target: Target, patience: Patience | None = None) -> None:
+    def __init__(self, target: Target, *, keep_connection: bool = True) -> None:
         self.target = target
-        self._patience = patience or Patience(target.retry_for)
-        self._engine = _engine(target.with_password())
+        self._patience = Patience(target.retry_for)
+        self._engine = _engine(target.with_password(), keep_connection=keep_connection)
 
     @property
     def dialect(self) -> str:
@@ -110,7 +111,7 @@ class Database:
         self.close()
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, *, keep_connection: bool) -> Engine:
     backend = url.get_backend_name()
     arguments: dict[str, Any]
     if backend == "sqlite":
@@ -127,13 +128,12 @@ def _engine(url: URL) -> Engine:
     else:
         # Without a strict mode a value that does not fit is changed until it does.
         arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "charset": "utf8mb4", "sql_mode": "TRADITIONAL"}
+    pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_pre_ping": backend != "sqlite"}
     engine = create_engine(
         url,
         connect_args={name: value for name, value in arguments.items() if name not in url.query},
-        pool_size=1,
-        max_overflow=0,
-        pool_pre_ping=backend != "sqlite",
         hide_parameters=True,
+        **(pool if keep_connection else {"poolclass": NullPool}),
         **({} if backend == "sqlite" else {"isolation_level": "READ COMMITTED"}),
     )
     if backend == "sqlite":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
+    import pyarrow as pa
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.query import StreamingQuery
 
@@ -73,7 +74,10 @@ def upsert(
             f"no checkpoint: say checkpoint=FOLDER, or set {CHECKPOINTS}; a query that is started again without one "
             "has forgotten which batches the table holds"
         )
-    batches = BatchUpsert(Database(target), table, key, create=create, replace=replace)
+    # The query ends when nobody is here any more to close something.
+    database = Database(target, keep_connection=False)
+    writer = TableWriter(database, table, arrow_schema(result), key, create=create)
+    batches = BatchUpsert(writer, replace=replace)
     stream = result.writeStream.outputMode(output_mode).queryName(f"upsert-{table}").foreachBatch(batches)
     if place is not None:
         stream = stream.option("checkpointLocation", place)
@@ -86,27 +90,26 @@ class BatchUpsert:
     """The function that Spark calls with each micro-batch, on a thread of its own, one batch at a time.
 
     Args:
-        database: where.
-        table: name of the table.
-        key: columns that tell the rows of the result apart.
-        create: make the table when it is not there.
+        writer: of the table.
         replace: what is not in a batch is deleted.
     """
 
-    def __init__(self, database: Database, table: str, key: Sequence[str], *, create: bool, replace: bool) -> None:
-        self._database = database
-        self._table = table
-        self._key = key
-        self._create = create
+    def __init__(self, writer: TableWriter, *, replace: bool) -> None:
+        self._writer = writer
         self._replace = replace
-        self._writer: TableWriter | None = None
 
     def __call__(self, changed: DataFrame, batch_id: int) -> None:
         """Store one batch."""
         rows = changed.toArrow()
-        if self._writer is None:
-            self._writer = TableWriter(self._database, self._table, rows.schema, self._key, create=self._create)
         self._writer.write(rows, query_id=query_id_of(changed), batch_id=batch_id, replace=self._replace)
+
+
+def arrow_schema(result: DataFrame) -> pa.Schema:
+    """Return the schema that the rows of a result will have."""
+    # Not imported with the module, which must not need Spark.
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return to_arrow_schema(result.schema, timezone="UTC")
 
 
 def query_id_of(batch: DataFrame) -> str:
