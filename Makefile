@@ -21,6 +21,7 @@ HEADRACE := $(BIN)/headrace
 
 INSTALLED := $(VENV)/.installed
 JARS := $(VENV)/.jars
+KERNELS := $(VENV)/.kernels
 
 # The containers are up, and no other state folder is named: then drop, status and stop mean them.
 IN_CONTAINERS := $(if $(filter command line,$(origin STATE)),,$(wildcard $(CONTAINERS)/up))
@@ -99,7 +100,7 @@ config: ## Print every setting of the containers with its origin, and what becom
 ##@ Set it up
 
 .PHONY: setup
-setup: $(INSTALLED) $(JARS) ## Make the virtual environment and fetch Flume's jars
+setup: $(INSTALLED) $(JARS) $(KERNELS) ## Make the virtual environment, fetch Flume's jars, compile the kernels
 
 .PHONY: doctor
 doctor: $(INSTALLED) ## Check this machine: Java, Python, jars, disk, memory
@@ -119,6 +120,12 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 
 $(JARS): $(INSTALLED) $(wildcard flume/pom.xml flume/checksums.txt)
 	@$(HEADRACE) jars
+	@touch $@
+
+$(KERNELS): $(INSTALLED) $(wildcard avro_bridge/wire/*.py spark_job/parse/*.py)
+	@echo 'compiling the kernels (the first time takes half a minute)'
+	@$(BIN)/python -m avro_bridge precompile
+	@$(BIN)/python -m spark_job precompile
 	@touch $@
 
 ##@ Work on it

@@ -1,4 +1,4 @@
-"""The jobs as processes: ``python -m spark_job NAME ...``.
+"""The jobs as processes: ``python -m spark_job NAME ...``, and ``python -m spark_job precompile`` for set-up.
 
 Exit codes: 0 done or stopped by SIGTERM; 1 failed, and starting again is sane; 2 the options or the job folder cannot
 be used; 130 stopped by Ctrl-C. Results go to standard output, everything else to standard error.
@@ -87,6 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             names = "\n".join(f"  {entry.name:<20} {entry.summary}" for entry in JOBS)
             sys.stdout.write(f"Usage: python -m spark_job JOB [OPTIONS]; each job has a --help\n\n{names}\n")
             return 0 if given else EXIT_USAGE
+        if given == ["precompile"]:
+            from spark_job.parse.compiled import precompile
+
+            precompile()
+            return 0
         job_command(given[0])(args=given[1:], prog_name=f"python -m spark_job {given[0]}", standalone_mode=True)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else EXIT_FAILED

@@ -287,13 +287,16 @@ def scan(data: Bytes, words: Words, offsets: Offsets, form: int, query: int, fou
         found: filled, a row for each line: microseconds since 1970 or :data:`NOT_TAKEN`; start, end and hash of the
             target without fragment; size of the answer; whether its status is 400 or higher.
     """
+    behind = 0
     known = -1
     known_us = NOT_TAKEN
     for line in range(len(offsets) - 1):
         found[line, TIME_US] = NOT_TAKEN
         start, stop = int(offsets[line]), int(offsets[line + 1])
-        if start < 0 or stop > len(data):
+        # Offsets come over the network: none may lead out of the data, nor two lines to the same bytes.
+        if start < behind or stop < start or stop > len(data):
             continue
+        behind = stop
         while stop > start and data[stop - 1] == _RETURN:
             stop -= 1
         time = _time_start(data, start, stop, form)

@@ -21,8 +21,8 @@ LINES_AT_ONCE: Final = 4096
 """So many lines go through one kernel and then the other: what passes between them stays in the processor's cache."""
 
 _NO_TIMES: Final = np.empty(0, np.int64)
-_FIRST_KEPT_BYTES: Final = 1 << 16
-_FIRST_ROWS: Final = 2 * LINES_AT_ONCE
+FIRST_BYTES: Final = 1 << 16
+FIRST_ROWS: Final = 2 * LINES_AT_ONCE
 """A power of two; doubling always makes room for one more round of lines."""
 
 
@@ -51,11 +51,11 @@ class Tally:
 
     def _clear(self) -> None:
         self._used = np.zeros(sums.COUNTERS, np.int64)
-        self._kept = np.empty(_FIRST_KEPT_BYTES, np.uint8)
-        self._targets = np.empty((_FIRST_ROWS, sums.TARGET_COLUMNS), np.int64)
-        self._sums = np.empty((_FIRST_ROWS, sums.SUM_COLUMNS), np.int64)
-        self._target_slots = np.full(2 * _FIRST_ROWS, sums.EMPTY, np.int32)
-        self._sum_slots = np.full(2 * _FIRST_ROWS, sums.EMPTY, np.int32)
+        self._kept = np.empty(FIRST_BYTES, np.uint8)
+        self._targets = np.empty((FIRST_ROWS, sums.TARGET_COLUMNS), np.int64)
+        self._sums = np.empty((FIRST_ROWS, sums.SUM_COLUMNS), np.int64)
+        self._target_slots = np.full(2 * FIRST_ROWS, sums.EMPTY, np.int32)
+        self._sum_slots = np.full(2 * FIRST_ROWS, sums.EMPTY, np.int32)
 
     @property
     def kept_bytes(self) -> int:
@@ -86,7 +86,7 @@ class Tally:
         for first in range(0, len(lines), LINES_AT_ONCE):
             some = all_offsets[first : first + LINES_AT_ONCE + 1]
             found = self._found[: len(some) - 1]
-            self._make_room(len(found), int(some[-1]) - int(some[0]))
+            self._make_room(len(found), int(some.max()) - int(some.min()))
             scan.scan(data, words, some, self._form, self._query, found)
             count = sums.add(
                 data,
