@@ -9,6 +9,7 @@
                 booked    0, or 1 when the batch is in the sum
       sum       read, counted, malformed, lost                over all booked batches
       meta      query_id, origin                              made once; where the first batch starts
+                first_ms                                      the first batch of the streams that run
 
 Spark asks for a batch whenever it needs one: on time, again when a result is computed twice, and after a recovery also
 for batches that fell out of a window long ago. A batch that was planned once is answered from here. So what a batch
@@ -110,6 +111,15 @@ class Batches:
         """Whether it is known where the first batch starts."""
         return bool(self._one("SELECT count(*) FROM meta WHERE name = 'origin'")[0])
 
+    def begin_streams(self) -> None:
+        """Note that new streams are set up: the next batch to be planned is their first."""
+        self._execute("DELETE FROM meta WHERE name = 'first_ms'", ())
+
+    def is_first(self, time_ms: int) -> bool:
+        """Say whether a batch is the first of its streams; the same after every recovery."""
+        first = self._one("SELECT coalesce((SELECT value FROM meta WHERE name = 'first_ms'), '')")[0]
+        return bool(first == str(time_ms))
+
     def get(self, time_ms: int) -> Batch | None:
         """Return the batch of that time; None if it has not been planned yet.
 
@@ -129,10 +139,9 @@ class Batches:
 
     def put(self, batch: Batch) -> None:
         """Keep a new batch; on disk when this returns."""
-        self._execute(
-            "INSERT INTO batches (time_ms, starts, ends) VALUES (?, ?, ?)",
-            (batch.time_ms, _text(batch.starts), _text(batch.ends)),
-        )
+        values = (batch.time_ms, _text(batch.starts), _text(batch.ends))
+        self._execute("INSERT OR IGNORE INTO meta VALUES ('first_ms', ?)", (str(batch.time_ms),))
+        self._execute("INSERT INTO batches (time_ms, starts, ends) VALUES (?, ?, ?)", values)
 
     def positions(self) -> dict[str, int]:
         """Return where the next batch starts: log id to offset."""

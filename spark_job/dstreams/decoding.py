@@ -6,7 +6,6 @@ and kept as dead letters, with their reason, and never reach a job.
 
 from __future__ import annotations
 
-import json
 from collections import namedtuple
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import polars as pl
-
-MAX_WHOLE = 2**53
-"""Beyond this, JSON numbers of other programs are no longer exact."""
 
 
 @dataclass(frozen=True)
@@ -65,42 +61,25 @@ class TextLines:
 
     def decode(self, bodies: pl.Series) -> Decoded:
         """Read the bytes as text."""
+        import polars as pl
+
         from spark_job.parse.text import decode
 
-        return Decoded(decode(bodies.rename("line")).to_frame(), _letters([]))
+        none = pl.DataFrame(schema={"place": pl.Int64, "error": pl.String, "raw": pl.String})
+        return Decoded(decode(bodies.rename("line")).to_frame(), none)
 
 
 @dataclass(frozen=True)
-class JsonObjects:
-    """One JSON object a line, with the named members; ``whole`` are numbers above zero, ``texts`` are not empty."""
+class JsonFields:
+    """One JSON object a line; ``fields`` are names and types of :mod:`spark_job.parse.json_objects`."""
 
-    texts: tuple[str, ...]
-    whole: tuple[str, ...]
+    fields: tuple[tuple[str, str], ...]
 
     def decode(self, bodies: pl.Series) -> Decoded:
-        """Take the members out of the objects; others may be there and are not looked at."""
-        import polars as pl
+        """Take the fields out of the objects."""
+        from spark_job.parse.json_objects import parse_objects
 
-        good: list[list[Any]] = []
-        bad: list[tuple[int, str, str]] = []
-        for place, body in enumerate(bodies):
-            try:
-                good.append(self._members(body))
-            except ValueError as error:
-                bad.append((place, str(error), _bounded(body)))
-        schema: dict[str, pl.DataType] = {name: pl.String() for name in self.texts}
-        schema |= {name: pl.Int64() for name in self.whole}
-        return Decoded(pl.DataFrame(good, schema=schema, orient="row"), _letters(bad))
-
-    def _members(self, body: bytes) -> list[Any]:
-        try:
-            record = json.loads(body)
-        except (ValueError, RecursionError):
-            raise ValueError("not a JSON object") from None
-        if not isinstance(record, dict):
-            raise ValueError("not a JSON object")  # noqa: TRY004 -- the reason of a dead letter, like the others
-        values = [_text(record, name) for name in self.texts]
-        return values + [_whole(record, name) for name in self.whole]
+        return _sorted_out(parse_objects(bodies, dict(self.fields)))
 
 
 def rows_of(table: pl.DataFrame) -> Iterator[Any]:
@@ -109,30 +88,10 @@ def rows_of(table: pl.DataFrame) -> Iterator[Any]:
     return map(kind._make, table.iter_rows())
 
 
-def _text(record: dict[str, Any], name: str) -> str:
-    value = record.get(name)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} is missing" if value in (None, "") else f"{name} is not a text")
-    # A lone surrogate, as in "\ud800", is no character and cannot be stored.
-    return value.encode("utf-8", "replace").decode()
-
-
-def _whole(record: dict[str, Any], name: str) -> int:
-    value = record.get(name)
-    if value is None:
-        raise ValueError(f"{name} is missing")
-    if type(value) is not int or not 0 < value < MAX_WHOLE:
-        raise ValueError(f"{name} is not a whole number above zero")
-    return value
-
-
-def _bounded(body: bytes) -> str:
-    from spark_job.parse.schema import MAX_RAW_BYTES
-
-    return body[:MAX_RAW_BYTES].decode("utf-8", "replace")
-
-
-def _letters(bad: list[tuple[int, str, str]]) -> pl.DataFrame:
+def _sorted_out(parsed: pl.DataFrame) -> Decoded:
+    """Tell well-formed rows from malformed ones, by the columns ``raw`` and ``error``."""
     import polars as pl
 
-    return pl.DataFrame(bad, schema={"place": pl.Int64, "error": pl.String, "raw": pl.String}, orient="row")
+    bad = parsed["error"].is_not_null()
+    malformed = parsed.select("error", "raw").with_row_index("place").filter(bad)
+    return Decoded(parsed.filter(~bad).drop("raw", "error"), malformed.with_columns(pl.col("place").cast(pl.Int64)))

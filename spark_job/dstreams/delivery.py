@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from spark_job.accounting import read_part
+from spark_job.accounting import OffsetRange, read_parts
 from spark_job.dstreams.batches import Booking
+from spark_job.dstreams.reading import AUDIT_PANE_US
 from spark_job.dstreams.streams import is_recoverable
-from spark_job.errors import AccountingError, BridgeUnavailable
+from spark_job.errors import BridgeUnavailable
 from spark_job.execution.running import cause_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from spark_job.dstreams.batches import Batch, Batches
     from spark_job.dstreams.feed import Feed
     from spark_job.dstreams.results import Results
-    from spark_job.offsets import LogRange
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class ResultDelivery:
         checkpoint: Spark's folder.
         horizon_ms: how far behind its newest booked batch a recovery may reach back.
         stop: set when the job is to end.
+        allow_loss: whether events of a batch may be missing; they are booked as lost.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class ResultDelivery:
         checkpoint: Path,
         horizon_ms: int,
         stop: Event,
+        *,
+        allow_loss: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._feed = feed
@@ -85,6 +88,7 @@ class ResultDelivery:
         self._checkpoint = checkpoint
         self._horizon_ms = horizon_ms
         self._stop = stop
+        self._allow_loss = allow_loss
         self._now = now
         self._delivered_ms: int | None = None
         self.settled_ms: int | None = None
@@ -165,25 +169,10 @@ class ResultDelivery:
     def _booking(self, batch: Batch) -> Booking:
         events = counted = malformed = 0
         for log_range in batch.ranges:
-            for path in self._parts(log_range):
-                part = read_part(path)
+            wanted = OffsetRange(log_range.log_id, log_range.start, log_range.end)
+            for part in read_parts(self._audit, wanted, AUDIT_PANE_US, allow_loss=self._allow_loss):
                 events += part.events
                 malformed += part.malformed
                 counted += sum(part.panes.values())
         whole = sum(log_range.events for log_range in batch.ranges)
         return Booking(batch.time_ms, read=events, counted=counted, malformed=malformed, lost=whole - events)
-
-    def _parts(self, log_range: LogRange) -> list[Path]:
-        """Return the audit files of a range, after the check that they join and cover it."""
-        folder = self._audit / log_range.log_id / f"{log_range.start}-{log_range.end}"
-        ends = sorted(
-            (int(start), int(end)) for start, end in (path.stem.split("-") for path in folder.glob("*-*.json"))
-        )
-        reached = log_range.start
-        for start, end in ends:
-            if start != reached:
-                break
-            reached = end
-        if reached != log_range.end or (ends and ends[-1][1] != reached):
-            raise AccountingError(f"{folder}: the audit covers the range up to {reached} only, not all of the batch")
-        return [folder / f"{start}-{end}.json" for start, end in ends]

@@ -1,8 +1,10 @@
 """A direct stream from Python: no receiver; at each batch time the driver picks ranges, and tasks read them.
 
-pyspark has no input stream that asks Python what a batch holds. One is made of two parts: a stream of the JVM that
-yields the same one-element RDD in every batch (``ConstantInputDStream``), and a transformation that throws that RDD
-away and returns the batch's own.
+pyspark has no input stream that asks Python what a batch holds. One is made of two parts: a stream of Spark's own that
+gives an empty RDD in every batch, and a transformation that throws that RDD away and returns the batch's own. The first
+part is a stream of the files in a folder that stays empty. Others were found wanting: a ``ConstantInputDStream`` of the
+JVM takes its RDD into the checkpoint, where that loses its SparkContext (SPARK-13758), and a recovered stream dies with
+the first batch that Spark lets go of; a queue of RDDs cannot be in a checkpoint at all.
 
 Spark pickles the functions of a stream into its checkpoint. A feed holds connections and the settings of one process,
 above all where the bridges are *now*; so the functions here are pickled by their names, and find the feed and the
@@ -14,16 +16,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from pyspark.streaming.dstream import DStream
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
     from typing import Any
 
     import polars as pl
     from pyspark.core.rdd import RDD
     from pyspark.streaming import StreamingContext
+    from pyspark.streaming.dstream import DStream
 
     from spark_job.dstreams.feed import Feed
 
@@ -51,16 +53,31 @@ def serving(feed: Feed, delivery: Delivery) -> Iterator[None]:
         _serving.pop()
 
 
-def direct_stream(ssc: StreamingContext) -> DStream[pl.DataFrame]:
-    """Return the stream of what the bridges hold, as tables of rows."""
-    return _constant(ssc).transform(_tables)
+def every_batch(ssc: StreamingContext, empty: Path) -> DStream[str]:
+    """Return a stream with nothing in it. ``empty`` is a folder that nobody writes to; the checkpoint has its name."""
+    empty.mkdir(parents=True, exist_ok=True)
+    return ssc.textFileStream(str(empty))
 
 
-def deliver_results(ssc: StreamingContext, results: DStream[Any]) -> None:
-    """Deliver what a stream computes, and settle every batch after its result, if it has one."""
+def direct_stream(source: DStream[str]) -> DStream[pl.DataFrame]:
+    """Return the stream of what the bridges hold, as tables of rows; ``source`` is that of :func:`every_batch`."""
+    return source.transform(_tables)
+
+
+def beginning_with(stream: DStream[Any], initial: list[Any]) -> DStream[Any]:
+    """Return the stream with the elements of ``initial`` in its first batch as well.
+
+    Spark has a parameter for an initial state (``initialRDD``), but that RDD is of no use in a recovered context: a job
+    killed before its state was first written to disk could not go on.
+    """
+    return stream.transform(lambda time, rdd: _with_initial(time, rdd, initial)) if initial else stream
+
+
+def deliver_results(source: DStream[str], results: DStream[Any]) -> None:
+    """Deliver what a stream computes, and settle every batch of ``source`` after its result, if it has one."""
     results.foreachRDD(_deliver)
     # This one is there in every batch, also between two slides: so ranges are picked when it is their time.
-    _constant(ssc).transform(_planned).foreachRDD(_settle)
+    source.transform(_planned).foreachRDD(_settle)
 
 
 def epoch_ms(time: datetime) -> int:
@@ -68,23 +85,17 @@ def epoch_ms(time: datetime) -> int:
     return round(time.timestamp() * 1000)
 
 
-def _constant(ssc: StreamingContext) -> DStream[int]:
-    context = ssc.sparkContext
-    jvm: Any = context._jvm  # noqa: SLF001 -- there is no other way to the JVM's own streams
-    seed: Any = context.parallelize([0], 1)
-    tag = jvm.scala.reflect.ClassTag.apply(jvm.java.lang.Class.forName("[B"))
-    java_ssc: Any = ssc._jssc  # noqa: SLF001
-    constant = jvm.org.apache.spark.streaming.dstream.ConstantInputDStream(java_ssc.ssc(), seed._jrdd.rdd(), tag)  # noqa: SLF001
-    stream = jvm.org.apache.spark.streaming.api.java.JavaDStream(constant, tag)
-    return DStream(stream, ssc, seed._jrdd_deserializer)  # noqa: SLF001
-
-
-def _tables(time: datetime, rdd: RDD[int]) -> RDD[pl.DataFrame]:
+def _tables(time: datetime, rdd: RDD[str]) -> RDD[pl.DataFrame]:
     feed, _ = _serving[-1]
     return feed.rdd(epoch_ms(time), rdd.context)
 
 
-def _planned(time: datetime, rdd: RDD[int]) -> RDD[int]:
+def _with_initial(time: datetime, rdd: RDD[Any], initial: list[Any]) -> RDD[Any]:
+    feed, _ = _serving[-1]
+    return rdd.union(rdd.context.parallelize(initial, 1)) if feed.is_first(epoch_ms(time)) else rdd
+
+
+def _planned(time: datetime, rdd: RDD[str]) -> RDD[str]:
     feed, _ = _serving[-1]
     feed.plan(epoch_ms(time))
     return rdd
@@ -95,6 +106,6 @@ def _deliver(time: datetime, rdd: RDD[Any]) -> None:
     delivery.deliver(epoch_ms(time), rdd)
 
 
-def _settle(time: datetime, _rdd: RDD[int]) -> None:
+def _settle(time: datetime, _rdd: RDD[str]) -> None:
     _, delivery = _serving[-1]
     delivery.settle(epoch_ms(time))

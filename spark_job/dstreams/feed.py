@@ -106,6 +106,11 @@ class Feed:
                 self.failure = error
                 raise
 
+    def is_first(self, time_ms: int) -> bool:
+        """Say whether a batch is the first of its streams; the same after every recovery."""
+        self.plan(time_ms)
+        return self._batches.is_first(time_ms)
+
     def rdd(self, time_ms: int, context: SparkContext) -> RDD[pl.DataFrame]:
         """Return the tables of rows of a batch."""
         batch = self.plan(time_ms)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spark_job.dstreams.decoding import Decoded, Decoder
     from spark_job.options import Address, FlumeOptions
 
-PLACE_OF_LINES = 0
+AUDIT_PANE_US, ONLY_PANE = 1, 0
 """An audit counts lines per pane of event time; a batch of a DStream has none, and all its lines stand in one."""
 
 
@@ -56,10 +56,10 @@ class PartReader:
                 for table in as_tables(read_events(self.options, part)):
                     yield self._decoded(table).rows
                 continue
-            with AuditWriter(self.audit, part, pane_us=1) as audit:
+            with AuditWriter(self.audit, part, AUDIT_PANE_US) as audit:
                 for table in as_tables(read_events(self.options, part)):
                     decoded = self._decoded(table)
-                    audit.record.add(table.num_rows, {PLACE_OF_LINES: len(decoded.rows)})
+                    audit.record.add(table.num_rows, {ONLY_PANE: len(decoded.rows)})
                     _write_dead_letters(audit, table, decoded)
                     yield decoded.rows
                 audit.finish()

@@ -9,11 +9,11 @@ A sliding window gives all its rows anew with every slide, so results of windows
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -22,13 +22,13 @@ import sqlalchemy as sa
 from spark_job.dstreams.job import TIME_COLUMNS
 from spark_job.durations import MILLISECOND
 from spark_job.errors import OptionError, SinkError
-from spark_job.sinks.atomic import replacing
+from spark_job.sinks.choice import DATABASE
 from spark_job.sinks.console import visible
 from spark_job.sinks.counts import EPOCH
 from spark_job.sinks.database import Database, parse_target, read_rows
 from spark_job.sinks.database.ledger import newest_batch
 from spark_job.sinks.database.writing import TableWriter
-from spark_job.sinks.jsonl import REST_PER_WORK, iso_utc
+from spark_job.sinks.rows import RowsFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     from spark_job.dstreams.intervals import Intervals
     from spark_job.dstreams.job import DStreamJob
     from spark_job.sinks.choice import SinkChoice
+    from spark_job.sinks.database import Target
 
 WIDTH = 100
 NUMBER_WIDTH = 12
-KINDS = ("console", "jsonl")
+KINDS = ("console", "jsonl", DATABASE)
 
 Row = tuple[Any, ...]
 
@@ -55,8 +56,8 @@ def check_sinks(sinks: Iterable[SinkChoice]) -> None:
     for sink in sinks:
         if sink.kind not in KINDS:
             raise OptionError(
-                f"--sink={str(sink)!r}: jobs over DStreams write to console and jsonl:PATH; what they compute is also "
-                "in counts.db in the job's folder"
+                f"--sink={str(sink)!r}: Parquet files are for url-counts; jobs over DStreams write to console, "
+                "jsonl:PATH and databases"
             )
 
 
@@ -66,8 +67,9 @@ class Results:
     Args:
         job: whose results.
         intervals: its batch interval, window and slide.
-        database: the embedded one.
+        database: file of the embedded table.
         query_id: name of this job's batches in the database.
+        databases: further ones that get the same rows.
         sinks: console and files.
         top: how many rows of a result the console shows.
         keep: how long results of windows stay in the table.
@@ -81,6 +83,7 @@ class Results:
         database: Path,
         query_id: str,
         *,
+        databases: Sequence[Target] = (),
         sinks: Sequence[SinkChoice] = (),
         top: int = 10,
         keep: timedelta | None = None,
@@ -92,12 +95,15 @@ class Results:
         self._intervals = intervals
         self._query_id = query_id
         self._keep = keep
-        self._files = [_Snapshot(sink.path, self.final, clock) for sink in sinks if sink.path is not None]
-        shown = any(sink.path is None for sink in sinks)
+        self._files = [RowsFile(sink.path, self.final, clock) for sink in sinks if sink.path is not None]
+        shown = any(sink.kind == "console" for sink in sinks)
         self._console = _Console(job, top, stream or sys.stdout) if shown else None
         with ExitStack() as opened:
-            self._database = opened.enter_context(Database(parse_target(f"sqlite:///{database}")))
-            self._writer = TableWriter(self._database, job.table, job.schema, job.stored_key, create=True)
+            targets = (parse_target(f"sqlite:///{database}"), *databases)
+            self._databases = [opened.enter_context(Database(target)) for target in targets]
+            self._writers = [
+                TableWriter(each, job.table, job.schema, job.stored_key, create=True) for each in self._databases
+            ]
             self._opened = opened.pop_all()
 
     def store(self, time_ms: int, rows: Sequence[Row]) -> None:
@@ -111,10 +117,12 @@ class Results:
             list(self._columns(batch_time, rows)),
             schema=self._job.schema,
         )
-        self._writer.write(table, query_id=self._query_id, batch_id=time_ms)
-        if self._keep is not None:
-            stored, oldest = self._writer.target.table, batch_time - self._keep
-            self._database.transaction(lambda found: found.execute(sa.delete(stored).where(_end_of(stored) < oldest)))
+        for database, writer in zip(self._databases, self._writers, strict=True):
+            writer.write(table, query_id=self._query_id, batch_id=time_ms)
+            if self._keep is not None and self._job.kind == "window":
+                stored = writer.target.table
+                old = sa.delete(stored).where(stored.c.window_end < batch_time - self._keep)
+                database.transaction(partial(_execute, old))
         for file in self._files:
             file.changed()
         if self._console is not None:
@@ -122,11 +130,11 @@ class Results:
 
     def final(self) -> Iterator[dict[str, Any]]:
         """Yield the rows that are the job's result when it has read all that it is to read."""
-        rows = read_rows(self._database, self._job.table)
+        rows = read_rows(self._databases[0], self._job.table)
         if self._job.kind != "window" or self._job.every_window:
             yield from rows
             return
-        newest_ms = self._database.transaction(lambda found: newest_batch(found, self._query_id, self._job.table))
+        newest_ms = self._databases[0].transaction(lambda found: newest_batch(found, self._query_id, self._job.table))
         newest = EPOCH + newest_ms * MILLISECOND
         yield from (row for row in rows if row["window_end"] == newest)
 
@@ -149,8 +157,8 @@ class Results:
         return f"{_shown(batch_time)} UTC"
 
 
-def _end_of(table: sa.Table) -> sa.Column[Any]:
-    return table.c.window_end
+def _execute(statement: sa.Delete, connection: sa.Connection) -> None:
+    connection.execute(statement)
 
 
 def _shown(instant: datetime) -> str:
@@ -201,40 +209,3 @@ class _Console:
         left = WIDTH - NUMBER_WIDTH * sum(self._numbers)
         for text in texts:
             yield f"  {visible(text, left - 2)}"
-
-
-class _Snapshot:
-    """A file of JSON lines that is replaced whole; at most a tenth of the time goes into it."""
-
-    def __init__(self, path: Path, rows: Callable[[], Iterator[dict[str, Any]]], clock: Callable[[], float]) -> None:
-        self._path = path
-        self._rows = rows
-        self._clock = clock
-        self._stale = True
-        self._next_s = 0.0
-
-    def changed(self) -> None:
-        self._stale = True
-        if self._clock() >= self._next_s:
-            self._write()
-
-    def close(self) -> None:
-        if self._stale:
-            self._write()
-
-    def _write(self) -> None:
-        began_s = self._clock()
-        with replacing(self._path) as file:
-            for row in self._rows():
-                file.write(json_line(row).encode())
-        ended_s = self._clock()
-        self._stale = False
-        self._next_s = ended_s + REST_PER_WORK * (ended_s - began_s)
-
-
-def json_line(row: dict[str, Any]) -> str:
-    """Return a row as one line of JSON, in ASCII, with its end; instants as ISO 8601 in UTC."""
-    return (
-        json.dumps({name: iso_utc(value) if isinstance(value, datetime) else value for name, value in row.items()})
-        + "\n"
-    )

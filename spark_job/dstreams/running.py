@@ -24,7 +24,7 @@ import logging
 import shutil
 import sys
 import time
-from contextlib import ExitStack, closing, contextmanager, redirect_stderr
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ from spark_job.bridges import Bridges
 from spark_job.dead_letters import DeadLetters
 from spark_job.dstreams.batches import Batches
 from spark_job.dstreams.delivery import ResultDelivery
-from spark_job.dstreams.direct import deliver_results, direct_stream, serving
+from spark_job.dstreams.direct import deliver_results, direct_stream, every_batch, serving
 from spark_job.dstreams.feed import Feed
 from spark_job.dstreams.job import flume_options
 from spark_job.dstreams.progress import write_progress
@@ -70,18 +70,8 @@ FEW_BATCHES = 60
 def run_job(job: DStreamJob, settings: JobSettings, options: BatchOptions, stop: Event) -> Tally:
     """Run a job; see :meth:`spark_job.dstreams.job.DStreamJob.run`."""
     folder = JobFolder(settings.job_folder)
-    with folder.locked():
-        folder.claim(job.fingerprint(settings, options))
-        write_progress(folder.progress, "starting")
-        told = sys.stderr
-        try:
-            # Threads of pyspark print traces when Java dies; the job has one line to say about that.
-            with folder.python_log.open("w", buffering=1) as log, redirect_stderr(log), _said_on(told):
-                told.write(f"note: {DEPRECATION}\n")
-                return _run(job, settings, options, folder, stop)
-        except SparkJobError as error:
-            write_progress(folder.progress, "failed", error=str(error))
-            raise
+    with _said_on(sys.stderr), folder.claimed(job.fingerprint(settings, options)):
+        return _run(job, settings, options, folder, stop)
 
 
 def _run(job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: JobFolder, stop: Event) -> Tally:
@@ -100,6 +90,7 @@ def _run(job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: 
                     intervals,
                     folder.counts,
                     batches.query_id,
+                    databases=settings.databases(),
                     sinks=settings.sinks,
                     top=settings.top,
                     keep=getattr(options, "keep", None),
@@ -108,7 +99,17 @@ def _run(job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: 
         )
         letters = DeadLetters(folder.audit, folder.dead_letters)
         horizon_ms = horizon(intervals) // MILLISECOND
-        delivery = ResultDelivery(feed, batches, results, folder.audit, letters, checkpoint, horizon_ms, stop)
+        delivery = ResultDelivery(
+            feed,
+            batches,
+            results,
+            folder.audit,
+            letters,
+            checkpoint,
+            horizon_ms,
+            stop,
+            allow_loss=settings.allow_data_loss,
+        )
         prepare_checkpoint(job, intervals, batches, folder, datetime.now(UTC))
         session = SessionSettings(
             f"headrace {job.name}",
@@ -122,7 +123,7 @@ def _run(job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: 
         opened.callback(stop_session, spark)
         opened.enter_context(serving(feed, delivery))
         ssc = open_streams(
-            spark.sparkContext, checkpoint, intervals.batch, lambda streams: build(job, options, streams)
+            spark.sparkContext, checkpoint, intervals.batch, lambda ssc: build(job, options, batches, ssc, folder)
         )
         keeper = StreamKeeper(ssc, feed, delivery, folder, bridges, settings)
         keeper.keep(stop)
@@ -133,9 +134,11 @@ def _run(job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: 
     return tally
 
 
-def build(job: DStreamJob, options: BatchOptions, ssc: StreamingContext) -> None:
-    """Set the streams of a job up."""
-    deliver_results(ssc, job.rows(direct_stream(ssc), options))
+def build(job: DStreamJob, options: BatchOptions, batches: Batches, ssc: StreamingContext, folder: JobFolder) -> None:
+    """Set the streams of a job up, where there are none to recover."""
+    batches.begin_streams()
+    source = every_batch(ssc, folder.root / "no-files")
+    deliver_results(source, job.rows(direct_stream(source), options))
 
 
 def horizon(intervals: Intervals) -> timedelta:
@@ -296,11 +299,12 @@ class StreamKeeper:
 
 @contextmanager
 def _said_on(stream: TextIO) -> Iterator[None]:
-    """Show the warnings of this package to people, one line each."""
+    """Show people the warnings of this package, one line each, and that the API is deprecated."""
     ours = logging.getLogger("spark_job")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("warning: %(message)s"))
     ours.addHandler(handler)
+    stream.write(f"note: {DEPRECATION}\n")
     try:
         yield
     finally:

@@ -66,6 +66,42 @@ JOBS: tuple[Entry, ...] = (
         "dstreams",
         "StreamingContext, flatMap, filter, map, reduceByKeyAndWindow with an inverse function, checkpoint",
     ),
+    Entry(
+        "intervals",
+        "Shows which batches each window covers, on the lines of any log.",
+        "dstreams",
+        "batch interval, window, slide; transform with the batch time; reduceByKeyAndWindow",
+    ),
+    Entry(
+        "status-per-batch",
+        "Counts answers by status, of bots and of people, for every batch by itself.",
+        "dstreams",
+        "flatMap, filter, map, reduceByKey; transform with a broadcast variable",
+    ),
+    Entry(
+        "running-totals",
+        "Adds up hits and bytes of each URL since the start.",
+        "both",
+        "updateStateByKey with expiry and an initial state; an aggregation without a window",
+    ),
+    Entry(
+        "traffic",
+        "Adds up requests and bytes over a window of the newest batches.",
+        "dstreams",
+        "reduceByWindow with an inverse function",
+    ),
+    Entry(
+        "hashtags",
+        "Counts what a regular expression picks from lines of any kind, in a window of the newest batches.",
+        "dstreams",
+        "flatMap to keys, reduceByKeyAndWindow with an inverse function",
+    ),
+    Entry(
+        "top-sellers",
+        "Adds up what was sold of each item over the past hour, from purchases as JSON.",
+        "both",
+        "reduceByKeyAndWindow with an inverse function on pairs; window and watermark",
+    ),
 )
 
 

@@ -1,0 +1,74 @@
+"""The job ``intervals``: which batches a window covers, shown on the lines of any log.
+
+Every batch gives its own time and its number of lines, and the window gathers them: so each result lists the batches
+that it covers. With a batch of 1 s, a window of 3 s and a slide of 2 s::
+
+    17:00:00 to 17:00:03                    17:00:02 to 17:00:05
+           lines  batch                            lines  batch
+              12  17:00:01                             9  17:00:03       the batch at :03 is in both
+               7  17:00:02                             0  17:00:04
+               9  17:00:03                            15  17:00:05
+
+Bounded run: all windows. A line is in as many of them as cover its batch.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from operator import add
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from spark_job.dstreams.decoding import TextLines
+from spark_job.dstreams.direct import epoch_ms
+from spark_job.dstreams.intervals import seconds
+from spark_job.dstreams.job import INSTANT, DStreamJob
+from spark_job.dstreams.options import SlidingOptions
+from spark_job.option_types import Flag, Length
+
+if TYPE_CHECKING:
+    from pyspark.core.rdd import RDD
+    from pyspark.streaming.dstream import DStream
+
+
+class IntervalsOptions(SlidingOptions):
+    """Short ones, so that there is something to see."""
+
+    window: Length = Field(timedelta(seconds=3), description="Length of the window: a whole number of batches.")
+    slide: Annotated[Length | None, Flag()] = Field(
+        timedelta(seconds=2), description="Time between two results: a whole number of batches."
+    )
+
+
+def covered_batches(tables: DStream[Any], options: IntervalsOptions) -> DStream[tuple[datetime, int]]:
+    """Gather the batches of the window. Spark would not use an inverse function in so short a window."""
+    window, slide = seconds(options.intervals.window), seconds(options.intervals.slide)
+    return tables.transform(lines_of_batch).reduceByKeyAndWindow(add, None, window, slide).map(with_instant)
+
+
+def lines_of_batch(time: datetime, tables: RDD[Any]) -> RDD[tuple[int, int]]:
+    """Count the lines of a batch, under its time; a batch without lines is there as well."""
+    batch_ms = epoch_ms(time)
+    none_yet = tables.context.parallelize([(batch_ms, 0)], 1)
+    return tables.map(lambda table: (batch_ms, len(table))).union(none_yet)
+
+
+def with_instant(count: tuple[int, int]) -> tuple[datetime, int]:
+    """Show a batch by its time."""
+    return datetime.fromtimestamp(count[0] / 1000, UTC), count[1]
+
+
+JOB = DStreamJob(
+    name="intervals",
+    options=IntervalsOptions,
+    kind="window",
+    decoder=lambda _settings, _options: TextLines(),
+    rows=covered_batches,
+    columns={"batch": INSTANT, "lines": pa.int64()},
+    key=("batch",),
+    source="flume",
+    every_window=True,
+    in_order=True,
+)

@@ -1,0 +1,131 @@
+"""The job ``running-totals``: hits and bytes of each URL since the start, in both APIs.
+
+``updateStateByKey`` calls a function for every key that it knows, in every batch, with what the batch brought for it:
+its cost grows with the number of keys, so keys can be let go (``--expire``). Totals can begin with those of an earlier
+run (``--initial``, a file that ``--out`` wrote).
+
+In Structured Streaming the same is an aggregation without a window, which touches the keys of a batch only. That, and
+that its API is still being worked on, is why it is the default. It forgets nothing and begins with nothing.
+
+Bounded run: one row for each URL.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path  # noqa: TC003 -- pydantic reads the annotation when the program runs
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import pyarrow as pa
+from pydantic import Field
+from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
+
+from spark_job.accounting import NeverLate
+from spark_job.dstreams.decoding import AccessLines, rows_of
+from spark_job.dstreams.direct import beginning_with
+from spark_job.dstreams.either import EitherApi
+from spark_job.dstreams.job import DStreamJob
+from spark_job.dstreams.options import BatchOptions
+from spark_job.errors import OptionError
+from spark_job.execution.structured import StructuredJob
+from spark_job.option_types import Flag, Length, choice_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.streaming.dstream import DStream
+
+    from spark_job.execution.settings import JobSettings
+
+
+class TotalsOptions(BatchOptions):
+    """Which API, and what the state of the classic one begins and ends with."""
+
+    api: Annotated[str, choice_of("structured", "dstream")] = Field("structured", description="structured or dstream.")
+    expire: Annotated[Length | None, Flag(shown_default="never")] = Field(
+        None, description="With --api dstream: forget URLs that nobody asked for so long; they begin anew."
+    )
+    initial: Path | None = Field(None, description="With --api dstream: JSON lines of url, hits, bytes to begin with.")
+
+
+class Total(NamedTuple):
+    """The state of one URL; ``idle`` counts the batches since it was last asked for."""
+
+    hits: int
+    bytes: int
+    idle: int = 0
+
+
+def totals_of_dstream(tables: DStream[Any], options: TotalsOptions) -> DStream[tuple[str, int, int]]:
+    """Add up by URL; a batch gives the totals that it changed."""
+    longest = options.expire // options.batch_interval if options.expire is not None else None
+    hits = tables.flatMap(rows_of).map(lambda line: (line.url, Total(1, line.bytes or 0))).reduceByKey(plus)
+    totals: DStream[Any] = beginning_with(hits, read_totals(options.initial)).updateStateByKey(
+        lambda new, total: updated(list(new), total, longest)
+    )
+    return totals.filter(lambda total: total[1].idle == 0).map(lambda total: (total[0], total[1].hits, total[1].bytes))
+
+
+def plus(one: Total, other: Total) -> Total:
+    """Add two totals."""
+    return Total(one.hits + other.hits, one.bytes + other.bytes)
+
+
+def updated(new: list[Total], total: Total | None, longest: int | None) -> Total | None:
+    """Return the state of a URL after a batch; None lets it go."""
+    if not new and total is not None:
+        idle = total._replace(idle=total.idle + 1)
+        return None if longest is not None and idle.idle > longest else idle
+    for each in new:
+        total = each if total is None else plus(total, each)
+    return total
+
+
+def totals_of_lines(lines: DataFrame, _options: TotalsOptions) -> DataFrame:
+    """Add up by URL."""
+    return lines.groupBy("url").agg(F.count("*").alias("hits"), F.sum(F.coalesce("bytes", F.lit(0))).alias("bytes"))
+
+
+def read_totals(path: Path | None) -> list[tuple[str, Total]]:
+    """Return the totals of a file.
+
+    Raises:
+        OptionError: it is not such a file.
+    """
+    if path is None:
+        return []
+    try:
+        rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+        return [(str(row["url"]), Total(int(row["hits"]), int(row["bytes"]))) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OptionError(f"--initial={str(path)!r}: no JSON lines with url, hits and bytes: {error}") from None
+
+
+def decoder(settings: JobSettings, options: TotalsOptions) -> AccessLines:
+    """Read URL and size."""
+    read_totals(options.initial)
+    return AccessLines(("url", "bytes"), settings.log_format, settings.url, settings.timezone)
+
+
+JOB = EitherApi(
+    dstream=DStreamJob(
+        name="running-totals",
+        options=TotalsOptions,
+        kind="state",
+        decoder=decoder,
+        rows=totals_of_dstream,
+        columns={"url": pa.string(), "hits": pa.int64(), "bytes": pa.int64()},
+        key=("url",),
+    ),
+    structured=StructuredJob(
+        name="running-totals",
+        options=TotalsOptions,
+        rows=totals_of_lines,
+        key=("url",),
+        counted="hits",
+        lateness=lambda _options: NeverLate(),
+    ),
+    dstream_only={
+        "expire": "an aggregation keeps its keys; the job sensors shows a state with timers",
+        "initial": "an aggregation begins with nothing",
+    },
+)

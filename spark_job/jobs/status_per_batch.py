@@ -1,0 +1,98 @@
+"""The job ``status-per-batch``: answers by status, of bots and of people, for every batch by itself.
+
+Nothing is kept from one batch to the next. ``transform`` gives the RDD of a batch, and with it what an RDD can do and a
+DStream cannot: here, to hand every executor the list of known bots once, as a broadcast variable. It is looked up with
+each batch, because a broadcast variable does not survive in a checkpoint, while a function does.
+
+Bounded run: one row for each batch, visitor and status.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from operator import add
+from pathlib import Path  # noqa: TC003 -- pydantic reads the annotation when the program runs
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from spark_job.dstreams.decoding import AccessLines, rows_of
+from spark_job.dstreams.job import DStreamJob
+from spark_job.dstreams.options import BatchOptions
+from spark_job.errors import OptionError
+
+if TYPE_CHECKING:
+    from pyspark import Broadcast, SparkContext
+    from pyspark.core.rdd import RDD
+    from pyspark.streaming.dstream import DStream
+
+    from spark_job.execution.settings import JobSettings
+
+KNOWN_BOTS = ("bot", "crawler", "spider", "slurp", "feedfetcher", "facebookexternalhit")
+
+
+class StatusOptions(BatchOptions):
+    """Which user agents are bots."""
+
+    bots: Path | None = Field(None, description="File with a part of a bot's user agent in each line.")
+
+
+def status_per_batch(tables: DStream[Any], options: StatusOptions) -> DStream[tuple[str, int, int]]:
+    """Count answers by visitor and status."""
+    return (
+        tables.flatMap(rows_of)
+        .filter(lambda line: line.status is not None)
+        .transform(lambda lines: by_visitor(lines, options.bots))
+        .reduceByKey(add)
+        .map(lambda count: (*count[0], count[1]))
+    )
+
+
+def by_visitor(lines: RDD[Any], bots: Path | None) -> RDD[tuple[tuple[str, int], int]]:
+    """Tell bots from people, by the list that every executor has."""
+    known = broadcast_bots(lines.context, bots)
+    return lines.map(lambda line: ((visitor(line.agent or "", known.value), line.status), 1))
+
+
+def visitor(agent: str, bots: tuple[str, ...]) -> str:
+    """Return whether a user agent names itself a bot."""
+    return "bot" if any(part in agent.lower() for part in bots) else "person"
+
+
+@lru_cache(maxsize=1)
+def broadcast_bots(context: SparkContext, path: Path | None) -> Broadcast[tuple[str, ...]]:
+    """Send the list to the executors, once a context."""
+    return context.broadcast(read_bots(path))
+
+
+def read_bots(path: Path | None) -> tuple[str, ...]:
+    """Return parts of user agents, in lower case.
+
+    Raises:
+        OptionError: the file cannot be read.
+    """
+    if path is None:
+        return KNOWN_BOTS
+    try:
+        lines = path.read_text(encoding="utf-8").lower().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"--bots={str(path)!r}: cannot be read: {error}") from None
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def decoder(settings: JobSettings, options: StatusOptions) -> AccessLines:
+    """Read status and user agent."""
+    read_bots(options.bots)
+    return AccessLines(("status", "agent"), settings.log_format, settings.url, settings.timezone)
+
+
+JOB = DStreamJob(
+    name="status-per-batch",
+    options=StatusOptions,
+    kind="batch",
+    decoder=decoder,
+    rows=status_per_batch,
+    columns={"visitor": pa.string(), "status": pa.int32(), "hits": pa.int64()},
+    key=("visitor", "status"),
+)

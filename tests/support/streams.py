@@ -1,0 +1,159 @@
+"""DStream jobs inside a test: real bridges, feed, streams and results, on a clock that the test moves."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import ExitStack, closing
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from spark_job.dead_letters import DeadLetters
+from spark_job.dstreams.batches import Batches
+from spark_job.dstreams.delivery import ResultDelivery
+from spark_job.dstreams.direct import serving
+from spark_job.dstreams.feed import Feed
+from spark_job.dstreams.job import flume_options
+from spark_job.dstreams.results import Results
+from spark_job.dstreams.running import build, horizon, prepare_checkpoint
+from spark_job.dstreams.streams import error_of, manual_clock, open_streams
+from spark_job.durations import MILLISECOND
+from spark_job.execution.folder import JobFolder
+from spark_job.execution.settings import JobSettings
+from spark_job.sinks.counts import EPOCH
+from spark_job.sinks.database import parse_target, read_rows
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
+    from pyspark.sql import SparkSession
+
+    from spark_job.accounting import Tally
+    from spark_job.dstreams.job import DStreamJob
+    from spark_job.dstreams.options import BatchOptions
+
+CLOCK = "spark.streaming.clock"
+MANUAL_CLOCK = "org.apache.spark.util.ManualClock"
+BATCH_TIMEOUT_S = 120.0
+
+
+class SteppedStreams:
+    """A job's streams, a context manager; opened again on the same folder, they are recovered from their checkpoint.
+
+    Times are seconds since the epoch, at which the clock begins: the first batch is that at one batch interval.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        job: DStreamJob,
+        options: BatchOptions,
+        bridges: str,
+        folder: Path,
+        **settings: Any,
+    ) -> None:
+        self.job = job
+        self.options = options
+        self.folder = JobFolder(folder)
+        self.settings = JobSettings(bridges=bridges, job_folder=folder, **settings).of_job(job.name)
+        self.stop = Event()
+        self._interval_ms = options.intervals.batch // MILLISECOND
+        with ExitStack() as opened:
+            self.batches = opened.enter_context(closing(Batches(folder / "batches.db")))
+            flume, decoder = flume_options(self.settings, options), job.decoder(self.settings, options)
+            limit = options.most_events(self.settings.max_events)
+            self.feed = opened.enter_context(closing(Feed(flume, self.batches, decoder, self.folder.audit, limit)))
+            self.feed.begin()
+            self.results = opened.enter_context(
+                closing(Results(job, options.intervals, self.folder.counts, self.batches.query_id))
+            )
+            self.delivery = ResultDelivery(
+                self.feed,
+                self.batches,
+                self.results,
+                self.folder.audit,
+                DeadLetters(self.folder.audit, self.folder.dead_letters),
+                self.folder.checkpoint.folder,
+                horizon(options.intervals) // MILLISECOND,
+                self.stop,
+            )
+            opened.enter_context(serving(self.feed, self.delivery))
+            prepare_checkpoint(job, options.intervals, self.batches, self.folder, EPOCH)
+            java: Any = spark.sparkContext._jsc
+            java.sc().conf().set(CLOCK, MANUAL_CLOCK)
+            opened.callback(java.sc().conf().remove, CLOCK)
+            self._ssc = open_streams(
+                spark.sparkContext,
+                self.folder.checkpoint.folder,
+                options.intervals.batch,
+                lambda ssc: build(job, options, self.batches, ssc, self.folder),
+            )
+            opened.callback(self._ssc.stop, stopSparkContext=False, stopGraceFully=False)
+            opened.callback(self.stop.set)
+            self._ssc.start()
+            self._clock = manual_clock(self._ssc)
+            self._opened = opened.pop_all()
+
+    @property
+    def now_ms(self) -> int:
+        """What the clock shows."""
+        return int(self._clock.getTimeMillis())
+
+    def let_due(self, batches: int = 1) -> None:
+        """Let batches become due; does not wait for them."""
+        self._clock.advance(batches * self._interval_ms)
+
+    def step(self, batches: int = 1) -> None:
+        """Let one batch after the other become due and wait until each is settled."""
+        for _batch in range(batches):
+            self.let_due()
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until the newest batch that is due is settled."""
+        due_ms = self.now_ms - self.now_ms % self._interval_ms
+
+        def settled() -> bool:
+            error = self.feed.failure or self.delivery.failure or error_of(self._ssc)
+            if error is not None:
+                raise error
+            return due_ms <= (self.delivery.settled_ms or 0)
+
+        wait_until(settled, BATCH_TIMEOUT_S, f"the batch at {due_ms} ms")
+
+    def failed(self) -> Exception:
+        """Wait until a batch fails; return why."""
+        error = wait_until(lambda: self.feed.failure or self.delivery.failure, BATCH_TIMEOUT_S, "a batch to fail")
+        assert error is not None
+        return error
+
+    @property
+    def tally(self) -> Tally:
+        """The sum so far."""
+        return self.delivery.tally
+
+    def by_time(self) -> dict[int, dict[Any, Any]]:
+        """Stored results: batch time in seconds to the rows of that batch, by key, as the rest of their columns."""
+        return results_by_time(self.job, self.folder.counts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+
+def results_by_time(job: DStreamJob, database: Path) -> dict[int, dict[Any, Any]]:
+    """Return the stored results of a job: batch time in seconds, key, other columns. A single column stands alone."""
+    found: dict[int, dict[Any, Any]] = defaultdict(dict)
+    time_column = job.stored_key[0] if job.kind != "state" else None
+    others = [name for name in job.columns if name not in job.key]
+    for row in read_rows(parse_target(f"sqlite:///{database}"), job.table):
+        time_s = int(row[time_column].timestamp()) if time_column else 0
+        found[time_s][_alone([row[name] for name in job.key])] = _alone([row[name] for name in others])
+    return dict(found)
+
+
+def _alone(values: list[Any]) -> Any:
+    return values[0] if len(values) == 1 else tuple(values)
