@@ -16,8 +16,12 @@ What lies behind it, upstream first:
 ``tables``         makes the table, or refuses one that does not fit
 ``ledger``         which batch of which query is in which table
 ``writing``        one batch, one transaction
+``statements``     what the databases write differently
+``fitting``        what is wrong with a table that does not fit
 ``reading``        the table back, in the order of its key
 ``streams``        :func:`upsert`
+``staging``        for results too large for the driver: staged by the tasks, moved by the driver's commit
+``source``         ``format("upsert")``
 =================  ====================================================================================================
 """
 

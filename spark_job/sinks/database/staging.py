@@ -1,0 +1,170 @@
+"""Results that are too large for the driver: each task stages its rows, the driver's commit moves them.
+
+::
+
+    task      rows ──► <table>_staged_<hash>    under the number of this attempt; nobody reads them
+    commit    staged rows of the attempts that Spark counts ──► <table>, the ledger; all others of this writer deleted
+
+The move is one transaction. What a killed run, a failed task or a second attempt of one has staged is never moved: a
+commit deletes everything else of its query, and what nobody came back for is deleted after a day. In PostgreSQL the
+staging table is not logged, so that the rows are written ahead once and not twice; a crash of the server empties it.
+The commit therefore counts what it moves.
+
+The hash is one of the columns, so results of another shape stage elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from spark_job.errors import OptionError, SinkError
+from spark_job.sinks.database.ledger import book, newest_batch, prepare_ledger
+from spark_job.sinks.database.rows import bound_rows
+from spark_job.sinks.database.shape import Instant, flat_key, flat_schema, flat_table
+from spark_job.sinks.database.statements import upsert_rows
+from spark_job.sinks.database.tables import LONGEST_NAME, MYSQL_OPTIONS, ensure_table, prepare_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from spark_job.sinks.database.connection import Database
+
+HASH_DIGITS = 8
+LONGEST_TABLE_NAME = LONGEST_NAME - len("_staged_") - HASH_DIGITS
+LEFT_BEHIND = timedelta(days=1)
+ROWS_PER_STATEMENT = 10_000
+OWN_COLUMNS = ("staged_by", "staged_part", "staged_row", "staged_at")
+
+
+class Staging:
+    """A table of results and the one beside it. Driver and tasks each make their own over the same arguments.
+
+    Args:
+        database: where; the caller closes it.
+        name: of the table of results.
+        schema: of the result; structs in it become columns of their own.
+        key: columns that tell the rows of the result apart; a struct stands for all its fields.
+        create: make what is not there.
+
+    Raises:
+        OptionError: the table does not fit, is not there and not to be made, or its name is too long.
+        SinkError: the database is gone for too long, or refuses.
+    """
+
+    def __init__(self, database: Database, name: str, schema: pa.Schema, key: Sequence[str], *, create: bool) -> None:
+        if len(name) > LONGEST_TABLE_NAME:
+            raise OptionError(f"table {name!r}: at most {LONGEST_TABLE_NAME} characters, for the one that it stages in")
+        self._database = database
+        self.target = prepare_table(database, name, flat_schema(schema), flat_key(key, schema), create=create)
+        shape = " ".join(f"{column.name} {column.type!r}" for column in self.target.table.columns)
+        digest = hashlib.sha256(shape.encode()).hexdigest()[:HASH_DIGITS]
+        self.staged = _staged_table(f"{name}_staged_{digest}", self.target.table, database.dialect)
+        ensure_table(database, self.staged, create=create)
+        prepare_ledger(database, create=create)
+
+    def purge(self, now: datetime | None = None) -> int:
+        """Delete what nobody came back for; return the number of rows."""
+        before = (now or datetime.now(UTC)) - LEFT_BEHIND
+        old = sa.delete(self.staged).where(self.staged.c.staged_at < before)
+        return int(self._database.transaction(lambda connection: connection.execute(old).rowcount))
+
+    def stage(self, owner: str, batches: Iterable[pa.RecordBatch]) -> tuple[str, int]:
+        """Stage the rows of one task; return the number of this attempt and how many rows there are.
+
+        Args:
+            owner: the query, or the one write, that they belong to.
+            batches: rows in the schema of the result.
+
+        Raises:
+            SinkError: the database is gone for too long, or refuses; a row cannot be stored.
+        """
+        part, count = str(uuid.uuid4()), 0
+        # By its key, a row that an attempt to connect left in doubt is staged once.
+        statement = upsert_rows(self.staged, ("staged_part", "staged_row"), self._database.dialect)
+        as_text = self._database.dialect == "sqlite"
+        for batch in batches:
+            bound = bound_rows(flat_table(pa.Table.from_batches([batch])), self.target, decimals_as_text=as_text)
+            now = datetime.now(UTC)
+            own = {"staged_by": owner, "staged_part": part, "staged_at": now}
+            rows = [row | own | {"staged_row": count + place} for place, row in enumerate(bound)]
+            for first in range(0, len(rows), ROWS_PER_STATEMENT):
+                self._insert(statement, rows[first : first + ROWS_PER_STATEMENT])
+            count += len(rows)
+        return part, count
+
+    def _insert(self, statement: sa.Insert, rows: list[dict[str, Any]]) -> None:
+        self._database.transaction(lambda connection: connection.execute(statement, rows))
+
+    def move(self, owner: str, parts: dict[str, int], batch_id: int | None, *, replace: bool) -> int:
+        """Move staged rows into the table of results, in one transaction; return how many.
+
+        Args:
+            owner: whose rows these are; the ledger knows a query by it.
+            parts: the attempts that count, with the number of rows of each.
+            batch_id: the batch's number in its query; None for a write that is no query's.
+            replace: delete all other rows.
+
+        Raises:
+            SinkError: staged rows are gone, two have the same key, the database is gone for too long, or refuses.
+        """
+
+        def work(connection: sa.Connection) -> int:
+            known = batch_id is not None and newest_batch(connection, owner, self.target.table.name) >= batch_id
+            moved = 0 if known else self._move(connection, parts, replace=replace)
+            if batch_id is not None and not known:
+                book(connection, owner, self.target.table.name, batch_id, moved)
+            connection.execute(sa.delete(self.staged).where(self.staged.c.staged_by == owner))
+            return moved
+
+        return self._database.transaction(work)
+
+    def _move(self, connection: sa.Connection, parts: dict[str, int], *, replace: bool) -> int:
+        counted = self.staged.c.staged_part.in_(list(parts))
+        table, key = self.target.table, self.target.key
+        found, expected = connection.scalar(sa.select(sa.func.count()).where(counted)), sum(parts.values())
+        if found != expected:
+            raise SinkError(
+                f"{self._database.target}: {expected:,} rows were staged for {table.name} and {found:,} are there; "
+                "the batch has to run again"
+            )
+        key_columns = [self.staged.c[name] for name in key]
+        twice = sa.select(*key_columns).where(counted).group_by(*key_columns).having(sa.func.count() > 1).limit(1)
+        if connection.execute(twice).first() is not None:
+            raise SinkError(f"rows of the result for {table.name} have the same key ({', '.join(key)})")
+        if replace:
+            connection.execute(sa.delete(table))
+        rows = sa.select(*(self.staged.c[column.name] for column in table.columns)).where(counted)
+        connection.execute(upsert_rows(table, key, connection.dialect.name, rows.order_by(*key_columns)))
+        return expected
+
+    def drop(self, parts: Iterable[str]) -> None:
+        """Delete attempts that do not count.
+
+        Raises:
+            SinkError: the database is gone for too long, or refuses.
+        """
+        doomed = sa.delete(self.staged).where(self.staged.c.staged_part.in_(list(parts)))
+        self._database.transaction(lambda connection: connection.execute(doomed))
+
+
+def _staged_table(name: str, target: sa.Table, dialect: str) -> sa.Table:
+    taken = sorted(set(OWN_COLUMNS) & set(target.columns.keys()))
+    if taken:
+        raise OptionError(f"columns called {', '.join(taken)} cannot be staged; give them other names")
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("staged_by", sa.String(64), nullable=False),
+        sa.Column("staged_part", sa.String(36), primary_key=True),
+        sa.Column("staged_row", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("staged_at", Instant, nullable=False),
+        *(sa.Column(column.name, column.type, nullable=True) for column in target.columns),
+        prefixes=["UNLOGGED"] if dialect == "postgresql" else [],
+        **MYSQL_OPTIONS,
+    )
