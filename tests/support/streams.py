@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ class SteppedStreams:
         options: BatchOptions,
         bridges: str,
         folder: Path,
+        *,
+        bridge_timeout_s: float = 30.0,
         **settings: Any,
     ) -> None:
         self.job = job
@@ -61,7 +64,8 @@ class SteppedStreams:
         self._interval_ms = options.intervals.batch // MILLISECOND
         with ExitStack() as opened:
             self.batches = opened.enter_context(closing(Batches(folder / "batches.db")))
-            flume, decoder = flume_options(self.settings, options), job.decoder(self.settings, options)
+            flume = replace(flume_options(self.settings, options), bridge_timeout_s=bridge_timeout_s)
+            decoder = job.decoder(self.settings, options)
             limit = options.most_events(self.settings.max_events)
             self.feed = opened.enter_context(closing(Feed(flume, self.batches, decoder, self.folder.audit, limit)))
             self.feed.begin()
