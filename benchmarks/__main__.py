@@ -1,4 +1,4 @@
-"""``python -m benchmarks [ingest|query|end-to-end ...]``: measures and prints, machine first."""
+"""``python -m benchmarks [ingest|query|end-to-end|costs ...]``: measures and prints, machine first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import end_to_end, ingest, query
+from benchmarks import costs, end_to_end, ingest, query
 from benchmarks.machine import describe
 
 
@@ -18,9 +18,10 @@ class Name(StrEnum):
     INGEST = "ingest"
     QUERY = "query"
     END_TO_END = "end-to-end"
+    COSTS = "costs"
 
 
-RUNS = {Name.INGEST: ingest.run, Name.QUERY: query.run, Name.END_TO_END: end_to_end.run}
+RUNS = {Name.INGEST: ingest.run, Name.QUERY: query.run, Name.END_TO_END: end_to_end.run, Name.COSTS: costs.run}
 
 
 def main(

@@ -51,7 +51,7 @@ def run(events: int, corpus: Path | None) -> None:
             file.writelines(line + b"\n" for line in log_lines(corpus, events))
         alone_s = _agent_alone(folder / "alone", log, events)
         print(f"    the agent into an AvroSource     {events / alone_s:12,.0f} lines/s")
-        with _pipeline(folder / "kit") as pipeline:
+        with running_pipeline(folder / "kit", "memory") as pipeline:
             ours_s = pipeline.count(log, events)
             ratio = alone_s / ours_s
             print(f"    drop to the last line counted    {events / ours_s:12,.0f} lines/s   x {ratio:.2f}")
@@ -81,7 +81,7 @@ def _agent_alone(folder: Path, log: Path, events: int) -> float:
             return time.perf_counter() - began_s
 
 
-class _Pipeline:
+class Pipeline:
     """A `headrace run` in a folder of its own."""
 
     def __init__(self, state: Path, process: subprocess.Popen[bytes]) -> None:
@@ -93,13 +93,16 @@ class _Pipeline:
         self._reader.start()
 
     def count(self, log: Path, events: int) -> float:
-        """Return the seconds from the drop of ``log`` to the count of its last line."""
+        """Return the seconds from the drop of ``log`` to the count of its last line, the second time it is dropped."""
+        self.drop_and_wait(log, events)
+        began_s = time.perf_counter()
+        self.drop_and_wait(log, 2 * events)
+        return time.perf_counter() - began_s
+
+    def drop_and_wait(self, log: Path, events: int) -> None:
+        """Hand a file over and wait until so many lines have been counted in all."""
         self.drop(log)
         _wait(lambda: self.counted() >= events)
-        began_s = time.perf_counter()
-        self.drop(log)
-        _wait(lambda: self.counted() >= 2 * events)
-        return time.perf_counter() - began_s
 
     def drop(self, log: Path) -> None:
         """Hand a file over."""
@@ -130,13 +133,14 @@ class _Pipeline:
 
 
 @contextmanager
-def _pipeline(state: Path) -> Iterator[_Pipeline]:
-    command = [str(Path(sys.executable).with_name("headrace")), "run", "--state", str(state), "--channel", "memory"]
-    command += ["--window", "1h", "--watermark", "3650d", "--top", str(2 * SAMPLES)]
+def running_pipeline(state: Path, channel: str, *options: str) -> Iterator[Pipeline]:
+    """Run a pipeline for the length of a block, with a channel of that type and further options of `headrace run`."""
+    command = [str(Path(sys.executable).with_name("headrace")), "run", "--state", str(state), "--channel", channel]
+    command += ["--window", "1h", "--watermark", "3650d", "--top", str(2 * SAMPLES), *options]
     with state.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         try:
-            yield _Pipeline(state, process)
+            yield Pipeline(state, process)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(WAIT_S)
@@ -144,7 +148,7 @@ def _pipeline(state: Path) -> Iterator[_Pipeline]:
             process.stdout.close()
 
 
-def _latency(pipeline: _Pipeline) -> None:
+def _latency(pipeline: Pipeline) -> None:
     chance = random.Random(SAMPLES)  # noqa: S311 - the same pauses each time
     taken_s = []
     for number in range(SAMPLES):

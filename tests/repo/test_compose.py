@@ -1,7 +1,8 @@
-"""The compose file passes both composes and the rules of the house; its settings are those of example and README."""
+"""The compose file passes both composes and the rules of the house; its settings are those of the example file."""
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -13,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.compose_rules import findings
-from tests.support.source_tree import ROOT
+from headrace.containers.settings import EXAMPLE, parse
+from tests.support.compose_rules import findings, variables
+from tests.support.source_tree import ROOT, python_files, tree_of
 
 COMPOSE = ROOT / "docker" / "compose.yaml"
 
@@ -75,3 +77,94 @@ def test_what_is_built_is_told_the_base_image_and_the_account() -> None:
         assert re.findall(r"^FROM (\S+)", text, re.MULTILINE)[0] == "${BASE_IMAGE}", name
         users = re.findall(r"^USER (\S+)", text, re.MULTILINE)
         assert users[-1] == "${PUID}:${PGID}", name
+
+
+READ_BY_COMPOSE = {"COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES"}
+"""Variables that compose itself looks for, whether the file names them or not."""
+
+
+def reasons(text: str) -> dict[str, str]:
+    """Return what stands above each variable of an example file.
+
+    A comment holds for all that follow it, up to a blank line or the next comment.
+    """
+    found: dict[str, str] = {}
+    reason: list[str] = []
+    ended = True
+    for line in text.splitlines():
+        if line.startswith("#"):
+            if ended:
+                reason = []
+            ended = False
+            reason.append(line.lstrip("# "))
+        elif "=" in line:
+            ended = True
+            found[line.partition("=")[0]] = " ".join(reason)
+        else:
+            ended, reason = True, []
+    return found
+
+
+def defaults_in_compose() -> dict[str, str]:
+    used = variables(COMPOSE.read_text(encoding="utf-8"))
+    return {name: rest.removeprefix(":-") for name, rest in used.items()}
+
+
+def test_the_reason_of_a_setting_is_what_stands_above_it() -> None:
+    text = "# of the file\n\n# one\n# more\nA=1\nB=\n\n# --- next ---\n\n# two\nC=3\n# three\nD=4\n\nE=5\n"
+    assert reasons(text) == {"A": "one more", "B": "one more", "C": "two", "D": "three", "E": ""}
+
+
+def test_every_variable_of_the_compose_file_is_a_setting_and_no_other_is() -> None:
+    assert set(parse(EXAMPLE)) == set(defaults_in_compose()) | READ_BY_COMPOSE
+
+
+def test_a_setting_has_one_default() -> None:
+    """One that is empty in the example is worked out by `make up`; the compose file has what is safe without it."""
+    compose = defaults_in_compose()
+    different = {
+        name: (default, compose[name])
+        for name, default in parse(EXAMPLE).items()
+        if default and name in compose and compose[name] != default
+    }
+    assert different == {}
+
+
+def test_every_setting_has_its_reason() -> None:
+    given = reasons(EXAMPLE.read_text(encoding="utf-8"))
+    assert set(given) == set(parse(EXAMPLE))
+    assert [name for name, reason in given.items() if len(reason.split()) < 4] == []
+
+
+def read_in_containers() -> dict[str, str | None]:
+    """Return the variables that the code in the containers reads, with their defaults where those are plain texts."""
+    found: dict[str, str | None] = {}
+    for path in python_files("headrace"):
+        if path.parent.name != "inside":
+            continue
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read":
+                name, default = node.args[0], node.args[1]
+                assert isinstance(name, ast.Constant)
+                known = found.get(str(name.value))
+                found[str(name.value)] = str(default.value) if isinstance(default, ast.Constant) else known
+    return found
+
+
+def handed_over() -> set[str]:
+    services = parsed()["services"].values()
+    return {name for service in services for name in service.get("environment", {})}
+
+
+def test_what_the_code_reads_is_what_the_compose_file_hands_over() -> None:
+    assert set(read_in_containers()) == handed_over()
+
+
+def test_the_code_has_the_same_defaults() -> None:
+    compose = defaults_in_compose()
+    different = {
+        name: (default, compose[name])
+        for name, default in read_in_containers().items()
+        if default and compose[name] not in ("", default)
+    }
+    assert different == {}
