@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STATUS_TIMEOUT_S = 60.0
 PAGES = {
     "spark-master": ("Spark's master, its workers and the job behind it", "HEADRACE_MASTER_UI_PORT"),
-    "prometheus": ("Prometheus", "HEADRACE_PROMETHEUS_PORT"),
+    "prometheus": ("Prometheus with the alerts, at /classic/alerts", "HEADRACE_PROMETHEUS_PORT"),
     "history": ("Spark's history", "HEADRACE_HISTORY_PORT"),
 }
 

@@ -44,6 +44,8 @@ STANDSTILL_S = 60.0
 
 PROGRESS = Path("/data/job/progress.json")
 COMPONENTS = Path("/tmp/agent/components")  # noqa: S108 - a tmpfs of this container alone
+STARTED = Path("/tmp/spark-conf/spark-defaults.conf")  # noqa: S108 - a tmpfs of this container alone
+"""Written when the container starts: what the progress file says from before is another process's."""
 WAITING_SINCE = Path("/tmp/driver-waits-since")  # noqa: S108 - a tmpfs of this container alone
 
 
@@ -109,9 +111,11 @@ def worker_fault(worker_id: str, master_page: Mapping[str, Any]) -> str | None:
 def driver() -> str | None:
     """Return what is wrong with the job, None when nothing is."""
     try:
+        if PROGRESS.stat().st_mtime < STARTED.stat().st_mtime:
+            return "the job is starting"
         progress = json.loads(PROGRESS.read_bytes())
     except FileNotFoundError:
-        return "the job has not begun"
+        return "the job is starting"
     waits_s = _waits_for(progress)
     return driver_fault(progress, datetime.now(UTC), waits_s)
 

@@ -18,6 +18,7 @@ from headrace.inside.environment import (
     DRIVER_UI_PORT,
     FLIGHT_PORT,
     HISTORY_PORT,
+    JOB_METRICS_PORT,
     MASTER_HOST,
     MASTER_PORT,
     MASTER_UI_PORT,
@@ -35,6 +36,8 @@ WORK_DIR = "/tmp/work"  # noqa: S108 - a tmpfs of this container alone
 LOGGING = Path(__file__).with_name("log4j2.properties")
 MASTER_URL = f"spark://{MASTER_HOST}:{MASTER_PORT}"
 DAY_S = 86_400
+DAEMON_MEMORY = "256m"
+"""The Java heap of master, worker and history server; what they keep is bounded above."""
 
 
 def defaults(secret: str) -> dict[str, str]:
@@ -90,6 +93,9 @@ def _of_application() -> dict[str, str]:
         "spark.metrics.namespace": "headrace",
         "spark.metrics.conf.*.sink.prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
         "spark.metrics.conf.*.sink.prometheusServlet.path": "/metrics/prometheus",
+        # Two instances live in the master; on one path they would hide each other.
+        "spark.metrics.conf.master.sink.prometheusServlet.path": "/metrics/master/prometheus",
+        "spark.metrics.conf.applications.sink.prometheusServlet.path": "/metrics/applications/prometheus",
     }
 
 
@@ -149,6 +155,7 @@ def driver_command() -> list[str]:
         "bridges": ",".join(f"{host}:{FLIGHT_PORT}" for host in bridges()),
         "token-file": TOKEN_FILE,
         "job-folder": JOB_FOLDER,
+        "metrics": f"0.0.0.0:{JOB_METRICS_PORT}",
         "master": MASTER_URL,
         "driver-memory": read("HEADRACE_DRIVER_MEMORY", "768m"),
         "window": read("HEADRACE_WINDOW", "5m"),
@@ -175,7 +182,7 @@ def _become(main_class: str, arguments: list[str]) -> None:
     write_defaults()
     options = f"-Dlog4j2.configurationFile=file:{LOGGING} -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
     os.environ["SPARK_DAEMON_JAVA_OPTS"] = f"{options} -XX:+ExitOnOutOfMemoryError"
-    os.environ["SPARK_DAEMON_MEMORY"] = read("HEADRACE_DAEMON_MEMORY", "256m")
+    os.environ["SPARK_DAEMON_MEMORY"] = DAEMON_MEMORY
     os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
     launcher = str(Path(os.environ["SPARK_HOME"]) / "bin" / "spark-class")
     os.execv(launcher, [launcher, main_class, *arguments])  # noqa: S606 - every word is ours or the operator's
