@@ -21,6 +21,7 @@ from typing import Any
 import polars as pl
 
 from spark_job.parse.extract import Extraction
+from spark_job.parse.json_shapes import Shape
 from spark_job.parse.schema import Reason
 from spark_job.parse.times import APACHE, EPOCH_SECONDS, ISO_8601, TimePattern
 
@@ -47,22 +48,29 @@ _NUMBERS = {
     "duration": r"^(?:[0-9]{1,9}(?:\.[0-9]{1,9})?|-)$",
 }
 
+_ASKED = frozenset((*_METHOD, *_TARGET, *_PROTOCOL, *_QUERY, *(name for names in NAMES.values() for name in names)))
+_SCHEMA = dict.fromkeys((*NAMES, "error"), pl.String())
+
+MAX_SHAPES = 4
+"""Lines of still other shapes are read one by one."""
+LINES_TO_TRY = 20
+"""So many odd lines may stand before one that has a shape."""
+
 TIME_PATTERNS = (TimePattern(EPOCH_SECONDS), TimePattern(ISO_8601), TimePattern(APACHE))
 
 
 class JsonExtractor:
     """Takes the fields out of JSON lines.
 
-    Each line is read on its own by the standard library: Polars decodes a column of JSON by joining its rows, and then
-    a line that holds two values, or half of one, moves or spoils its neighbours.
+    Lines of one shape are read column-wise (:mod:`.json_shapes`), the others one by one by the standard library, which
+    defines the result. Polars' own reader of JSON columns is no help: it joins the rows, and then a line that holds two
+    values, or half of one, moves or spoils its neighbours.
     """
 
     def extract(self, lines: pl.Series, roles: set[str]) -> Extraction:
         """Return the texts of the fields whose roles are given; names that a line lacks give null."""
-        records = [_texts(line) for line in lines]
         # All fields are looked at, asked for or not: what is malformed must not depend on the question.
-        schema = dict.fromkeys((*NAMES, "error"), pl.String())
-        texts = pl.DataFrame(records, schema=schema, orient="row")
+        texts = _by_shape(lines)
         ill_typed = [~pl.col(role).str.contains(pattern) for role, pattern in _NUMBERS.items()]
         errors = texts.select(
             pl.when(pl.col("error").is_null() & pl.any_horizontal(*ill_typed).fill_null(value=False))
@@ -71,6 +79,54 @@ class JsonExtractor:
             .alias("error")
         ).to_series()
         return Extraction(texts.select(sorted(roles)), errors if errors.null_count() < len(errors) else None)
+
+
+def _by_shape(lines: pl.Series) -> pl.DataFrame:
+    """Return the texts of every role and the error of each line, reading most lines with a few shapes."""
+    rows = pl.int_range(len(lines), eager=True)
+    rest = lines
+    places: list[pl.Series] = []
+    parts: list[pl.DataFrame] = []
+    for _ in range(MAX_SHAPES):
+        shape = next(filter(None, (Shape.of(line, _ASKED) for line in rest.head(LINES_TO_TRY))), None)
+        if shape is None:
+            break
+        texts, matched = shape.read(rest)
+        parts.append(_roles(texts))
+        places.append(rows.gather(matched))
+        left = pl.int_range(len(rest), eager=True).is_in(matched.implode()).not_().arg_true()
+        rows, rest = rows.gather(left), rest.gather(left)
+        if rest.is_empty():
+            break
+    parts.append(pl.DataFrame([_texts(line) for line in rest], schema=_SCHEMA, orient="row"))
+    whole = pl.concat(parts)
+    if len(rest) == len(lines) or len(parts[0]) == len(lines):
+        return whole
+    return whole[pl.concat([*places, rows]).arg_sort()]
+
+
+def _roles(texts: pl.DataFrame) -> pl.DataFrame:
+    """Return what :func:`_texts` does, for lines whose names have these texts."""
+
+    def first(names: tuple[str, ...]) -> pl.Expr:
+        there = [pl.when(pl.col(name) != "").then(name) for name in names if name in texts.columns]
+        return pl.coalesce(*there) if there else pl.lit(None, dtype=pl.String)
+
+    target, query = first(_TARGET), first(_QUERY)
+    target = (
+        pl.when(query.is_not_null() & ~target.str.contains("?", literal=True))
+        .then(target + "?" + query)
+        .otherwise(target)
+    )
+    method = first(_METHOD)
+    joined = pl.when(method.is_not_null() & target.is_not_null()).then(
+        pl.concat_str([method, target, first(_PROTOCOL)], separator=" ", ignore_nulls=True)
+    )
+    fields = [first(names).alias(role) for role, names in NAMES.items()]
+    # All at once, since some roles have the name of what feeds them; by select, nulls alone would make one row.
+    found = texts.with_columns(*fields, joined.alias("joined")).with_columns(pl.coalesce("request", "joined"))
+    missing = pl.col("request").is_null() | pl.col("time").is_null()
+    return found.select(*NAMES, pl.when(missing).then(pl.lit(str(Reason.MISSING))).alias("error"))
 
 
 class _Malformed(Exception):
