@@ -53,8 +53,8 @@ class Lifecycle:
             OptionError: there were more bridges before.
         """
         self._check_replicas(replicas)
-        self._check_secrets(folders["secrets"])
         owner = int(self._settings["PUID"]), int(self._settings["PGID"])
+        self._check_secrets(folders["secrets"], owner[0])
         self._folder.prepare(folders, owner)
         begun = time.monotonic()
         self._say(f"building the images; the first time takes some minutes, {self._folder.build_log} tells more")
@@ -133,8 +133,13 @@ class Lifecycle:
                 "reads; to begin anew with fewer, `make down` when all is counted, then `make reset`"
             )
 
-    def _check_secrets(self, folder: Path) -> None:
-        """Refuse to make new secrets or forget the numbers of bridges where the data of an earlier folder is."""
+    def _check_secrets(self, folder: Path, uid: int) -> None:
+        """Refuse to go on as another account, and to make new secrets where the data of an earlier folder is."""
+        if folder.is_dir() and folder.stat().st_uid != uid:
+            raise StateUnusable(
+                f"{folder} and the volumes belong to account {folder.stat().st_uid}, and this would run as {uid}: call "
+                f"it as that account, or set PUID={folder.stat().st_uid} and its PGID"
+            )
         if not folder.is_dir() and self._engine.volumes():
             raise StateUnusable(
                 f"there are volumes of project {self._engine.project}, but {folder} is gone: was it moved? Put it "

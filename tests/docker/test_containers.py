@@ -79,7 +79,15 @@ def test_after_down_and_up_nothing_is_counted_twice_and_a_file_moved_in_meanwhil
 ) -> None:
     if not project.dropped:
         project.drop(CORPUS)
-    project.must_make("down")
+    stopped = project.make("down")
+    assert stopped.returncode == 0, stopped.stderr
+    order = [line.partition("stopping: ")[2] for line in stopped.stderr.splitlines() if "stopping: " in line]
+    assert [line for line in order if "counts" not in line] == [
+        "agent",
+        "driver",
+        "spark-worker",
+        "bridge, spark-master",
+    ]
     assert project.engine.containers() == []
     # A plain move of a finished file, as people do it, with nobody there to read it yet.
     part = project.folder / "moved.log"

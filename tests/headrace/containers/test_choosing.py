@@ -1,0 +1,31 @@
+"""How make's targets choose between the containers and a run of this machine."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from headrace.containers.folder import ContainersFolder
+from tests.support.source_tree import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def planned(folder: Path, target: str, *arguments: str) -> str:
+    """Return the commands that a target would run."""
+    command = ["make", "--dry-run", target, "FILE=x.log", f"CONTAINERS={folder}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(("target", "words"), [("drop", "drop"), ("status", "status"), ("stop", "down")])
+def test_from_up_to_down_they_mean_the_containers(tmp_path: Path, target: str, words: str) -> None:
+    containers = ContainersFolder(tmp_path)
+    assert f"headrace {target} --state 'state'" in planned(tmp_path, target)
+    containers.mark(up=True)
+    assert f"-m headrace.containers --folder '{tmp_path}' {words}" in planned(tmp_path, target)
+    assert f"headrace {target} --state 'mine'" in planned(tmp_path, target, "STATE=mine")
+    containers.mark(up=False)
+    assert "headrace.containers" not in planned(tmp_path, target)
