@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from headrace import parameters as given  # noqa: TC001 - as above
+from headrace import parameters as given
 from headrace.state import DEFAULT_STATE
 
 
@@ -58,6 +58,48 @@ def status(state: given.StateOption = DEFAULT_STATE, as_json: given.JsonOption =
     from headrace.state import StateFolder
 
     raise typer.Exit(show_status(StateFolder(state), as_json=as_json))
+
+
+def top(
+    state: given.StateOption = DEFAULT_STATE,
+    last: Annotated[
+        str | None, typer.Option("--last", help="Add up so much time: 15m, 1h, 1d.", show_default="one window")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="Time in the last window that is shown, ISO 8601.", show_default="the newest counts"),
+    ] = None,
+    limit: Annotated[int, typer.Option("--top", "-n", min=1, help="How many URLs.")] = 10,
+    database: Annotated[
+        str | None,
+        typer.Option("--from", help="Database to read instead: the URL that --sink was given.", metavar="URL"),
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help="File whose first line is that database's password.")
+    ] = None,
+    as_json: given.JsonOption = False,
+) -> None:
+    """Show the most asked for URLs, with hits, share, errors, and how their ranks have changed.
+
+    The ranks before are those of as much time before it. Time is that of the counts: `--last 15m` ends with the newest
+    window, be it of today or of 2015.
+
+    Example: `headrace top --last 15m`
+
+    Example: `headrace top --at 2015-05-18T10:05:00Z --from postgresql://counter@db/counts --json`
+    """
+    from headrace.state import StateFolder
+    from headrace.top import find_ranking, show_ranking
+
+    ranking = find_ranking(
+        StateFolder(state).job / "counts.db",
+        database,
+        password_file,
+        limit=limit,
+        last=None if last is None else given.read_length("--last", last),
+        at=None if at is None else given.read_time("--at", at),
+    )
+    show_ranking(ranking, as_json=as_json)
 
 
 def stop(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from headrace import parameters as given  # noqa: TC001 - typer reads the annotations when the program runs
+from headrace import parameters as given
 from headrace.errors import OptionError
 from headrace.state import DEFAULT_STATE
 
@@ -53,20 +52,12 @@ def sample(
     settings = SampleSettings(
         lines=lines,
         seed=seed,
-        start=_time("--start", start) if start is not None else DEFAULT_START,
+        start=given.read_time("--start", start) if start is not None else DEFAULT_START,
         rate=rate,
         disorder_s=disorder,
         malformed=malformed,
     )
     write_sample(settings, out)
-
-
-def _time(name: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise OptionError(f"{name} {text}: write it like 2015-01-05T08:00:00Z") from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def render(

@@ -121,7 +121,7 @@ def _row(rank: int, count: UrlCount, sums: Sums, width: int) -> str:
     share = count.hits / sums.hits if sums.hits else 0.0
     errors = count.errors / count.hits if count.hits else 0.0
     url = visible(count.url, width - BEFORE_URL)
-    return f"{rank:>5}{count.hits:>10,}{share:>8.1%}{errors:>8.1%}{_binary_size(count.bytes):>10}  {url}"
+    return f"{rank:>5}{count.hits:>10,}{share:>8.1%}{errors:>8.1%}{binary_size(count.bytes):>10}  {url}"
 
 
 def visible(text: str, width: int) -> str:
@@ -143,7 +143,8 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def _binary_size(count: int) -> str:
+def binary_size(count: int) -> str:
+    """Return a number of bytes in the largest unit that leaves at least one, with two digits at least."""
     size, unit = float(count), 0
     while size >= 1024 and unit < len(BINARY_UNITS) - 1:
         size, unit = size / 1024, unit + 1

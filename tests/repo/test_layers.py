@@ -55,7 +55,7 @@ TIERS: dict[str, tuple[str, ...]] = {
         "stages",
         "pipeline",
         "run",
-        "once tools",
+        "once tools top",
         "console",
         "containers inside job_commands run_commands tool_commands",
         "cli",
