@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 log_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Check or look into a bridge's log.")
 
+job_app = typer.Typer(cls=job_commands.JobGroup, no_args_is_help=True, rich_markup_mode="markdown")
+
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the signature is typer's
     if wanted:
@@ -41,7 +43,15 @@ def entry(
     """Take access logs from Apache Flume into Apache Spark and count URLs in windows."""
 
 
+@job_app.callback(help=job_commands.JOB_HELP)
+def job_entry() -> None:
+    """Take the group's own options, of which there are none."""
+
+
 app.command("run")(job_commands.run_command())
+app.command()(job_commands.jobs)
+app.add_typer(job_app, name="job")
+app.command("sql")(job_commands.sql_command())
 app.command()(run_commands.demo)
 app.command()(run_commands.drop)
 app.command()(run_commands.status)

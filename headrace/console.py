@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from headrace.doctor import Finding
     from headrace.once import Watcher
     from headrace.state import StateFolder
+    from spark_job.jobs.catalog import Entry
 
 MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "fault": ("FAULT", "red")}
 
@@ -70,6 +71,16 @@ def write_sample(settings: SampleSettings, out: Path | None) -> None:
         return
     with out.open("wb") as file:
         file.writelines(sample_lines(settings))
+
+
+def show_jobs(jobs: Iterable[Entry]) -> None:
+    """Print the jobs."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("job", "API", "what it computes", "what it shows"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "job")
+    for job in jobs:
+        table.add_row(job.name, job.api, job.summary, Text(job.shows, "dim"))
+    Console().print(table)
 
 
 def show_findings(findings: Iterable[Finding], *, as_json: bool) -> int:

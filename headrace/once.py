@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from headrace.drop import Dropped, check_sources, drop
-from headrace.errors import Interrupted, StageTimeout, SumBroken
+from headrace.errors import Interrupted, StageRefused, StageTimeout, SumBroken
+from headrace.options import URL_COUNTS
 from headrace.pipeline import Pipeline, is_shipped, started
 from headrace.run import Signals, caught_signals, fetched_jars, say
 from headrace.stage_output import read_json
@@ -87,6 +88,9 @@ def run_once(
         SumBroken: a line is not accounted for.
         Interrupted: Ctrl-C or SIGTERM came first.
     """
+    if options.job != URL_COUNTS:
+        # Counts in windows can be drained to their end; other results are final only when the whole range is known.
+        options = options.with_settings(bounded=True)
     check_sources(files)
     jars = fetched_jars()
     with _fresh_folder(root) as state, state.lock(), watching(say) as watcher:
@@ -170,6 +174,11 @@ def _fresh_folder(root: Path | None) -> Iterator[StateFolder]:
     state.create(must_be_new=True)
     try:
         yield state
+    except StageRefused:
+        # Nothing has been computed that could be worth keeping.
+        if root is None:
+            shutil.rmtree(folder)
+        raise
     except BaseException:
         if any(state.logs.iterdir()):
             say(f"everything that was counted is kept in {state.root}, the stages' logs in {state.logs}")

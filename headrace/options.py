@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from headrace.errors import OptionError
+from headrace.state import DEFAULT_STATE
 from spark_job.command_line import arguments, read_options
 from spark_job.errors import SparkJobError
 from spark_job.execution.settings import JobOptions, JobSettings
@@ -30,9 +31,9 @@ URL_COUNTS = "url-counts"
 class PipelineOptions(OptionModel):
     """What a run is told about itself, beside its job."""
 
-    state: Annotated[Path | None, Flag(panel=RUNNING, shown_default="state; a temporary one with --once")] = Field(
-        None, description="Folder that holds everything of a run."
-    )
+    state: Annotated[
+        Path | None, Flag(panel=RUNNING, shown_default="state, state-JOB; a temporary one with --once")
+    ] = Field(None, description="Folder that holds everything of a run.")
     spool: Annotated[Path | None, Flag(panel=RUNNING, shown_default="<state>/spool")] = Field(
         None, description="Folder where files are handed over."
     )
@@ -53,6 +54,11 @@ class RunOptions:
     pipeline: PipelineOptions
 
     @property
+    def state(self) -> Path:
+        """Where the run keeps everything: each job has a folder of its own, since the lines are kept for one reader."""
+        return self.pipeline.state or default_state(self.job)
+
+    @property
     def channel(self) -> str:
         """Kind of Flume's channel."""
         return self.pipeline.channel
@@ -65,6 +71,11 @@ class RunOptions:
     def with_settings(self, **changes: Any) -> RunOptions:
         """Return the options with some of the job's settings changed."""
         return replace(self, settings=self.settings.model_copy(update=changes))
+
+
+def default_state(job: str) -> Path:
+    """Return the state folder of a job's runs that name none."""
+    return DEFAULT_STATE if job == URL_COUNTS else DEFAULT_STATE.with_name(f"{DEFAULT_STATE.name}-{job}")
 
 
 def read_run_options(

@@ -159,7 +159,11 @@ class JobStage:
     def is_ready(self) -> bool:
         """Whether the query of this process runs."""
         progress = read_json(self._state.job / "progress.json")
-        return progress is not None and progress.get("pid") == self.pid and progress.get("state") != "starting"
+        return (
+            progress is not None
+            and progress.get("pid") == self.pid
+            and progress.get("state") not in ("starting", "failed")
+        )
 
     def fault(self) -> Fault | None:
         """Return why the process has ended, None while it lives and when it ended as it was asked to."""

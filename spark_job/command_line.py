@@ -65,12 +65,14 @@ def _parameter(name: str, field: FieldInfo, flag: Flag, panel: str) -> inspect.P
     elif _is_list(field):
         taken = list[str] | None
     required = field.is_required()
-    shown = flag.shown_default or (_text(field.default) if not required and default is None else "")
+    if not required and default is None and not flag.shown_default:
+        # As a text, like one that was typed: it is shown, and read the same way.
+        default = _text(field.default) or None
     option = typer.Option(
         f"--{flag.name}",
         help=field.description,
         rich_help_panel=flag.panel or panel,
-        show_default=shown or False,
+        show_default=flag.shown_default or default is not None,
         metavar=None if taken is bool else _metavar(field),
     )
     annotation = Annotated[taken, option] if not required else Annotated[str, option]

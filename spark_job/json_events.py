@@ -25,7 +25,8 @@ from pyspark.sql.types import (
 )
 
 from spark_job.audited import Audited
-from spark_job.options import JsonEventsOptions, check_for_batch, check_for_stream, parse_json_events_options
+from spark_job.json_options import JsonEventsOptions, parse_json_events_options
+from spark_job.options import check_for_batch, check_for_stream
 from spark_job.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
 from spark_job.reading import as_tables
 

@@ -72,8 +72,6 @@ SHARED_OPTIONS: Final = (
 AUDIT_OPTIONS: Final = ("audit", "auditPane")
 FLUME_OPTIONS: Final = ("includeHeaders",)
 ACCESS_LOG_OPTIONS: Final = ("logFormat", "url", "timezone", "time", "rollup")
-JSON_EVENTS_OPTIONS: Final = ("fields", "timeField")
-JSON_TYPES: Final = ("string", "long", "double", "boolean", "timestamp")
 MICROSECOND: Final = timedelta(microseconds=1)
 
 Position = Literal["earliest", "latest"] | int
@@ -155,25 +153,25 @@ class AccessLogOptions:
     audit_pane_us: int | None
 
 
-@dataclass(frozen=True)
-class JsonEventsOptions:
-    """Which fields an event has, name to type, and which of them tells the time."""
-
-    flume: FlumeOptions
-    fields: dict[str, str]
-    time: str
-    audit: Path | None
-    audit_pane_us: int | None
-
-
 def parse_flume_options(options: Mapping[str, str]) -> FlumeOptions:
     """Read the options of ``format("flume")``.
 
     Raises:
         OptionError: one is unknown, missing or cannot be used.
     """
-    reader = OptionReader(options, SHARED_OPTIONS + FLUME_OPTIONS)
-    return _flume_options(reader, include_headers=reader.flag("includeHeaders", default=True))
+    reader = OptionReader(options, SHARED_OPTIONS + FLUME_OPTIONS + AUDIT_OPTIONS)
+    audit_of(reader, has_panes=False)
+    return flume_options_of(reader, include_headers=reader.flag("includeHeaders", default=True))
+
+
+def parse_flume_audit(options: Mapping[str, str]) -> tuple[Path, int] | None:
+    """Return folder and pane (microseconds) of the audit of ``format("flume")``; None when none is asked for.
+
+    Raises:
+        OptionError: an option cannot be used.
+    """
+    audit, pane_us = audit_of(OptionReader(options, SHARED_OPTIONS + FLUME_OPTIONS + AUDIT_OPTIONS), has_panes=False)
+    return None if audit is None or pane_us is None else (audit, pane_us)
 
 
 def parse_access_log_options(options: Mapping[str, str]) -> AccessLogOptions:
@@ -184,9 +182,9 @@ def parse_access_log_options(options: Mapping[str, str]) -> AccessLogOptions:
     """
     reader = OptionReader(options, SHARED_OPTIONS + ACCESS_LOG_OPTIONS + AUDIT_OPTIONS)
     rollup = reader.value("rollup", parse_length)
-    audit, audit_pane_us = _audit(reader, has_panes=rollup is not None)
+    audit, audit_pane_us = audit_of(reader, has_panes=rollup is not None)
     return AccessLogOptions(
-        flume=_flume_options(reader, include_headers=False),
+        flume=flume_options_of(reader, include_headers=False),
         log_format=reader.text("logFormat", "combined"),
         url=reader.text("url", "path"),
         timezone=reader.text("timezone", "UTC"),
@@ -197,24 +195,12 @@ def parse_access_log_options(options: Mapping[str, str]) -> AccessLogOptions:
     )
 
 
-def parse_json_events_options(options: Mapping[str, str]) -> JsonEventsOptions:
-    """Read the options of ``format("json_events")``.
+def audit_of(reader: OptionReader, *, has_panes: bool) -> tuple[Path | None, int | None]:
+    """Return folder and pane (microseconds) of an audit; ``has_panes``: a roll-up brings its own.
 
     Raises:
-        OptionError: one is unknown, missing or cannot be used.
+        OptionError: there is a folder and no pane.
     """
-    reader = OptionReader(options, SHARED_OPTIONS + JSON_EVENTS_OPTIONS + AUDIT_OPTIONS)
-    fields = reader.value("fields", _fields)
-    if fields is None:
-        raise OptionError("option fields is missing: names and types, such as 'device string, time timestamp'")
-    time = reader.text("timeField", "received")
-    if time != "received" and fields.get(time) != "timestamp":
-        raise OptionError(f"option timeField={time!r}: no field of type timestamp is called that")
-    audit, audit_pane_us = _audit(reader, has_panes=False)
-    return JsonEventsOptions(_flume_options(reader, include_headers=False), fields, time, audit, audit_pane_us)
-
-
-def _audit(reader: OptionReader, *, has_panes: bool) -> tuple[Path | None, int | None]:
     audit = reader.value("audit", Path)
     pane = reader.value("auditPane", _pane)
     if audit is not None and pane is None and not has_panes:
@@ -225,18 +211,6 @@ def _audit(reader: OptionReader, *, has_panes: bool) -> tuple[Path | None, int |
 def _pane(text: str) -> int:
     """Read a pane in microseconds; ``instant`` stands for the finest."""
     return 1 if text == "instant" else parse_length(text) // MICROSECOND
-
-
-def _fields(text: str) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for part in text.split(","):
-        name, _, kind = part.strip().partition(" ")
-        if not name.isidentifier() or kind.strip() not in JSON_TYPES or name in fields:
-            raise ValueError(
-                f"{part.strip()!r} is not a new name and one of {', '.join(JSON_TYPES)}; write it like 'item string'"
-            )
-        fields[name] = kind.strip()
-    return fields
 
 
 def check_for_stream(options: FlumeOptions) -> None:
@@ -266,7 +240,12 @@ def check_for_batch(options: FlumeOptions) -> None:
         raise OptionError("option startingOffsets='committed' needs option consumer: whose place is meant?")
 
 
-def _flume_options(reader: OptionReader, *, include_headers: bool) -> FlumeOptions:
+def flume_options_of(reader: OptionReader, *, include_headers: bool) -> FlumeOptions:
+    """Return what every source over the bridges is told.
+
+    Raises:
+        OptionError: an option is missing or cannot be used.
+    """
     timeout = reader.value("bridgeTimeout", parse_length) or DEFAULT_BRIDGE_TIMEOUT
     addresses = reader.value("bridges", _addresses)
     if addresses is None:

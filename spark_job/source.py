@@ -23,8 +23,9 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BinaryType, LongType, MapType, StringType, StructField, StructType, TimestampType
 
 from spark_job.access_log import AccessLogDataSource
+from spark_job.audited import Audited
 from spark_job.json_events import JsonEventsDataSource
-from spark_job.options import check_for_batch, check_for_stream, parse_flume_options
+from spark_job.options import check_for_batch, check_for_stream, parse_flume_audit, parse_flume_options
 from spark_job.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
 
 if TYPE_CHECKING:
@@ -78,14 +79,18 @@ class FlumeDataSource(DataSource):
         options = parse_flume_options(self.options)
         check_for_batch(options)
         require_schema(schema, EVENT_SCHEMA)
-        return EventBatchReader(options, EventRows())
+        return EventBatchReader(options, self._conversion())
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
         """Return a reader of a stream."""
         options = parse_flume_options(self.options)
         check_for_stream(options)
         require_schema(schema, EVENT_SCHEMA)
-        return EventStreamReader(options, EventRows())
+        return EventStreamReader(options, self._conversion())
+
+    def _conversion(self) -> Conversion:
+        audit = parse_flume_audit(self.options)
+        return EventRows() if audit is None else Audited(EventRows(), *audit, time="received")
 
 
 def register(spark: SparkSession) -> None:

@@ -9,7 +9,9 @@ from pyspark.sql import functions as F  # noqa: N812 -- the name that every user
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-DECLARED_BOT = r"(?i)bot\b|bot[/;)]|crawl|spider|slurp|archiver|feed|\brss|fetch|curl/|wget/|python|java/|http-?client|\+http"
+DECLARED_BOT = (
+    r"(?i)bot\b|bot[/;)]|crawl|spider|slurp|archiver|feed|\brss|fetch|curl/|wget/|python|java/|http-?client|\+http"
+)
 """Agents that say of themselves that no person reads what they ask for."""
 
 ASSET = r"(?i)\.(?:css|js|mjs|map|png|jpe?g|gif|svg|webp|ico|woff2?|ttf|eot|mp4|webm)$"

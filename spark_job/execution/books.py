@@ -61,14 +61,16 @@ class Books:
         """Return log id to the offset up to which all is stored."""
         return dict(self._positions)
 
-    def tally(self, counted: int, *, final: bool) -> Tally:
-        """Return the sum; ``counted`` is what the table of results holds.
+    def tally(self, counted: int | None, *, final: bool) -> Tally:
+        """Return the sum; ``counted`` is what the table of results holds, None where it cannot tell.
 
         Unless results come only when they are ``final``, each line that was read and has become nothing is missing.
         """
         sums = {name: self._sums[name] for name in TERMS}
-        left = sums["read"] - sums["malformed"] - sums["late"] - counted
-        return Tally(**sums, hits=counted, open=max(0, left) if final else 0)
+        rest = sums["read"] - sums["malformed"] - sums["late"]
+        if counted is None:
+            return Tally(**sums, hits=rest)
+        return Tally(**sums, hits=counted, open=max(0, rest - counted) if final else 0)
 
     def record(self, entry: LedgerEntry) -> None:
         """Book a batch, unless it is in the books.

@@ -21,11 +21,12 @@ from spark_job.bridges import Bridges
 from spark_job.dead_letters import DeadLetters
 from spark_job.durations import MICROSECOND
 from spark_job.execution.folder import JobFolder
-from spark_job.execution.live import open_results, session_of
+from spark_job.execution.live import in_shape, open_results, session_of
 from spark_job.execution.progress import write_progress
 from spark_job.execution.running import LOOK_EVERY_S, cause_of, read_drain_file
 from spark_job.execution.structured import batch_of
-from spark_job.options import parse_access_log_options, parse_json_events_options
+from spark_job.json_options import parse_json_events_options
+from spark_job.options import parse_access_log_options, parse_flume_options
 from spark_job.session import start_session, stop_session
 from spark_job.sinks.atomic import replacing
 from spark_job.source import register
@@ -46,6 +47,8 @@ def run_bounded(job: StructuredJob, settings: JobSettings, options: JobOptions, 
         spark = start_session(session_of(job, settings, folder))
         opened.callback(stop_session, spark)
         register(spark)
+        if job.lazy:
+            job.rows(batch_of(spark, job.source, job.source_options(settings, options)), options)
         ends = wait_for_end(settings, folder, stop)
         if ends is None:
             tell(folder, "stopped")
@@ -91,19 +94,17 @@ def compute(
     if job.prepared is not None:
         options = job.prepared(lambda: lines, options, folder.root, stop)
     result = job.rows(lines, options)
-    rows = result.toArrow()
+    shape = job.shape_of(result, options)
+    rows = in_shape(result.toArrow(), shape, 0)
     pane_us = job.lateness(options).pane // MICROSECOND
     loss = settings.allow_data_loss
     parts = [part for each in ranges for part in read_parts(folder.audit, each, pane_us, allow_loss=loss)]
     lost = sum(each.end - each.start for each in ranges) - sum(part.events for part in parts)
-    with open_results(job, settings, folder, result) as results:
+    read, malformed = sum(part.events for part in parts), sum(part.malformed for part in parts)
+    with open_results(job, settings, folder, result, shape) as results:
         results.store(rows, query_id=None, replace=True)
-        tally = Tally(
-            read=sum(part.events for part in parts),
-            lost=lost,
-            malformed=sum(part.malformed for part in parts),
-            hits=results.counted(now=True),
-        )
+        counted = results.counted(now=True)
+        tally = Tally(read, lost, malformed, hits=read - malformed if counted is None else counted)
         results.show(rows, tally)
     DeadLetters(folder.audit, folder.dead_letters).settle(ends)
     return tally
@@ -111,8 +112,11 @@ def compute(
 
 def ranges_up_to(ends: dict[str, int], given: dict[str, str], source: str) -> list[OffsetRange]:
     """Return what there is to read of each log."""
-    parse = parse_access_log_options if source == "access_log" else parse_json_events_options
-    flume = parse(given | {"endingOffsets": json.dumps(ends)}).flume
+    options = given | {"endingOffsets": json.dumps(ends)}
+    if source == "flume":
+        flume = parse_flume_options(options)
+    else:
+        flume = (parse_access_log_options if source == "access_log" else parse_json_events_options)(options).flume
     with closing(Bridges(flume)) as bridges:
         wholes = {part.whole for part in plan_batch(flume, bridges)}
     return [OffsetRange(whole.log_id, whole.start, whole.end) for whole in sorted(wholes, key=lambda each: each.log_id)]

@@ -20,7 +20,7 @@ from spark_job.execution.batches import Progress
 from spark_job.execution.books import Books
 from spark_job.execution.folder import JobFolder
 from spark_job.execution.progress import write_progress
-from spark_job.execution.results import Results
+from spark_job.execution.results import Results, numbered
 from spark_job.execution.running import QueryKeeper, cause_of
 from spark_job.execution.structured import batch_of, flume_options, stream_of
 from spark_job.session import SessionSettings, start_session, stop_session
@@ -31,15 +31,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Event
 
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
     from spark_job.accounting import Tally
     from spark_job.checkpoint import Checkpoint
     from spark_job.execution.settings import JobOptions, JobSettings
-    from spark_job.execution.structured import StructuredJob
+    from spark_job.execution.structured import Shape, StructuredJob
 
 STATUS_PATIENCE_S = 1.0
+ROWS_OF_A_BATCH = 1 << 32
+"""Numbers that a batch has for its rows."""
 APPEND_SETTINGS = {"spark.sql.streaming.noDataMicroBatches.enabled": "true"}
 """Results that come when they are final come in the batch after the one that moved the watermark, lines or no lines."""
 
@@ -59,8 +62,9 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
             return books.tally(0, final=True)
         try:
             result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
-            results = opened.enter_context(open_results(job, settings, folder, result))
-            writer = make_writer(job, settings, options, folder, bridges, books, results)
+            shape = job.shape_of(result, options)
+            results = opened.enter_context(open_results(job, settings, folder, result, shape))
+            writer = make_writer(job, settings, options, folder, bridges, books, results, shape)
             query = start_query(job, settings, folder, result, writer)
         except PySparkException as error:
             raise cause_of(error) from error
@@ -78,7 +82,7 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
 
 def session_of(job: StructuredJob, settings: JobSettings, folder: JobFolder) -> SessionSettings:
     """Return the settings of a job's Spark session."""
-    more = dict(job.spark) | (APPEND_SETTINGS if job.output_mode == "append" else {})
+    more = dict(job.spark) | ({} if job.output_mode == "update" else APPEND_SETTINGS)
     return SessionSettings(
         f"headrace {job.name}",
         folder.root,
@@ -110,7 +114,9 @@ def prepared(
     return made
 
 
-def open_results(job: StructuredJob, settings: JobSettings, folder: JobFolder, result: DataFrame) -> Results:
+def open_results(
+    job: StructuredJob, settings: JobSettings, folder: JobFolder, result: DataFrame, shape: Shape
+) -> Results:
     """Open the tables and files of a job.
 
     Raises:
@@ -122,7 +128,16 @@ def open_results(job: StructuredJob, settings: JobSettings, folder: JobFolder, r
             "consumer name to compute again"
         )
     schema = to_arrow_schema(result.schema, timezone="UTC")
-    return Results(folder.root, job.name, schema, job.key, settings.sinks, top=settings.top, counted=job.counted)
+    return Results(
+        folder.root,
+        job.name,
+        numbered(schema.empty_table(), 0).schema if shape.numbered else schema,
+        shape.key,
+        settings.sinks,
+        databases=settings.databases(),
+        top=settings.top,
+        counted=job.counted,
+    )
 
 
 def make_writer(
@@ -133,8 +148,12 @@ def make_writer(
     bridges: Bridges,
     books: Books,
     results: Results,
+    shape: Shape,
 ) -> ResultWriter:
-    """Return the batch function of a job."""
+    """Return the batch function of a job; the databases have caught up with the table by then."""
+    owner, newest = books.owner(), books.newest_batch()
+    if owner is not None and newest is not None:
+        results.catch_up(owner, newest)
     ledger = Ledger(
         folder.checkpoint,
         folder.audit,
@@ -143,8 +162,7 @@ def make_writer(
         allow_loss=settings.allow_data_loss,
     )
     letters = DeadLetters(folder.audit, folder.dead_letters)
-    final = job.output_mode == "append"
-    return ResultWriter(folder.checkpoint, ledger, books, results, letters, lambda: datetime.now(UTC), final=final)
+    return ResultWriter(folder.checkpoint, ledger, books, results, letters, lambda: datetime.now(UTC), shape)
 
 
 def start_query(
@@ -153,12 +171,19 @@ def start_query(
     """Start the stream. Each batch hands over the results that changed, or those that are final."""
     return (
         result.writeStream.queryName(job.name)
-        .outputMode(job.output_mode)
+        .outputMode(writer.shape.output_mode)
         .option("checkpointLocation", str(folder.checkpoint.folder))
         .trigger(processingTime=spark_interval(settings.trigger))
         .foreachBatch(writer)
         .start()
     )
+
+
+def in_shape(rows: pa.Table, shape: Shape, batch_id: int) -> pa.Table:
+    """Return the rows of a batch in an order that does not depend on Spark's tasks, numbered where they need it."""
+    if not shape.ordered:
+        rows = rows.sort_by([(name, "ascending") for name in rows.schema.names])
+    return numbered(rows, batch_id * ROWS_OF_A_BATCH) if shape.numbered else rows
 
 
 def first_offset(bridges: Bridges, consumer: str, log_id: str) -> int:
@@ -188,8 +213,7 @@ class ResultWriter:
         results: Results,
         dead_letters: DeadLetters,
         now: Callable[[], datetime],
-        *,
-        final: bool,
+        shape: Shape,
     ) -> None:
         self._checkpoint = checkpoint
         self._ledger = ledger
@@ -197,7 +221,8 @@ class ResultWriter:
         self._results = results
         self._dead_letters = dead_letters
         self._now = now
-        self._final = final
+        self.shape = shape
+        self._final = shape.output_mode == "append"
         self.last: Progress | None = None
         self._positions_at_start = books.positions()
         self._tally_at_start = self.final_tally()
@@ -220,9 +245,10 @@ class ResultWriter:
     def __call__(self, changed: DataFrame, batch_id: int) -> None:
         """Store and show one batch. Its plan runs once, here; the audit is complete only after that."""
         try:
-            rows = changed.toArrow()
+            replace = self.shape.output_mode == "complete"
+            rows = in_shape(changed.toArrow(), self.shape, 0 if replace else batch_id)
             entry = self._ledger.entry(batch_id)
-            self._results.store(rows, query_id=entry.query_id, batch_id=batch_id)
+            self._results.store(rows, query_id=entry.query_id, batch_id=batch_id, replace=replace)
             self._books.record(entry)
             self.settle()
             tally = self._books.tally(self._results.counted(now=False), final=self._final)

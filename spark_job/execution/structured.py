@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from spark_job.durations import MICROSECOND, spark_interval
 from spark_job.execution.results import check_sinks
 from spark_job.execution.settings import described
-from spark_job.options import parse_access_log_options, parse_flume_options, parse_json_events_options
+from spark_job.json_options import parse_json_events_options
+from spark_job.options import parse_access_log_options, parse_flume_options
 from spark_job.parse import LineParser
 
 if TYPE_CHECKING:
@@ -37,6 +38,23 @@ ROCKSDB = {
 
 
 @dataclass(frozen=True)
+class Shape:
+    """How the rows of a result are stored.
+
+    Attributes:
+        key: the columns that tell rows apart.
+        output_mode: ``update`` (rows that changed), ``append`` (rows once they are final) or ``complete`` (all rows).
+        numbered: no columns do that; rows get a number, in a first column ``row``.
+        ordered: the rows of a batch come in an order that means something.
+    """
+
+    key: tuple[str, ...]
+    output_mode: Literal["update", "append", "complete"]
+    numbered: bool = False
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
 class StructuredJob:
     """One job.
 
@@ -45,15 +63,18 @@ class StructuredJob:
         options: the model of its own options.
         rows: from parsed lines to results; the same for a stream and for a batch.
         key: the columns of the result that tell its rows apart.
-        counted: the column of the result whose sum is the number of lines counted.
+        counted: the column of the result whose sum is the number of lines counted; empty where no column tells, and
+            all that the function was given count.
         lateness: how the query decides which lines are late, by the job's options.
-        source: ``access_log`` or ``json_events``.
+        source: ``access_log``, ``json_events`` or ``flume``.
         fields: of ``json_events``, name to type.
         time: the column that tells when a line happened.
-        output_mode: ``update`` (rows that changed) or ``append`` (rows once they are final).
+        output_mode: as in :class:`Shape`.
         spark: further settings of Spark.
         prepared: makes the options that ``rows`` gets, once, before the query: is given what reads all lines that the
             bridges hold as a batch, the options, a folder to keep things in, and the event that asks for the end.
+        shape: how a result is stored, where that depends on the result.
+        lazy: ``rows`` looks at no line, so what it refuses shows before there are any.
     """
 
     name: str
@@ -65,9 +86,15 @@ class StructuredJob:
     source: str = "access_log"
     fields: Mapping[str, str] = field(default_factory=dict)
     time: str = "time"
-    output_mode: Literal["update", "append"] = "update"
+    output_mode: Literal["update", "append", "complete"] = "update"
     spark: Mapping[str, str] = field(default_factory=dict)
     prepared: Callable[[Callable[[], DataFrame], Any, Path, Event], Any] | None = None
+    shape: Callable[[DataFrame, Any], Shape] | None = None
+    lazy: bool = False
+
+    def shape_of(self, result: DataFrame, options: JobOptions) -> Shape:
+        """Return how a result is stored."""
+        return Shape(self.key, self.output_mode) if self.shape is None else self.shape(result, options)
 
     def source_options(self, settings: JobSettings, options: JobOptions) -> dict[str, str]:
         """Return the options of the source, its audit included."""
@@ -78,6 +105,8 @@ class StructuredJob:
         }
         if self.source == "access_log":
             return settings.access_log_options() | audit
+        if self.source == "flume":
+            return settings.flume_options() | {"includeHeaders": "true"} | audit
         fields = ", ".join(f"{name} {kind}" for name, kind in self.fields.items())
         return settings.flume_options() | {"fields": fields, "timeField": self.time} | audit
 
@@ -91,6 +120,8 @@ class StructuredJob:
         if self.source == "access_log":
             parse_access_log_options(given)
             LineParser(settings.log_format, settings.url, settings.timezone)
+        elif self.source == "flume":
+            parse_flume_options(given)
         else:
             parse_json_events_options(given)
         check_sinks(settings.sinks)
@@ -142,4 +173,4 @@ def batch_of(spark: SparkSession, source: str, options: Mapping[str, str], ends:
 
 def well_formed(lines: DataFrame) -> DataFrame:
     """Leave malformed lines out, and the columns that only they have."""
-    return lines.where("error IS NULL").drop("raw", "error")
+    return lines.where("error IS NULL").drop("raw", "error") if "error" in lines.columns else lines

@@ -104,6 +104,14 @@ JOBS: tuple[Entry, ...] = (
     ),
 )
 
+SQL = Entry(
+    "sql",
+    "Answers a query of yours over the views access_log and flume.",
+    "structured",
+    "spark.sql over a stream, complete, update and append mode",
+)
+"""A job as well, started by ``headrace sql``."""
+
 
 def entry_of(name: str) -> Entry:
     """Return the entry of a job.
@@ -111,7 +119,7 @@ def entry_of(name: str) -> Entry:
     Raises:
         OptionError: there is no such job; the text names the nearest one.
     """
-    names = {entry.name: entry for entry in JOBS}
+    names = {entry.name: entry for entry in (*JOBS, SQL)}
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"

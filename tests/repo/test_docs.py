@@ -55,7 +55,8 @@ def commands() -> dict[str, Any]:
     # Typer keeps its copy of click's classes to itself, so they cannot be named here.
     def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
         below = getattr(command, "commands", None)
-        if below is None:
+        # A group that makes its commands when they are called, as that of the jobs does, is a command here.
+        if not below:
             yield " ".join(words), command
             return
         for name, child in below.items():

@@ -32,7 +32,8 @@ TIERS: dict[str, tuple[str, ...]] = {
     "spark_job": (
         "errors",
         "durations offsets checkpoint parse option_reader session",
-        "options option_types windows visitors",
+        "options option_types windows visitors query_errors",
+        "json_options",
         "command_line",
         "bridge_client",
         "bridges reading",
@@ -50,8 +51,8 @@ TIERS: dict[str, tuple[str, ...]] = {
     ),
     "headrace": (
         "errors text",
-        "state guard process supervise drop sample doctor options faults",
-        "figures stage_output parameters",
+        "state guard process supervise drop sample doctor faults",
+        "figures stage_output parameters options",
         "stages",
         "pipeline",
         "run",

@@ -13,13 +13,13 @@ from spark_job.execution.books import Books
 from spark_job.execution.bounded import compute
 from spark_job.execution.folder import JobFolder
 from spark_job.execution.live import make_writer, open_results, session_of, start_query
+from spark_job.execution.results import table_name
 from spark_job.execution.settings import JobSettings
 from spark_job.execution.structured import batch_of, flume_options, stream_of
 from spark_job.sinks.database import parse_target, read_rows
-from spark_job.execution.results import table_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Self
 
@@ -80,7 +80,13 @@ class JobQuery:
     """One query of a job over one bridge, in a job folder; a context manager. The same folder may be opened again."""
 
     def __init__(
-        self, spark: SparkSession, job: StructuredJob, options: JobOptions, bridge: RealBridge, folder: Path, **more: Any
+        self,
+        spark: SparkSession,
+        job: StructuredJob,
+        options: JobOptions,
+        bridge: RealBridge,
+        folder: Path,
+        **more: Any,
     ) -> None:
         self.bridge = bridge
         self.job = job
@@ -101,12 +107,11 @@ class JobQuery:
             if job.prepared is not None:
                 given = settings.access_log_options()
                 del given["startingOffsets"]
-                options = job.prepared(
-                    lambda: batch_of(spark, job.source, given), options, self.folder.root, Event()
-                )
+                options = job.prepared(lambda: batch_of(spark, job.source, given), options, self.folder.root, Event())
             result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
-            results = opened.enter_context(open_results(job, settings, self.folder, result))
-            self.writer = make_writer(job, settings, options, self.folder, bridges, books, results)
+            shape = job.shape_of(result, options)
+            results = opened.enter_context(open_results(job, settings, self.folder, result, shape))
+            self.writer = make_writer(job, settings, options, self.folder, bridges, books, results, shape)
             self.query = start_query(job, settings, self.folder, result, self.writer)
             opened.callback(self.query.stop)
             self._opened = opened.pop_all()
@@ -123,5 +128,3 @@ class JobQuery:
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
-
-

@@ -1,0 +1,154 @@
+"""Streaming SQL: a query over the views ``access_log`` and ``flume``, as a job like the others.
+
+==============  =============================================  ========================================================
+the query       output mode                                    what the table, the file and the database hold
+==============  =============================================  ========================================================
+aggregates      ``complete``: after each batch, all rows       the answer of the query over all lines so far
+                ``update``, with ``--key``: rows that changed  the newest row of each key
+does not        ``append``: rows are final as they come        every row, once
+==============  =============================================  ========================================================
+
+``access_log`` has the lines that parse; ``flume`` has every event as it came. What is wrong with a query is said in one
+sentence with its place (:mod:`spark_job.query_errors`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
+from pyspark.sql.types import ArrayType, BinaryType, MapType, VariantType
+
+from spark_job.accounting import NeverLate
+from spark_job.durations import spark_interval
+from spark_job.errors import OptionError
+from spark_job.execution.results import NUMBER
+from spark_job.execution.structured import Shape
+from spark_job.execution.sql_options import SqlOptions
+from spark_job.jobs.job import StructuredJob
+from spark_job.query_errors import refusal_of
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import StructField
+
+    from spark_job.accounting import Tally
+    from spark_job.execution.settings import JobSettings
+
+VIEWS = {"access_log": "time", "flume": "received"}
+"""The views, and the column that tells the time of their rows."""
+
+
+def ask(lines: DataFrame, options: SqlOptions) -> DataFrame:
+    """Return what the query gives over its view, the columns made such that they can be stored.
+
+    Raises:
+        OptionError: the query cannot be understood, or not be answered over a stream.
+    """
+    spark, view = lines.sparkSession, view_of(options.query)
+    if lines.isStreaming and options.watermark is not None:
+        lines = lines.withWatermark(VIEWS[view], spark_interval(options.watermark))
+    lines.createOrReplaceTempView(view)
+    try:
+        # As a query: spark.sql would do what a command says.
+        spark._jsparkSession.sessionState().sqlParser().parseQuery(options.query)  # noqa: SLF001 -- not in Python's API
+        answer = spark.sql(options.query)
+        names = answer.columns
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise OptionError(f"query: two columns are called {twice[0]}; name one of them with AS")
+        if lines.isStreaming:
+            _check_streams(answer)
+        return answer.select([_storable(field) for field in answer.schema.fields])
+    except PySparkException as error:
+        raise refusal_of(error, options.query) from None
+
+
+def view_of(query: str) -> str:
+    """Return the view that a query reads.
+
+    Raises:
+        OptionError: it names both.
+    """
+    named = [view for view in VIEWS if re.search(rf"\b{view}\b", query, re.IGNORECASE)]
+    if len(named) > 1:
+        raise OptionError("query: it names access_log and flume; a query reads one of them")
+    return named[0] if named else "access_log"
+
+
+def shape_of(answer: DataFrame, options: SqlOptions) -> Shape:
+    """Return how an answer is stored; see the table above."""
+    key = tuple(name.strip() for name in options.key.split(",") if name.strip())
+    unknown = [name for name in key if name not in answer.columns]
+    if unknown:
+        raise OptionError(f"--key {options.key}: the query has no column {unknown[0]}; it has {', '.join(answer.columns)}")
+    ordered = _has(answer, "Sort")
+    if not _has(answer, "Aggregate") and not _has(answer, "Distinct"):
+        return Shape((NUMBER,), "append", numbered=True, ordered=ordered)
+    if key:
+        return Shape(key, "update", ordered=ordered)
+    return Shape((NUMBER,), "complete", numbered=True, ordered=ordered)
+
+
+def _plan(answer: DataFrame) -> str:
+    return str(answer._jdf.queryExecution().analyzed().treeString())  # noqa: SLF001 -- Python has no plans
+
+
+def _has(answer: DataFrame, node: str) -> bool:
+    """Return whether the plan has a node of this name."""
+    return re.search(rf"^[\s:+\-~!']*(?:Global)?{node}\b", _plan(answer), re.MULTILINE) is not None
+
+
+def _check_streams(answer: DataFrame) -> None:
+    streams = len(re.findall(r"StreamingRelation", _plan(answer)))
+    if streams == 0:
+        raise OptionError("query: it reads neither access_log nor flume")
+    if streams > 1:
+        raise OptionError("query: it reads its view more than once, which a stream cannot; with --once it can")
+    if _has(answer, "Limit") and not _has(answer, "Aggregate"):
+        raise OptionError("query: LIMIT ends what has no end; leave it out, or ask with --once")
+
+
+def _storable(field: StructField) -> Column:
+    """Return a column as databases and JSON have it: collections as JSON text, bytes as text."""
+    column = F.col(f"`{field.name.replace('`', '``')}`")
+    if isinstance(field.dataType, ArrayType | MapType | VariantType):
+        return F.to_json(column).alias(field.name)
+    if isinstance(field.dataType, BinaryType):
+        return F.decode(column, "UTF-8").alias(field.name)
+    return column
+
+
+class Sql(StructuredJob):
+    """The job, whose source is the view that its query names."""
+
+    def check(self, settings: JobSettings, options: Any) -> None:
+        """Refuse what the source or the parser would refuse; the query itself is looked at by Spark."""
+        super(Sql, _of(self, options)).check(settings, options)
+
+    def run(self, settings: JobSettings, options: Any, stop: Event) -> Tally:
+        """Answer the query live, or over a range of the log."""
+        return super(Sql, _of(self, options)).run(settings, options, stop)
+
+
+def _of(job: Sql, options: SqlOptions) -> Sql:
+    view = view_of(options.query)
+    return replace(job, source=view, time=VIEWS[view])
+
+
+JOB = Sql(
+    name="sql",
+    options=SqlOptions,
+    rows=ask,
+    key=(),
+    counted="",
+    lateness=lambda _options: NeverLate(),
+    output_mode="complete",
+    shape=shape_of,
+    lazy=True,
+)
