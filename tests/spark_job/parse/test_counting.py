@@ -269,6 +269,17 @@ def test_the_kernels_are_loaded_once_they_pay() -> None:
     assert warmth.lines == KERNELS_AFTER_LINES + 1
 
 
+def test_lines_that_are_left_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spark_job.parse.counting.PARSED_AT_ONCE", 3)
+    counter = LineCounter(LineParser("combined"), timedelta(minutes=1), warmth=Warmth(KERNELS_AFTER_LINES))
+    waiting = []
+    for _ in range(4):
+        counter.add(events([combined().encode(), b"x"]))
+        waiting.append(sum(batch.num_rows for batch in counter._waiting))
+    assert waiting == [1, 2, 0, 1]
+    assert counter.take().malformed["raw"].to_list() == ["x"] * 4
+
+
 def test_a_counter_says_when_it_holds_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spark_job.parse.counting.PARSED_AT_ONCE", 1)
     counter = LineCounter(LineParser("combined"), timedelta(minutes=1), warmth=Warmth(KERNELS_AFTER_LINES))

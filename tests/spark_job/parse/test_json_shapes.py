@@ -190,3 +190,22 @@ def test_lines_of_many_shapes_come_out_in_their_order(monkeypatch: pytest.Monkey
     monkeypatch.setattr(nginx_json, "MAX_SHAPES", 0)
     assert by_shape.equals(parser.parse(bodies(*lines)))
     assert by_shape["bytes"].drop_nulls().to_list() == [number for number in range(200) if number % 11]
+
+
+@pytest.mark.parametrize(
+    ("parts", "joined"),
+    [
+        ({"request_method": "GET", "request_uri": "/x"}, "GET /x"),
+        ({"request_method": "GET", "request_uri": "/x", "args": "y"}, "GET /x?y"),
+        ({"method": "GET", "uri": "/x?z", "args": "y", "protocol": "HTTP/3"}, "GET /x?z HTTP/3"),
+        ({"request": "", "method": "GET", "request_uri": "", "uri": "/x", "args": ""}, "GET /x"),
+        ({"method": "GET"}, None),
+        ({"uri": "/x"}, None),
+    ],
+)
+@pytest.mark.parametrize("agent", ["has a shape", "h\u00e4s none"])
+def test_a_request_in_parts_is_joined(parts: dict[str, str], joined: str | None, agent: str) -> None:
+    line = json.dumps(parts | {"msec": 1.5, "agent": agent}, ensure_ascii=False)
+    found = nginx_json._by_shape(series([line]))
+    assert found["error"].to_list() == [None if joined else "a field is missing"]
+    assert found["request"].to_list() == [joined] or joined is None
