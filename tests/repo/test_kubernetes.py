@@ -200,6 +200,16 @@ def test_the_token_is_where_each_looks_for_it() -> None:
         assert f"--token-file={folder}/bridge-token" in application()["spec"]["driverArgs"]
 
 
+def test_files_that_the_job_names_are_in_the_image() -> None:
+    named_files = re.findall(r"/opt/headrace/(\S+)", " ".join(application()["spec"]["sparkConf"].values()))
+    named_files += re.findall(r"/opt/headrace/(\S+)", application()["spec"]["pyFiles"])
+    assert len(named_files) == 3
+    for name in named_files:
+        # The packages lie below app/, what docker/k8s/Dockerfile adds below k8s/.
+        place = ROOT / name.removeprefix("app/") if name.startswith("app/") else ROOT / "docker" / name
+        assert place.is_file(), name
+
+
 def test_the_job_takes_its_arguments() -> None:
     """The options exist: the job is asked for its help with them, which reads them all first."""
     from spark_job.cli import job_command
