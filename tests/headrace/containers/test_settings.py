@@ -1,59 +1,24 @@
-"""The settings of the containers: one list, held against compose file and code, and where each value comes from."""
+"""The settings of the containers: where each value comes from, and what is refused.
+
+That the list, the compose file and the code agree is held in tests/repo/test_compose.py.
+"""
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import pytest
 
-from headrace.containers.folder import ContainersFolder
-from headrace.containers.settings import EXAMPLE, PROFILES, Settings, parse
+from headrace.containers.settings import PROFILES, Settings
 from headrace.errors import OptionError
-from tests.support.compose_rules import variables
-from tests.support.source_tree import ROOT, python_files, tree_of
+from tests.support.source_tree import ROOT
 
 COMPOSE = ROOT / "docker" / "compose.yaml"
 NOWHERE = Path("/nowhere/at/all")
-COMPUTED = set(ContainersFolder(Path("x")).computed((1, 1))) | {"HEADRACE_BRIDGES"}
-"""What `make up` fills in, so that the compose file alone has another default."""
 
 
 def settings(**environment: str) -> Settings:
     return Settings(environment, NOWHERE)
-
-
-def test_the_example_lists_what_the_compose_file_uses_with_the_same_defaults() -> None:
-    used = variables(COMPOSE.read_text(encoding="utf-8"))
-    listed = parse(EXAMPLE)
-    assert listed.keys() - used.keys() == {"COMPOSE_PROJECT_NAME"}, "compose reads this one by itself"
-    assert used.keys() - listed.keys() == set()
-    assert {name: listed[name] for name in used.keys() - COMPUTED} == {
-        name: rest.removeprefix(":-") for name, rest in used.items() if name not in COMPUTED
-    }
-
-
-def test_every_setting_has_a_reason_above_it() -> None:
-    bare = []
-    reason = False
-    for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
-        reason = line.startswith("# ") or (reason and bool(line))
-        if "=" in line and not line.startswith("#") and not reason:
-            bare.append(line)
-    assert bare == []
-
-
-def test_what_the_containers_read_has_the_same_defaults() -> None:
-    listed = parse(EXAMPLE)
-    read = {}
-    for path in python_files("headrace"):
-        if path.parent.name == "inside":
-            for node in ast.walk(tree_of(path)):
-                match node:
-                    case ast.Call(func=ast.Name("read"), args=[ast.Constant(str(name)), ast.Constant(default)]):
-                        read[name] = default
-    assert {name: value for name, value in read.items() if listed.get(name) != value and name not in COMPUTED} == {}
-    assert len(read) > 10
 
 
 def test_the_profiles_are_those_of_the_compose_file() -> None:
