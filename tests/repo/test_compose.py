@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from headrace.containers.settings import EXAMPLE, parse
+from headrace.inside.spark import EVENTS, defaults
 from tests.support.compose_rules import findings, variables
 from tests.support.source_tree import ROOT, python_files, tree_of
 
@@ -168,3 +169,23 @@ def test_the_code_has_the_same_defaults() -> None:
         if default and compose[name] not in ("", default)
     }
     assert different == {}
+
+
+def mounted(service: str) -> dict[str, str]:
+    """Return what a service may write to: the folder in its container, and the volume or folder that it is."""
+    volumes = parsed()["services"][service]["volumes"]
+    return {target: source for source, _, target in (text.rpartition(":") for text in volumes) if target != "ro"}
+
+
+@pytest.mark.parametrize("profiles", ["", "metrics", "history", "metrics,history"])
+def test_the_history_server_reads_what_the_driver_writes(profiles: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPOSE_PROFILES", profiles)
+    conf = defaults("a secret")
+    # A log that nobody reads would only fill the volume.
+    assert conf["spark.eventLog.enabled"] == str("history" in profiles).lower()
+    assert conf["spark.eventLog.dir"] == conf["spark.history.fs.logDirectory"] == f"file:{EVENTS}"
+    assert conf["spark.history.fs.cleaner.enabled"] == "true"
+    assert mounted("driver")[EVENTS] == mounted("history")[EVENTS] == "events"
+    # Spark ends at once when the folder is not there; an empty volume takes it from the image, owner included.
+    made = re.findall(r"install -d -o \S+ -g \S+ (.+)", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"))
+    assert EVENTS in made[-1].split()

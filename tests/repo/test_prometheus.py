@@ -13,6 +13,15 @@ from avro_bridge.agents import _add
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.store import Log
 from avro_bridge.metrics import BridgeMetrics, LogCollector
+from headrace.inside.environment import (
+    ADMIN_PORT,
+    DRIVER_HOST,
+    JOB_METRICS_PORT,
+    MASTER_HOST,
+    MASTER_UI_PORT,
+    WORKER_UI_PORT,
+)
+from headrace.inside.spark import defaults
 from spark_job.execution.metrics_page import ProgressCollector
 from tests.support.source_tree import ROOT
 
@@ -89,6 +98,44 @@ def promtool(*arguments: str) -> None:
 def test_names_are_found_in_an_expression() -> None:
     text = 'sum by (le) (rate(a_total{b="c", d!~"e"}[5m])) / ignoring (f) g > 1e6 or absent(h) and time() - i > 60'
     assert named_in(text) == {"a_total", "g", "h", "i"}
+
+
+def targets() -> dict[str, tuple[str, int]]:
+    """Return host and port of what each job of the configuration asks."""
+    found = {}
+    for job in read("prometheus.yml")["scrape_configs"]:
+        if "dns_sd_configs" in job:
+            lookup = job["dns_sd_configs"][0]
+            found[job["job_name"]] = (lookup["names"][0], lookup["port"])
+        else:
+            host, _, port = job["static_configs"][0]["targets"][0].rpartition(":")
+            found[job["job_name"]] = (host, int(port))
+    return found
+
+
+def test_it_asks_the_services_at_the_ports_of_the_code() -> None:
+    assert targets() == {
+        "bridge": ("bridge", ADMIN_PORT),
+        "job": (DRIVER_HOST, JOB_METRICS_PORT),
+        "spark-master": (MASTER_HOST, MASTER_UI_PORT),
+        "spark-worker": ("spark-worker", WORKER_UI_PORT),
+        "prometheus": ("127.0.0.1", 9090),
+    }
+
+
+def test_it_reaches_every_service_that_it_asks() -> None:
+    services = yaml.safe_load((FOLDER.parent / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    own = set(services["prometheus"]["networks"])
+    for job, (host, _) in targets().items():
+        assert job == "prometheus" or own & set(services[host]["networks"]), job
+
+
+def test_spark_shows_its_figures_where_they_are_asked_for() -> None:
+    conf = defaults("a secret")
+    paths = {job["job_name"]: job.get("metrics_path") for job in read("prometheus.yml")["scrape_configs"]}
+    sink = "sink.prometheusServlet.path"
+    assert paths["spark-master"] == conf[f"spark.metrics.conf.master.{sink}"] + "/"
+    assert paths["spark-worker"] == conf[f"spark.metrics.conf.*.{sink}"] + "/"
 
 
 @pytest.mark.promtool
