@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from spark_job.errors import OptionError
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from spark_job.execution.structured import StructuredJob
 
 
+BATCHES_ONLY = {
+    "batch_interval": "Structured Streaming has --trigger",
+    "rate": "Structured Streaming has --max-events, for each micro-batch",
+}
+
+
 @dataclass(frozen=True)
 class EitherApi:
     """One job, twice. Both have the same name, options and source; the options have a field ``api``.
@@ -30,7 +36,7 @@ class EitherApi:
 
     dstream: DStreamJob
     structured: StructuredJob
-    dstream_only: Mapping[str, str]
+    dstream_only: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -55,7 +61,7 @@ class EitherApi:
         """
         chosen = self._chosen(options)
         if chosen is self.structured:
-            for name, reason in self.dstream_only.items():
+            for name, reason in {**BATCHES_ONLY, **self.dstream_only}.items():
                 if getattr(options, name) != type(options).model_fields[name].default:
                     raise OptionError(f"--{name.replace('_', '-')} is for --api dstream: {reason}")
         chosen.check(settings, options)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from spark_job.execution.settings import described
+from spark_job.errors import OptionError
+from spark_job.execution.settings import JobSettings, described
 from spark_job.options import parse_flume_options
 
 if TYPE_CHECKING:
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
     from spark_job.accounting import Tally
     from spark_job.dstreams.decoding import Decoder
     from spark_job.dstreams.options import BatchOptions
-    from spark_job.execution.settings import JobSettings
     from spark_job.options import FlumeOptions
 
 CHANGEABLE = ("rate", "keep")
 """Options that may differ from one start to the next."""
+NOT_FOR_BATCHES = {
+    "trigger": "--batch-interval is the time between two batches",
+    "time": "a line is of the batch in which it is read",
+}
 INSTANT = pa.timestamp("us", tz="UTC")
 TIME_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "window": ("window_start", "window_end"),
@@ -98,6 +102,9 @@ class DStreamJob:
         from spark_job.dstreams.results import check_sinks
 
         flume_options(settings, options)
+        for name, instead in NOT_FOR_BATCHES.items():
+            if getattr(settings, name) != JobSettings.model_fields[name].default:
+                raise OptionError(f"--{name} is for jobs in Structured Streaming; over DStreams, {instead}")
         self.decoder(settings, options)
         check_sinks(settings.sinks)
 

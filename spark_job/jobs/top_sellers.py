@@ -99,5 +99,5 @@ JOB = EitherApi(
         source="json_events",
         fields=FIELDS,
     ),
-    dstream_only={},
+    dstream_only={"keep": "the table of the other has each window once"},
 )

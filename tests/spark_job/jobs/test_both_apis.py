@@ -100,6 +100,8 @@ def test_what_the_aggregation_does_not_have_is_refused(tmp_path: Path) -> None:
     settings = JobSettings().of_job("running-totals")
     with pytest.raises(OptionError, match="--expire is for --api dstream"):
         running_totals.JOB.check(settings, TotalsOptions(expire="1h"))
+    with pytest.raises(OptionError, match="--batch-interval is for --api dstream: Structured Streaming has --trigger"):
+        running_totals.JOB.check(settings, TotalsOptions(batch_interval="2s"))
     missing = TotalsOptions(api="dstream", initial=tmp_path / "missing")
     with pytest.raises(OptionError, match=r"--initial=.*no JSON lines"):
         running_totals.JOB.check(settings, missing)
