@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
+@pytest.fixture(params=["parsed", "by kernels"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count the few lines of these tests both ways: parsed, as few lines are, and as a worker that has seen many."""
+    if request.param == "by kernels":
+        monkeypatch.setattr("spark_job.parse.counting.KERNELS_AFTER_LINES", 0)
+
+
 RECEIVED = datetime(2024, 5, 1, 12, 0, 30, tzinfo=UTC)
 BROKEN = b'1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET /cut HTTP/1.1" 200 1 "-" "Mozi'
 
