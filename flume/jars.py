@@ -38,7 +38,7 @@ from flume.errors import FlumeError, JarsDiffer, JarsMissing
 from flume.java import find_java
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
@@ -77,19 +77,32 @@ def ensure_jars(progress: ivy.Progress | None = None, *, verify: bool = False) -
         JarsDiffer: a jar is not the recorded one.
         JavaMissing: something had to be fetched and there is no Java.
     """
-    folder = cache_folder()
     recorded = read_checksums(CHECKSUMS)
+    jars = filled(cache_folder(), lambda work: _fill(work, recorded, progress))
+    if verify:
+        check_jars([jar for jar in jars if jar.name != OWN_JAR], recorded)
+    return jars
+
+
+def filled(folder: Path, fill: Callable[[Path], list[Path]]) -> list[Path]:
+    """Return the jars of a folder of the cache, which is filled once, by one process, and then complete for good.
+
+    Args:
+        folder: its name says what belongs into it.
+        fill: puts jars into the folder that it is given and returns them; called where they are not there yet.
+
+    Raises:
+        JarsMissing: something else changes the folder.
+    """
     jars = _complete(folder)
     if jars is None:
         with _locked(folder.parent):
             jars = _complete(folder)
             if jars is None:
-                _build(folder, recorded, progress)
+                _replace(folder, fill)
                 jars = _complete(folder)
     if jars is None:
         raise JarsMissing(f"{folder} was changed by something else while it was filled; delete it and try again")
-    if verify:
-        check_jars([jar for jar in jars if jar.name != OWN_JAR], recorded)
     return jars
 
 
@@ -125,7 +138,9 @@ def check_jars(jars: Iterable[Path], recorded: dict[str, str]) -> None:
         present.add(jar.name)
         expected = recorded.get(jar.name)
         if expected is None:
-            raise JarsDiffer(f"{jar.name} is not in {CHECKSUMS.name}: it is not a part of the agent and is not used")
+            raise JarsDiffer(
+                f"{jar.name} is not in {CHECKSUMS.name}: it is not one of the recorded jars and is not used"
+            )
         actual = _sha256(jar)
         if actual != expected:
             raise JarsDiffer(
@@ -155,7 +170,7 @@ def record(progress: ivy.Progress | None = None) -> int:
     return len(lines)
 
 
-def _build(folder: Path, recorded: dict[str, str], progress: ivy.Progress | None) -> None:
+def _fill(work: Path, recorded: dict[str, str], progress: ivy.Progress | None) -> list[Path]:
     wanted = ivy.read_pom(POM)
     differing = {c.file_name for c in wanted} ^ recorded.keys()
     if differing:
@@ -164,13 +179,17 @@ def _build(folder: Path, recorded: dict[str, str], progress: ivy.Progress | None
             "the versions run `python -m flume.jars record`"
         )
     java = find_java()
+    jars = ivy.fetch(wanted, work, java, progress)
+    check_jars(jars, recorded)
+    own = work / OWN_JAR
+    compile_sources(SOURCES, jars, own, java)
+    return [*jars, own]
+
+
+def _replace(folder: Path, fill: Callable[[Path], list[Path]]) -> None:
     work = folder.with_suffix(".part")
     try:
-        jars = ivy.fetch(wanted, work, java, progress)
-        check_jars(jars, recorded)
-        own = work / OWN_JAR
-        compile_sources(SOURCES, jars, own, java)
-        stamp = {jar.name: jar.stat().st_size for jar in (*jars, own)}
+        stamp = {jar.name: jar.stat().st_size for jar in fill(work)}
         (work / _STAMP).write_text(json.dumps(stamp, indent=1, sort_keys=True), encoding="ascii")
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)

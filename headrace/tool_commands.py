@@ -91,6 +91,7 @@ def render(
 
 def jars(
     verify: Annotated[bool, typer.Option("--verify", help="Hash every jar again, also in a complete cache.")] = False,
+    of_s3: Annotated[bool, typer.Option("--s3a", help="The jars that Spark needs to read from S3 instead.")] = False,
     as_json: given.JsonOption = False,
 ) -> None:
     """Fetch Flume's jars into the cache folder, and check them against their recorded checksums.
@@ -99,7 +100,7 @@ def jars(
     """
     from headrace.tools import fetch_jars
 
-    fetch_jars(verify=verify, as_json=as_json)
+    fetch_jars(verify=verify, as_json=as_json, of_s3=of_s3)
 
 
 LogFolder = Annotated[

@@ -47,20 +47,21 @@ def update_examples() -> None:
     say(f"{len(changed)} files changed" + "".join(f"\n  {path}" for path in changed))
 
 
-def fetch_jars(*, verify: bool, as_json: bool) -> None:
-    """Make the cache of jars complete and say where it is.
+def fetch_jars(*, verify: bool, as_json: bool, of_s3: bool) -> None:
+    """Make the cache of jars complete, that of Flume or that for S3, and say where it is.
 
     Raises:
         FlumeError: a jar cannot be fetched or is not the recorded one.
     """
     from flume.jars import ensure_jars
+    from headrace import s3a
 
     def progress(done: int, total: int, name: str) -> None:
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\x1b[K{done}/{total} {name}")
             sys.stderr.flush()
 
-    found = ensure_jars(progress, verify=verify)
+    found = (s3a.ensure_jars if of_s3 else ensure_jars)(progress, verify=verify)
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     if as_json:

@@ -31,7 +31,7 @@ TIERS: dict[str, tuple[str, ...]] = {
     ),
     "spark_job": (
         "errors",
-        "durations offsets checkpoint parse option_reader session",
+        "durations offsets checkpoint parse option_reader session s3a",
         "options option_types windows visitors query_errors",
         "json_options",
         "command_line",
@@ -51,7 +51,7 @@ TIERS: dict[str, tuple[str, ...]] = {
     ),
     "headrace": (
         "errors text",
-        "state guard process supervise drop sample doctor faults",
+        "state guard process supervise drop sample doctor faults s3a",
         "figures stage_output parameters options",
         "stages",
         "pipeline",

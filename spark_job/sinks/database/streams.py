@@ -11,7 +11,7 @@ from spark_job.sinks.database.target import DEFAULT_RETRY_FOR, parse_target
 from spark_job.sinks.database.writing import TableWriter, write_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -35,6 +35,7 @@ def upsert(
     password_file: Path | None = None,
     checkpoint: Path | str | None = None,
     trigger: timedelta | None = None,
+    stored: Callable[[pa.Table], None] | None = None,
 ) -> StreamingQuery | int:
     """Keep a table equal to a result: each row takes the place of the one that has its key.
 
@@ -54,6 +55,7 @@ def upsert(
         password_file: file whose first line is the password.
         checkpoint: where the query keeps its place; None: below Spark's ``spark.sql.streaming.checkpointLocation``.
         trigger: shortest time between two micro-batches; None: as soon as there is something.
+        stored: called with the rows of each micro-batch that has been stored.
 
     Returns:
         The running query; for a batch the number of rows written.
@@ -77,7 +79,7 @@ def upsert(
     # The query ends when nobody is here any more to close something.
     database = Database(target, keep_connection=False)
     writer = TableWriter(database, table, arrow_schema(result), key, create=create)
-    batches = BatchUpsert(writer, replace=replace)
+    batches = BatchUpsert(writer, replace=replace, stored=stored)
     stream = result.writeStream.outputMode(output_mode).queryName(f"upsert-{table}").foreachBatch(batches)
     if place is not None:
         stream = stream.option("checkpointLocation", place)
@@ -92,16 +94,20 @@ class BatchUpsert:
     Args:
         writer: of the table.
         replace: what is not in a batch is deleted.
+        stored: called with the rows of each batch that has been stored.
     """
 
-    def __init__(self, writer: TableWriter, *, replace: bool) -> None:
+    def __init__(self, writer: TableWriter, *, replace: bool, stored: Callable[[pa.Table], None] | None = None) -> None:
         self._writer = writer
         self._replace = replace
+        self._stored = stored
 
     def __call__(self, changed: DataFrame, batch_id: int) -> None:
         """Store one batch."""
         rows = changed.toArrow()
         self._writer.write(rows, query_id=query_id_of(changed), batch_id=batch_id, replace=self._replace)
+        if self._stored is not None:
+            self._stored(rows)
 
 
 def arrow_schema(result: DataFrame) -> pa.Schema:

@@ -1,0 +1,107 @@
+"""Spark's way to S3: Hadoop's S3A file system, with the parts of the AWS SDK that it needs and no more.
+
+What S3A needs is not in Spark's wheel: ``hadoop-aws`` and the AWS SDK, whose usual bundle has 500 MB. The parts that
+are used have 12 MB; they are fetched by ``headrace jars`` and come here as a folder.
+
+::
+
+    credentials    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; or a profile of the shared file
+                   (AWS_SHARED_CREDENTIALS_FILE, ~/.aws/credentials; AWS_PROFILE). Never an option, never in a URL.
+    endpoint       --endpoint, or AWS_ENDPOINT_URL_S3, or AWS_ENDPOINT_URL; none is Amazon's own
+    region         --region, or AWS_REGION, or AWS_DEFAULT_REGION; us-east-1
+
+The credentials are read by the processes that use them, so with a cluster every worker has to have them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from spark_job.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SCHEME = "s3a://"
+DEFAULT_REGION = "us-east-1"
+PROVIDERS = (
+    "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
+    "org.apache.hadoop.fs.s3a.auth.ProfileAWSCredentialsProvider",
+)
+
+
+def check_object_path(path: str) -> None:
+    """Refuse a path that Spark would misread, or that carries a secret.
+
+    Raises:
+        OptionError: says what would be right.
+    """
+    scheme = path.partition("://")[0].lower() if "://" in path else ""
+    if scheme in ("s3", "s3n"):
+        raise OptionError(f"--path {scheme}://...: Spark's name for S3 is s3a; write s3a://bucket/prefix")
+    if scheme == "s3a":
+        parts = urlsplit(path)
+        if "@" in parts.netloc:
+            raise OptionError(
+                "--path s3a://...: a key in a URL can be seen by everyone on this machine; put it into the environment "
+                "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the shared credentials file"
+            )
+        if not parts.netloc:
+            raise OptionError(f"--path {path}: names no bucket; write s3a://bucket/prefix")
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Refuse what is no address of a server.
+
+    Raises:
+        OptionError: says what would be right.
+    """
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise OptionError("--endpoint: write it like http://127.0.0.1:9000 or https://s3.example.net")
+    if parts.username is not None or parts.password is not None:
+        raise OptionError("--endpoint: no key in it; see --path")
+
+
+def s3a_settings(
+    jars: Path | None,
+    endpoint: str | None,
+    region: str | None,
+    *,
+    path_style: bool,
+    environment: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
+    """Return the settings of Spark for S3; they count only for a session whose Java has not been started yet.
+
+    Args:
+        jars: folder of the jars.
+        endpoint: URL of the server; None: the environment's, or Amazon's.
+        region: None: the environment's, or a default that other servers do not look at.
+        path_style: the bucket is part of the path, not of the host's name.
+        environment: where the rest comes from.
+
+    Raises:
+        OptionError: the jars are not there, or the endpoint is none.
+    """
+    found = sorted(jars.glob("*.jar")) if jars is not None else []
+    if not found:
+        raise OptionError(
+            f"--s3a-jars {jars}: S3 needs jars that Spark does not have; `headrace jars --s3a` fetches them"
+        )
+    address = endpoint or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    settings = {
+        "spark.jars": ",".join(map(str, found)),
+        "spark.hadoop.fs.s3a.aws.credentials.provider": ",".join(PROVIDERS),
+        "spark.hadoop.fs.s3a.endpoint.region": (
+            region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+        ),
+        "spark.hadoop.fs.s3a.path.style.access": str(path_style).lower(),
+    }
+    if address:
+        check_endpoint(address)
+        settings["spark.hadoop.fs.s3a.endpoint"] = address
+        settings["spark.hadoop.fs.s3a.connection.ssl.enabled"] = str(address.startswith("https")).lower()
+    return settings
