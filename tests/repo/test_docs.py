@@ -13,6 +13,9 @@ from pydantic import BaseModel
 
 from avro_bridge.config import BridgeConfig
 from headrace.cli import app
+from headrace.containers import settings
+from spark_job.command_line import flag_of
+from spark_job.jobs.catalog import JOBS, load
 from tests.support.source_tree import ROOT, project_files, shown
 
 if TYPE_CHECKING:
@@ -208,6 +211,7 @@ def test_the_commands_that_the_readme_names_exist() -> None:
 
 def test_the_options_that_the_readme_shows_exist() -> None:
     known = {option for command in commands().values() for parameter in command.params for option in parameter.opts}
+    known |= {f"--{flag_of(*field).name}" for each in JOBS for field in load(each.name).options.model_fields.items()}
     lines = [line for line in code_of(readme()).splitlines() if re.search(r"\bheadrace [a-z]|^--", line)]
     named = {option for line in lines for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", line)}
     assert named - known - FOREIGN_OPTIONS == set()
@@ -218,6 +222,14 @@ def test_a_table_of_settings_is_that_of_the_code(heading: str) -> None:
     listed = {row["key"].strip("`"): row["default"].strip("`") for row in tables_under(heading, readme())}
     expected = {key: default for key, (default, _) in settings_of(SETTINGS[heading]).items()}
     assert listed == expected, f"the table should be:\n{table_of(SETTINGS[heading])}"
+
+
+def test_the_settings_of_the_containers_are_those_of_the_example() -> None:
+    listed = {
+        row["variable"].strip("`"): row["default"].strip("`").replace("none", "")
+        for row in tables_under("Settings of the containers", readme())
+    }
+    assert listed == settings.parse(settings.EXAMPLE)
 
 
 @pytest.mark.parametrize("model", SETTINGS.values())
