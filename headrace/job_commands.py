@@ -100,6 +100,16 @@ def run_job(given: Mapping[str, Any], job: str, own: type[JobOptions]) -> None:
     from headrace.console import once_progress
 
     files, once = given["files"], given["once"]
+    source = load(job).source
+    if source not in INPUTS:
+        from headrace.direct import run_direct
+
+        if files:
+            raise OptionError(f"{files[0]}: the job {job} reads no files, but what its own options name")
+        options = reading.read_run_options(given, job, own)
+        reading.check_job(options.with_settings(bounded=once))
+        run_direct(options, bounded=once)
+        return
     _check_files(files, once=once, spool=given["spool"])
     options = reading.read_run_options(given, job, own)
     reading.check_job(options)
@@ -135,7 +145,8 @@ class JobGroup(TyperGroup):
 def job_command(entry: Entry) -> Callable[..., None]:
     """Return the command of one job."""
     job = load(entry.name)
-    fields = ", ".join(f"{name} ({kind})" for name, kind in getattr(job, "fields", {}).items())
+    fields_of = getattr(getattr(job, "structured", job), "fields", {})
+    fields = ", ".join(f"{name} ({kind})" for name, kind in fields_of.items())
     examples = [f"headrace job {entry.name}", f"headrace job {entry.name} --once FILE... --out results.jsonl"]
     paragraphs = [
         entry.summary,

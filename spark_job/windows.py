@@ -72,7 +72,8 @@ def count_urls(events: DataFrame, window: timedelta, slide: timedelta, watermark
 def _one_hit_each(lines: DataFrame) -> DataFrame:
     """Give each parsed line the columns of a roll-up row."""
     is_error = F.coalesce(F.col("status") >= FIRST_ERROR_STATUS, F.lit(False))
-    return lines.where(F.col("error").isNull()).select(
+    parsed = lines.where(F.col("error").isNull()) if "error" in lines.columns else lines
+    return parsed.select(
         "time",
         "url",
         F.lit(1).cast("long").alias("hits"),

@@ -12,7 +12,7 @@ read up to. It is replaced whole, on disk, after the results of a batch are stor
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from spark_job.accounting import LedgerEntry, OffsetRange, Tally
@@ -61,16 +61,21 @@ class Books:
         """Return log id to the offset up to which all is stored."""
         return dict(self._positions)
 
-    def tally(self, counted: int | None, *, final: bool) -> Tally:
-        """Return the sum; ``counted`` is what the table of results holds, None where it cannot tell.
+    def tally(self, hits: int | None, windows_per_line: int, *, final: bool) -> Tally:
+        """Return the sum.
 
-        Unless results come only when they are ``final``, each line that was read and has become nothing is missing.
+        Args:
+            hits: what the table of results counts; None where it cannot tell.
+            windows_per_line: how often it counts a line.
+            final: whether results come only when they are final. Otherwise each line that was read and has become
+                nothing is missing.
         """
         sums = {name: self._sums[name] for name in TERMS}
         rest = sums["read"] - sums["malformed"] - sums["late"]
-        if counted is None:
+        if hits is None:
             return Tally(**sums, hits=rest)
-        return Tally(**sums, hits=counted, open=max(0, rest - counted) if final else 0)
+        tally = Tally(**sums, hits=hits, windows_per_line=windows_per_line)
+        return replace(tally, open=max(0, rest - tally.counted)) if final else tally
 
     def record(self, entry: LedgerEntry) -> None:
         """Book a batch, unless it is in the books.

@@ -96,15 +96,19 @@ def compute(
     result = job.rows(lines, options)
     shape = job.shape_of(result, options)
     rows = in_shape(result.toArrow(), shape, 0)
-    pane_us = job.lateness(options).pane // MICROSECOND
+    lateness = job.lateness(options)
+    pane_us = lateness.pane // MICROSECOND
     loss = settings.allow_data_loss
     parts = [part for each in ranges for part in read_parts(folder.audit, each, pane_us, allow_loss=loss)]
     lost = sum(each.end - each.start for each in ranges) - sum(part.events for part in parts)
     read, malformed = sum(part.events for part in parts), sum(part.malformed for part in parts)
     with open_results(job, settings, folder, result, shape) as results:
         results.store(rows, query_id=None, replace=True)
-        counted = results.counted(now=True)
-        tally = Tally(read, lost, malformed, hits=read - malformed if counted is None else counted)
+        hits = results.counted(now=True)
+        if hits is None:
+            tally = Tally(read, lost, malformed, hits=read - malformed)
+        else:
+            tally = Tally(read, lost, malformed, hits=hits, windows_per_line=lateness.per_line)
         results.show(rows, tally)
     DeadLetters(folder.audit, folder.dead_letters).settle(ends)
     return tally

@@ -59,7 +59,7 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
         register(spark)
         options = prepared(job, settings, options, folder, spark, stop)
         if stop.is_set():
-            return books.tally(0, final=True)
+            return books.tally(None, 1, final=True)
         try:
             result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
             shape = job.shape_of(result, options)
@@ -162,7 +162,8 @@ def make_writer(
         allow_loss=settings.allow_data_loss,
     )
     letters = DeadLetters(folder.audit, folder.dead_letters)
-    return ResultWriter(folder.checkpoint, ledger, books, results, letters, lambda: datetime.now(UTC), shape)
+    per_line = job.lateness(options).per_line
+    return ResultWriter(folder.checkpoint, ledger, books, results, letters, lambda: datetime.now(UTC), shape, per_line)
 
 
 def start_query(
@@ -214,6 +215,7 @@ class ResultWriter:
         dead_letters: DeadLetters,
         now: Callable[[], datetime],
         shape: Shape,
+        windows_per_line: int,
     ) -> None:
         self._checkpoint = checkpoint
         self._ledger = ledger
@@ -222,7 +224,7 @@ class ResultWriter:
         self._dead_letters = dead_letters
         self._now = now
         self.shape = shape
-        self._final = shape.output_mode == "append"
+        self._windows_per_line = windows_per_line
         self.last: Progress | None = None
         self._positions_at_start = books.positions()
         self._tally_at_start = self.final_tally()
@@ -240,7 +242,11 @@ class ResultWriter:
 
     def final_tally(self) -> Tally:
         """Return the sum of now."""
-        return self._books.tally(self._results.counted(now=True), final=self._final)
+        return self._tally(now=True)
+
+    def _tally(self, *, now: bool) -> Tally:
+        hits = self._results.counted(now=now)
+        return self._books.tally(hits, self._windows_per_line, final=self.shape.output_mode == "append")
 
     def __call__(self, changed: DataFrame, batch_id: int) -> None:
         """Store and show one batch. Its plan runs once, here; the audit is complete only after that."""
@@ -251,7 +257,7 @@ class ResultWriter:
             self._results.store(rows, query_id=entry.query_id, batch_id=batch_id, replace=replace)
             self._books.record(entry)
             self.settle()
-            tally = self._books.tally(self._results.counted(now=False), final=self._final)
+            tally = self._tally(now=False)
             if rows.num_rows or entry.read:
                 self._results.show(rows, tally)
             self.last = Progress(entry, tally, self._books.positions(), self._now())

@@ -140,12 +140,6 @@ class JobSettings(OptionModel):
     )
 
     @model_validator(mode="after")
-    def _bounded_by_something(self) -> Self:
-        if self.bounded and self.drain_to_file is None:
-            raise ValueError("--bounded needs --drain-to-file: it says where the results end")
-        return self
-
-    @model_validator(mode="after")
     def _password_can_be_read(self) -> Self:
         for target in self.databases():
             target.with_password()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from spark_job.durations import MICROSECOND, spark_interval
+from spark_job.errors import OptionError
 from spark_job.execution.results import check_sinks
 from spark_job.execution.settings import described
 from spark_job.json_options import parse_json_events_options
@@ -116,6 +117,8 @@ class StructuredJob:
         Raises:
             OptionError: the text names the option.
         """
+        if settings.bounded and settings.drain_to_file is None:
+            raise OptionError("--bounded needs --drain-to-file: it says where the range ends")
         given = self.source_options(settings, options)
         if self.source == "access_log":
             parse_access_log_options(given)

@@ -15,8 +15,7 @@ sentence with its place (:mod:`spark_job.query_errors`).
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
@@ -63,7 +62,7 @@ def ask(lines: DataFrame, options: SqlOptions) -> DataFrame:
         if twice:
             raise OptionError(f"query: two columns are called {twice[0]}; name one of them with AS")
         if lines.isStreaming:
-            _check_streams(answer)
+            _check_streams(answer, options)
         return answer.select([_storable(field) for field in answer.schema.fields])
     except PySparkException as error:
         raise refusal_of(error, options.query) from None
@@ -87,16 +86,22 @@ def shape_of(answer: DataFrame, options: SqlOptions) -> Shape:
     unknown = [name for name in key if name not in answer.columns]
     if unknown:
         raise OptionError(f"--key {options.key}: the query has no column {unknown[0]}; it has {', '.join(answer.columns)}")
-    ordered = _has(answer, "Sort")
+    ordered, mode = _has(answer, "Sort"), _mode(answer, options)
+    return Shape(key, mode, ordered=ordered) if key else Shape((NUMBER,), mode, numbered=True, ordered=ordered)
+
+
+def _mode(answer: DataFrame, options: SqlOptions) -> Literal["update", "append", "complete"]:
     if not _has(answer, "Aggregate") and not _has(answer, "Distinct"):
-        return Shape((NUMBER,), "append", numbered=True, ordered=ordered)
-    if key:
-        return Shape(key, "update", ordered=ordered)
-    return Shape((NUMBER,), "complete", numbered=True, ordered=ordered)
+        return "append"
+    return "update" if options.key else "complete"
+
+
+def _analyzed(answer: DataFrame) -> Any:
+    return answer._jdf.queryExecution().analyzed()  # noqa: SLF001 -- Python has no plans
 
 
 def _plan(answer: DataFrame) -> str:
-    return str(answer._jdf.queryExecution().analyzed().treeString())  # noqa: SLF001 -- Python has no plans
+    return str(_analyzed(answer).treeString())
 
 
 def _has(answer: DataFrame, node: str) -> bool:
@@ -104,7 +109,8 @@ def _has(answer: DataFrame, node: str) -> bool:
     return re.search(rf"^[\s:+\-~!']*(?:Global)?{node}\b", _plan(answer), re.MULTILINE) is not None
 
 
-def _check_streams(answer: DataFrame) -> None:
+def _check_streams(answer: DataFrame, options: SqlOptions) -> None:
+    """Refuse what a stream cannot answer, here and not when the query starts: here the place is known."""
     streams = len(re.findall(r"StreamingRelation", _plan(answer)))
     if streams == 0:
         raise OptionError("query: it reads neither access_log nor flume")
@@ -112,6 +118,9 @@ def _check_streams(answer: DataFrame) -> None:
         raise OptionError("query: it reads its view more than once, which a stream cannot; with --once it can")
     if _has(answer, "Limit") and not _has(answer, "Aggregate"):
         raise OptionError("query: LIMIT ends what has no end; leave it out, or ask with --once")
+    sql = cast("Any", answer.sparkSession._jvm).org.apache.spark.sql  # noqa: SLF001 -- Python has no such check
+    mode = getattr(sql.streaming.OutputMode, _mode(answer, options).capitalize())()
+    sql.catalyst.analysis.UnsupportedOperationChecker.checkForStreaming(_analyzed(answer), mode)
 
 
 def _storable(field: StructField) -> Column:
@@ -129,26 +138,31 @@ class Sql(StructuredJob):
 
     def check(self, settings: JobSettings, options: Any) -> None:
         """Refuse what the source or the parser would refuse; the query itself is looked at by Spark."""
-        super(Sql, _of(self, options)).check(settings, options)
+        for_query(options).check(settings, options)
 
     def run(self, settings: JobSettings, options: Any, stop: Event) -> Tally:
         """Answer the query live, or over a range of the log."""
-        return super(Sql, _of(self, options)).run(settings, options, stop)
+        return for_query(options).run(settings, options, stop)
 
 
-def _of(job: Sql, options: SqlOptions) -> Sql:
+def for_query(options: SqlOptions) -> StructuredJob:
+    """Return the job that answers one query."""
     view = view_of(options.query)
-    return replace(job, source=view, time=VIEWS[view])
+    return StructuredJob(
+        name="sql",
+        options=SqlOptions,
+        rows=ask,
+        key=(),
+        counted="",
+        lateness=lambda _options: NeverLate(),
+        source=view,
+        time=VIEWS[view],
+        output_mode="complete",
+        shape=shape_of,
+        lazy=True,
+    )
 
 
 JOB = Sql(
-    name="sql",
-    options=SqlOptions,
-    rows=ask,
-    key=(),
-    counted="",
-    lateness=lambda _options: NeverLate(),
-    output_mode="complete",
-    shape=shape_of,
-    lazy=True,
+    name="sql", options=SqlOptions, rows=ask, key=(), counted="", lateness=lambda _options: NeverLate(), lazy=True
 )

@@ -24,6 +24,7 @@ from spark_job.execution.batches import BatchWriter
 from spark_job.execution.folder import JobFolder
 from spark_job.execution.live import first_offset
 from spark_job.execution.running import QueryKeeper, cause_of
+from spark_job.execution.structured import StructuredJob
 from spark_job.execution.window_options import UrlCountsOptions
 from spark_job.options import parse_access_log_options
 from spark_job.parse import LineParser
@@ -92,12 +93,26 @@ class UrlCounts:
             JobFolderError: the job folder does not belong to these settings.
             SparkJobError: any other class of it: why the query died.
         """
+        if settings.bounded:
+            return BATCH.run(settings, options, stop)
         folder = JobFolder(settings.job_folder)
         with folder.claimed(fingerprint(settings, options)):
             return _run(settings, options, folder, stop)
 
 
 JOB = UrlCounts()
+
+BATCH = StructuredJob(
+    name="url-counts",
+    options=UrlCountsOptions,
+    rows=lambda lines, options: count_urls(
+        lines, options.windows.length, options.windows.slide, options.windows.watermark
+    ),
+    key=("window_start", "window_end", "url"),
+    counted="hits",
+    lateness=lambda options: options.windows,
+)
+"""The same function over a range of the log as a batch, in a table like those of the other jobs."""
 
 
 def fingerprint(settings: JobSettings, options: UrlCountsOptions) -> dict[str, str]:

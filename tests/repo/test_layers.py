@@ -56,7 +56,7 @@ TIERS: dict[str, tuple[str, ...]] = {
         "stages",
         "pipeline",
         "run",
-        "once tools top",
+        "once direct tools top",
         "console",
         "containers inside job_commands run_commands tool_commands",
         "cli",
