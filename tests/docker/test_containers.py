@@ -143,11 +143,14 @@ def test_nothing_on_the_host_belongs_to_another_account(project: ContainersProje
 
 
 def test_prometheus_sees_every_stage_and_the_history_server_the_job(project: ContainersProject) -> None:
-    def targets_down() -> list[str]:
+    def reached() -> set[str]:
         answer = fetch(project.ports["HEADRACE_PROMETHEUS_PORT"], "/api/v1/targets?state=active")
-        return [each["scrapeUrl"] for each in answer["data"]["activeTargets"] if each["health"] != "up"]
+        targets = answer["data"]["activeTargets"]
+        down = {each["labels"]["job"] for each in targets if each["health"] != "up"}
+        return {each["labels"]["job"] for each in targets} - down
 
-    wait_until(lambda: not targets_down(), 90, "Prometheus to reach every stage")
+    stages = {"bridge", "job", "spark-master", "spark-worker", "prometheus"}
+    wait_until(lambda: reached() == stages, 90, "Prometheus to reach every stage")
 
     def applications() -> list[Any]:
         found = fetch(project.ports["HEADRACE_HISTORY_PORT"], "/api/v1/applications")
