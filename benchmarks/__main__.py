@@ -1,4 +1,4 @@
-"""``python -m benchmarks [ingest|query|end-to-end|costs ...]``: measures and prints, machine first."""
+"""``python -m benchmarks [ingest|query|end-to-end|costs|inverse ...]``: measures and prints, machine first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import costs, end_to_end, ingest, query
+from benchmarks import costs, end_to_end, ingest, inverse, query
 from benchmarks.machine import describe
 
 
@@ -19,9 +19,16 @@ class Name(StrEnum):
     QUERY = "query"
     END_TO_END = "end-to-end"
     COSTS = "costs"
+    INVERSE = "inverse"
 
 
-RUNS = {Name.INGEST: ingest.run, Name.QUERY: query.run, Name.END_TO_END: end_to_end.run, Name.COSTS: costs.run}
+RUNS = {
+    Name.INGEST: ingest.run,
+    Name.QUERY: query.run,
+    Name.END_TO_END: end_to_end.run,
+    Name.COSTS: costs.run,
+    Name.INVERSE: inverse.run,
+}
 
 
 def main(
