@@ -65,6 +65,8 @@ STATUS_PATIENCE_S = 1.0
 RDD_CHECKPOINT = timedelta(seconds=10)
 """Spark writes windows and states to disk so often, or every slide when that is longer."""
 FEW_BATCHES = 60
+LONGEST_PATIENCE = timedelta(seconds=10)
+"""Spark's own graceful stop waits for the next batch. With longer intervals what is under way runs again instead."""
 
 
 def run_job(job: DStreamJob, settings: JobSettings, options: BatchOptions, stop: Event) -> Tally:
@@ -125,7 +127,7 @@ def _run(job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: 
         ssc = open_streams(
             spark.sparkContext, checkpoint, intervals.batch, lambda ssc: build(job, options, batches, ssc, folder)
         )
-        keeper = StreamKeeper(ssc, feed, delivery, folder, bridges, settings)
+        keeper = StreamKeeper(ssc, feed, delivery, folder, bridges, settings, intervals.batch)
         keeper.keep(stop)
         tally = delivery.tally
         with replacing(folder.tally) as file:
@@ -176,6 +178,7 @@ class StreamKeeper:
         folder: the job's folder.
         bridges: asked, once a second, how much waits.
         settings: of the job.
+        interval: between two batches.
         clock: monotonic seconds.
     """
 
@@ -187,6 +190,7 @@ class StreamKeeper:
         folder: JobFolder,
         bridges: Bridges,
         settings: JobSettings,
+        interval: timedelta,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ssc = ssc
@@ -194,6 +198,7 @@ class StreamKeeper:
         self._delivery = delivery
         self._folder = folder
         self._bridges = bridges
+        self._patient = interval <= LONGEST_PATIENCE
         self._stall_after_s = settings.stall_after.total_seconds()
         self._drain_to_file = settings.drain_to_file
         self._clock = clock
@@ -217,9 +222,8 @@ class StreamKeeper:
                     next_report_s = self._clock() + REPORT_EVERY_S
                     self._look()
             self.report("stopping")
-            self._ssc.stop(stopSparkContext=False, stopGraceFully=True)
-            if not stop.is_set():
-                self._check_alive()
+            self._ssc.stop(stopSparkContext=False, stopGraceFully=self._patient)
+            self._waiting = self._count_waiting()
         except (*JAVA_IS_GONE, SparkJobError) as error:
             if stop.is_set():
                 # A signal to the whole process group ends Java and its workers as well. What was stored is stored.
