@@ -24,16 +24,18 @@ REFUSED, INTERRUPTED = 2, 130
 POLL_S = 0.2
 
 
-def run_direct(options: RunOptions, *, bounded: bool) -> None:
-    """Run a job until it is stopped or, ``bounded``, until it has taken all that there is.
+def run_direct(options: RunOptions, *, temporary: bool) -> None:
+    """Run a job until it is stopped, or until it has read the files that its options name.
+
+    The state folder of a ``temporary`` run is removed when all went well.
 
     Raises:
         OptionError: the job refuses its options; it has said why.
         Interrupted: a second signal came before the job had stopped.
         HeadraceError: the job failed; it has said why.
     """
-    with _folder(options, temporary=bounded and options.pipeline.state is None) as state, state.lock():
-        told = options.job_arguments(job_folder=state.job, bounded=bounded)
+    with _folder(options, temporary=temporary) as state, state.lock():
+        told = options.job_arguments(job_folder=state.job)
         with caught_signals() as signals:
             process = subprocess.Popen([sys.executable, "-m", "spark_job", *told])
             try:

@@ -91,6 +91,7 @@ class JobFigures:
     counted: int | None = None
     malformed: int | None = None
     late: int | None = None
+    open: int | None = None
     hits: int | None = None
     watermark: str | None = None
     batch_age_s: float | None = None
@@ -159,6 +160,8 @@ class Snapshot:
                     ("counted", job.counted, "derived: hits in the table / windows of a line"),
                     ("malformed", job.malformed, "job"),
                     ("late", job.late, "job"),
+                    # Of jobs whose results come when they are final: what is left of the sum.
+                    *((("open", job.open, "derived: what is not final yet"),) if job.open else ()),
                 ),
             ),
         )
@@ -304,6 +307,7 @@ def job_figures(progress: Path, *, up: bool, now: datetime) -> JobFigures:
         counted=tally.get("counted"),
         malformed=tally.get("malformed"),
         late=tally.get("late"),
+        open=tally.get("open"),
         hits=tally.get("hits"),
         watermark=fields.get("watermark"),
         batch_age_s=(now - datetime.fromisoformat(batch_at)).total_seconds() if batch_at else None,

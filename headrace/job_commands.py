@@ -31,6 +31,7 @@ INPUTS = {
     "access_log": "Reads access logs: each line is a request.",
     "json_events": "Reads JSON objects, one a line, with these fields: {fields}.",
     "flume": "Reads lines of any kind.",
+    "objects": "Reads JSON objects, one a line, from files in a bucket or a folder, with these fields: {fields}.",
 }
 
 JOB_HELP = """Run one of the jobs until Ctrl-C, going on where it last stopped; each job has a --help of its own.
@@ -100,18 +101,15 @@ def run_job(given: Mapping[str, Any], job: str, own: type[JobOptions]) -> None:
     from headrace.console import once_progress
 
     files, once = given["files"], given["once"]
-    source = load(job).source
-    if source not in INPUTS:
-        from headrace.direct import run_direct
-
-        if files:
-            raise OptionError(f"{files[0]}: the job {job} reads no files, but what its own options name")
-        options = reading.read_run_options(given, job, own)
-        reading.check_job(options.with_settings(bounded=once))
-        run_direct(options, bounded=once)
-        return
     _check_files(files, once=once, spool=given["spool"])
     options = reading.read_run_options(given, job, own)
+    if not reading.needs_bridge(job):
+        from headrace.direct import run_direct
+
+        options = options.over_files(files or [])
+        reading.check_job(options)
+        run_direct(options, temporary=once and options.pipeline.state is None)
+        return
     reading.check_job(options)
     if once:
         once_command.run_once(files or [], options, options.pipeline.state, once_progress)

@@ -68,6 +68,10 @@ class RunOptions:
         settings = self.settings.model_copy(update=filled_in)
         return [self.job, *arguments(settings), *arguments(self.own)]
 
+    def over_files(self, files: Sequence[Path]) -> RunOptions:
+        """Return the options of a job that needs no bridge, with files for it to read and end."""
+        return replace(self, own=self.own.model_copy(update={"files": tuple(path.absolute() for path in files)}))
+
     def with_settings(self, **changes: Any) -> RunOptions:
         """Return the options with some of the job's settings changed."""
         return replace(self, settings=self.settings.model_copy(update=changes))
@@ -106,6 +110,14 @@ def parse_options(**given: Any) -> RunOptions:
     options = read_run_options(given)
     check_job(options)
     return options
+
+
+def needs_bridge(job: str) -> bool:
+    """Whether a job reads from a bridge, and not from elsewhere. Imports Spark."""
+    from spark_job.execution.objects import SOURCE
+    from spark_job.jobs.catalog import load
+
+    return load(job).source != SOURCE
 
 
 def check_job(options: RunOptions) -> None:

@@ -71,6 +71,7 @@ def test_the_help_of_a_job_says_what_it_does_reads_and_shows(name: str) -> None:
         (["job", "sessions", "--gap", "soon"], "--gap soon: not a length of time"),
         (["job", "sessions", "--once"], "--once needs files"),
         (["job", "sensors", "--silence", "0"], "--silence 0: "),
+        (["job", "actions"], "say where the objects are: --path"),
         (["job", "sensors", "--sink", "parquet:x"], "Parquet files are for url-counts"),
         (["job", "sensors", "--format", "common"], "No such option"),
         (["sql", "SELECT 1 FROM access_log JOIN flume"], "a query reads one of them"),
