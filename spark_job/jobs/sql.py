@@ -25,8 +25,8 @@ from spark_job.accounting import NeverLate
 from spark_job.durations import spark_interval
 from spark_job.errors import OptionError
 from spark_job.execution.results import NUMBER
-from spark_job.execution.structured import Shape
 from spark_job.execution.sql_options import SqlOptions
+from spark_job.execution.structured import Shape
 from spark_job.jobs.job import StructuredJob
 from spark_job.query_errors import refusal_of
 
