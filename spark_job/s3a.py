@@ -16,6 +16,7 @@ The credentials are read by the processes that use them, so with a cluster every
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -23,14 +24,10 @@ from spark_job.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 SCHEME = "s3a://"
 DEFAULT_REGION = "us-east-1"
-PROVIDERS = (
-    "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
-    "org.apache.hadoop.fs.s3a.auth.ProfileAWSCredentialsProvider",
-)
+CREDENTIALS = "spark.hadoop.fs.s3a.aws.credentials.provider"
 
 
 def check_object_path(path: str) -> None:
@@ -84,7 +81,7 @@ def s3a_settings(
         environment: where the rest comes from.
 
     Raises:
-        OptionError: the jars are not there, or the endpoint is none.
+        OptionError: the jars or the credentials are not there, or the endpoint is none.
     """
     found = sorted(jars.glob("*.jar")) if jars is not None else []
     if not found:
@@ -94,14 +91,31 @@ def s3a_settings(
     address = endpoint or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     settings = {
         "spark.jars": ",".join(map(str, found)),
-        "spark.hadoop.fs.s3a.aws.credentials.provider": ",".join(PROVIDERS),
         "spark.hadoop.fs.s3a.endpoint.region": (
             region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
         ),
         "spark.hadoop.fs.s3a.path.style.access": str(path_style).lower(),
     }
+    settings |= _credentials(environment)
     if address:
         check_endpoint(address)
         settings["spark.hadoop.fs.s3a.endpoint"] = address
         settings["spark.hadoop.fs.s3a.connection.ssl.enabled"] = str(address.startswith("https")).lower()
     return settings
+
+
+def _credentials(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return where the credentials are, never the credentials."""
+    if environment.get("AWS_ACCESS_KEY_ID") and environment.get("AWS_SECRET_ACCESS_KEY"):
+        return {CREDENTIALS: "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider"}
+    shared = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+    if not shared.is_file():
+        raise OptionError(
+            "no credentials for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or put a profile into "
+            f"{shared} (AWS_SHARED_CREDENTIALS_FILE names another file, AWS_PROFILE another profile)"
+        )
+    return {
+        CREDENTIALS: "org.apache.hadoop.fs.s3a.auth.ProfileAWSCredentialsProvider",
+        "spark.hadoop.fs.s3a.auth.profile.file": str(shared),
+        "spark.hadoop.fs.s3a.auth.profile.name": environment.get("AWS_PROFILE") or "default",
+    }

@@ -25,6 +25,7 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from py4j.protocol import Py4JJavaError
 from pydantic import Field
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as f
@@ -33,7 +34,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from spark_job.errors import OptionError, QueryFailed, QueryStalled
 from spark_job.execution.folder import JobFolder
 from spark_job.execution.progress import write_progress
-from spark_job.execution.running import JAVA_IS_GONE, cause_of
+from spark_job.execution.running import JAVA_IS_GONE, cause_of, first_line
 from spark_job.execution.settings import PROCESS, JobOptions, described
 from spark_job.option_types import Flag
 from spark_job.s3a import SCHEME, check_endpoint, check_object_path, s3a_settings
@@ -41,6 +42,7 @@ from spark_job.session import SessionSettings, start_session, stop_session
 from spark_job.sinks.atomic import replacing
 from spark_job.sinks.choice import DATABASE
 from spark_job.sinks.database import Database, Target, parse_target, read_rows, upsert
+from spark_job.sinks.database.shape import flat_table
 from spark_job.sinks.rows import RowsConsole, json_line
 
 if TYPE_CHECKING:
@@ -169,6 +171,9 @@ class ObjectsJob:
                 tally = work(spark, settings, options, folder, target, stop)
             except PySparkException as error:
                 raise cause_of(error) from error
+            except Py4JJavaError as error:
+                # What Java raised before there was a query: no bucket of that name, no right to look into it.
+                raise QueryFailed(first_line(str(error.java_exception.toString()))) from error
             with replacing(folder.tally) as file:
                 file.write(json.dumps(asdict(tally), indent=2).encode())
             write_progress(folder.progress, "stopped", datetime.now(UTC))
@@ -208,7 +213,8 @@ class ObjectsJob:
 
         def show(rows: pa.Table) -> None:
             if console is not None and rows.num_rows:
-                console.show(rows.slice(0, settings.top).to_pylist(), rows.num_rows, f"{rows.num_rows:,} rows changed")
+                shown = flat_table(rows.slice(0, settings.top)).to_pylist()
+                console.show(shown, rows.num_rows, f"{rows.num_rows:,} rows changed")
 
         queries = []
         for result, name, key in self.results(self.records(reader, options.path), options):

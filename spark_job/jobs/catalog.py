@@ -55,6 +55,12 @@ JOBS: tuple[Entry, ...] = (
         "transformWithState, timers, stateful operators one after the other, append mode",
     ),
     Entry(
+        "actions",
+        "Counts the actions in JSON objects of an S3 bucket by the hour, in a database, as the objects come.",
+        "structured",
+        "file source over S3A, PERMISSIVE, groupBy with window, upsert",
+    ),
+    Entry(
         "bots",
         "Scores how much each visitor behaves like a program, with a model trained on the log itself.",
         "structured",
