@@ -85,7 +85,9 @@ def shape_of(answer: DataFrame, options: SqlOptions) -> Shape:
     key = tuple(name.strip() for name in options.key.split(",") if name.strip())
     unknown = [name for name in key if name not in answer.columns]
     if unknown:
-        raise OptionError(f"--key {options.key}: the query has no column {unknown[0]}; it has {', '.join(answer.columns)}")
+        raise OptionError(
+            f"--key {options.key}: the query has no column {unknown[0]}; it has {', '.join(answer.columns)}"
+        )
     ordered, mode = _has(answer, "Sort"), _mode(answer, options)
     return Shape(key, mode, ordered=ordered) if key else Shape((NUMBER,), mode, numbered=True, ordered=ordered)
 
