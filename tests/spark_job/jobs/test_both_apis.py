@@ -54,6 +54,7 @@ def structured_totals(spark: SparkSession, folder: Path, bridges: str) -> Totals
 
 
 @pytest.mark.spark
+@pytest.mark.slow
 def test_running_totals_agree_also_after_a_restart(spark: SparkSession, tmp_path: Path) -> None:
     job, options = running_totals.JOB.dstream, TotalsOptions(api="dstream")
     batches = [[line(n, f"/{n % 5}") for n in range(40)], [line(n, f"/{n % 3}") for n in range(40, 70)], [b"?"]]
@@ -76,6 +77,7 @@ def test_running_totals_agree_also_after_a_restart(spark: SparkSession, tmp_path
 
 
 @pytest.mark.spark
+@pytest.mark.slow
 def test_totals_begin_with_those_of_a_file_and_expire(spark: SparkSession, tmp_path: Path) -> None:
     initial = tmp_path / "totals.jsonl"
     initial.write_text('{"url": "/old", "hits": 5, "bytes": 50}\n{"url": "/a", "hits": 1, "bytes": 10}\n')
