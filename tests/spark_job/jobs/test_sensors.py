@@ -48,8 +48,9 @@ def minutes(rows: list[dict[str, Any]]) -> dict[tuple[str, int], tuple[Any, ...]
 
 
 READINGS = [
-    *(reading("a", second, second % 4) for second in range(0, 120, 10)),
+    *(reading("a", second, second % 4) for second in range(0, 40, 10)),
     reading("b", 30, -1.5),
+    *(reading("a", second, second % 4) for second in range(40, 120, 10)),
     b'{"device": "a", "time": 5}',
     b"21.5",
     # Device a is silent from minute 2 to minute 7, b from minute 1 on.

@@ -26,14 +26,18 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(600)]
 def test_a_batch_counts_what_the_stream_counted(spark: SparkSession, tmp_path: Path, slide_s: int) -> None:
     windows = Windows(timedelta(minutes=1), timedelta(seconds=slide_s), timedelta(hours=1))
     lines = [*(line(second * 13 % 900, f"/{second % 11}") for second in range(2_000)), b"junk"]
-    with RealBridge(tmp_path / "log") as bridge:
-        with CountingQuery(spark, bridge, tmp_path / "stream", windows, max_events=700) as query:
-            for start in range(0, len(lines), 900):
-                query.feed(lines[start : start + 900])
-            streamed = {(window.start, window.end, *count) for window, count in query.table.rows()}
-            tally = query.table.tally()
-        options = UrlCountsOptions(window=windows.length, slide=windows.slide, watermark=windows.watermark)
+    options = UrlCountsOptions(window=windows.length, slide=windows.slide, watermark=windows.watermark)
+    with RealBridge(tmp_path / "a") as bridge:
+        bridge.extend(lines)
         rows, batch_tally = run_over(spark, BATCH, options, bridge, tmp_path / "batch")
+    with (
+        RealBridge(tmp_path / "b") as bridge,
+        CountingQuery(spark, bridge, tmp_path / "stream", windows, max_events=700) as query,
+    ):
+        for start in range(0, len(lines), 900):
+            query.feed(lines[start : start + 900])
+        streamed = {(window.start, window.end, *count) for window, count in query.table.rows()}
+        tally = query.table.tally()
     names = ("window_start", "window_end", "url", "hits", "bytes", "errors")
     assert {tuple(row[name] for name in names) for row in rows} == streamed
     assert str(batch_tally) == str(tally) == "lines read 2,001 = counted 2,000 + malformed 1 + late 0"
