@@ -70,7 +70,11 @@ class RunOptions:
 
     def over_files(self, files: Sequence[Path]) -> RunOptions:
         """Return the options of a job that needs no bridge, with files for it to read and end."""
-        return replace(self, own=self.own.model_copy(update={"files": tuple(path.absolute() for path in files)}))
+        return self.with_own(files=tuple(path.absolute() for path in files))
+
+    def with_own(self, **changes: Any) -> RunOptions:
+        """Return the options with some of the job's own changed."""
+        return replace(self, own=self.own.model_copy(update=changes))
 
     def with_settings(self, **changes: Any) -> RunOptions:
         """Return the options with some of the job's settings changed."""
