@@ -146,5 +146,8 @@ def test_a_query_that_cannot_be_answered_ends_with_one_sentence_and_its_place(tm
     ended = once(tmp_path, "sql", "SELECT url FORM access_log", "--once", "access.log")
     assert ended.returncode == 2
     assert ended.stdout == ""
-    assert ended.stderr.splitlines()[-1] == "headrace: line 1, column 17: Syntax error at or near 'access_log'"
+    assert (
+        ended.stderr.splitlines()[-1]
+        == "headrace: line 1, column 17: Syntax error at or near 'access_log': extra input 'access_log'"
+    )
     assert "Traceback" not in ended.stderr
