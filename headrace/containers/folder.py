@@ -5,7 +5,8 @@
     containers/
       spool/           files handed over; the agent reads and deletes them                   mounted as /spool
       out/             what file sinks write                                                 mounted as /out
-      secrets/         bridge-token, spark-secret: made once, readable for one account       mounted as secrets
+      secrets/         bridge-token, spark-secret, database-password: made once, readable
+                       for one account                                                       mounted as secrets
       replicas.json    how many workers and bridges there are; kept from one `make up` to the next
       up               there from `make up` to `make down`: `make drop` and `make status` mean the containers then
       lock             held while a command changes something
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_FOLDER = DOCKER.parent / "containers"
-SECRETS = ("bridge-token", "spark-secret")
+SECRETS = ("bridge-token", "spark-secret", "database-password")
 PART_BYTES = 32
 NOBODYS = 10001
 """The account for a caller who is root and not anybody's sudo: an id that no system account has."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 EXAMPLE = DOCKER / ".env.example"
 CHOSEN = DOCKER / ".env"
-PROFILES = ("metrics", "history")
+PROFILES = ("metrics", "history", "postgres")
 """What may be in COMPOSE_PROFILES."""
 
 _SIZE = re.compile(r"(\d+)([kmgt]?)b?", re.IGNORECASE)

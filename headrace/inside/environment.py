@@ -12,11 +12,24 @@ MASTER_HOST, DRIVER_HOST, AGENT_HOST = "spark-master", "driver", "agent"
 
 TOKEN_FILE = "/run/secrets/bridge-token"  # noqa: S105 - the name of a file
 SPARK_SECRET_FILE = "/run/secrets/spark-secret"  # noqa: S105 - the name of a file
+PASSWORD_FILE = "/run/secrets/database-password"  # noqa: S105 - the name of a file
+OWN_DATABASE = "postgresql://counter@postgres/counts"
+"""What the profile postgres runs."""
 
 
 def read(name: str, default: str) -> str:
     """Return a variable; one that is set but empty counts as not set, since compose cannot leave one out."""
     return os.environ.get(name) or default
+
+
+def profiles() -> tuple[str, ...]:
+    """Return the profiles that were chosen."""
+    return tuple(part.strip() for part in read("COMPOSE_PROFILES", "").split(",") if part.strip())
+
+
+def database() -> str:
+    """Return the URL of the database that keeps the counts; empty for none."""
+    return read("HEADRACE_DATABASE", OWN_DATABASE if "postgres" in profiles() else "")
 
 
 def bridges() -> tuple[str, ...]:

@@ -22,10 +22,13 @@ from headrace.inside.environment import (
     MASTER_HOST,
     MASTER_PORT,
     MASTER_UI_PORT,
+    PASSWORD_FILE,
     SPARK_SECRET_FILE,
     TOKEN_FILE,
     WORKER_UI_PORT,
     bridges,
+    database,
+    profiles,
     read,
 )
 from headrace.inside.kernels import bring_kernels
@@ -101,7 +104,7 @@ def _of_application() -> dict[str, str]:
 
 def _of_history() -> dict[str, str]:
     return {
-        "spark.eventLog.enabled": "true" if "history" in read("COMPOSE_PROFILES", "").split(",") else "false",
+        "spark.eventLog.enabled": "true" if "history" in profiles() else "false",
         "spark.eventLog.dir": f"file:{EVENTS}",
         "spark.eventLog.rolling.enabled": "true",
         "spark.eventLog.rolling.maxFileSize": "32m",
@@ -171,6 +174,8 @@ def driver_command() -> list[str]:
         "stall-after": read("HEADRACE_STALL_AFTER", "2m"),
     }
     sinks = [f"--sink={sink.strip()}" for sink in read("HEADRACE_SINKS", "console").split(",") if sink.strip()]
+    if database():
+        sinks += [f"--sink={database()}", f"--password-file={PASSWORD_FILE}"]
     named = [f"--{name}={value}" for name, value in options.items()]
     # Python is the parent of Java here, not the other way round as with spark-submit: it gets the signal to stop.
     return ["python", "-m", "spark_job", "url-counts", "--allow-plaintext", *named, *sinks]

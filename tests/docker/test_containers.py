@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 import urllib.request
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from headrace.top import find_ranking
+from spark_job.errors import SinkError
 from tests.spark_job.parse.test_corpus import CORPUS
 from tests.support.containers import ContainersProject, newest_table
 from tests.support.waiting import wait_until
@@ -38,7 +41,7 @@ COPIES_OF_A_LOAD = 4
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainersProject]:
     folder = tmp_path_factory.mktemp("containers")
-    with ContainersProject(folder, COMPOSE_PROFILES="history,metrics") as made:
+    with ContainersProject(folder, COMPOSE_PROFILES="history,metrics,postgres") as made:
         shown = made.must_make("up")
         assert "make drop FILE=access.log" in shown
         assert f"http://127.0.0.1:{made.ports['HEADRACE_MASTER_UI_PORT']}" in shown
@@ -51,6 +54,8 @@ def assert_exact(project: ContainersProject) -> None:
     counted = project.counted()
     assert counted.total() == HITS * project.dropped
     assert {url: counted[url] for url in TOP} == {url: hits * project.dropped for url, hits in TOP.items()}
+    # The database may be on its way back after a kill; the job waits for it as well.
+    wait_until(lambda: project.counted_in_database() == counted, 120, "the database to have the same counts")
 
 
 def fetch(port: int, path: str) -> Any:
@@ -98,7 +103,7 @@ def test_after_down_and_up_nothing_is_counted_twice_and_a_file_moved_in_meanwhil
     assert_exact(project)
 
 
-@pytest.mark.parametrize("service", ["agent", "bridge", "spark-worker", "spark-master", "driver"])
+@pytest.mark.parametrize("service", ["agent", "bridge", "spark-worker", "spark-master", "driver", "postgres"])
 def test_a_container_that_is_killed_during_a_load_comes_back_and_the_counts_are_exact(
     project: ContainersProject, service: str
 ) -> None:
@@ -159,13 +164,27 @@ def test_prometheus_sees_every_stage_and_the_history_server_the_job(project: Con
     wait_until(applications, 90, "the history server to list the job")
 
 
+def test_the_database_answers_on_this_machine_with_its_password_only(project: ContainersProject) -> None:
+    if not project.dropped:
+        project.drop(CORPUS)
+    assert_exact(project)
+    url = str(project.database)
+    ranking = find_ranking(
+        project.folder, url, project.database.password_file, limit=3, last=timedelta(days=7), at=None
+    )
+    assert ranking.rows
+    (project.folder / "wrong").write_text("wrong\n", encoding="utf-8")
+    with pytest.raises(SinkError, match="password authentication failed"):
+        find_ranking(project.folder, url, project.folder / "wrong", limit=3, last=None, at=None)
+
+
 def test_the_configuration_is_shown_with_origins_and_without_secrets(project: ContainersProject) -> None:
     shown = project.must_make("config")
     assert "HEADRACE_WINDOW=7d" in shown
     assert "# environment" in shown
     assert "headrace.sinks" in shown, "the agent's configuration, as it runs"
     assert "--window=7d" in shown
-    for name in ("bridge-token", "spark-secret"):
+    for name in ("bridge-token", "spark-secret", "database-password"):
         secret = (project.folder / "secrets" / name).read_text().strip()
         assert secret
         assert secret not in shown

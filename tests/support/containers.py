@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from headrace.containers.engine import Engine
 from headrace.containers.folder import account
+from spark_job.sinks.database import parse_target, read_rows
 from tests.support.headrace_run import hits_by_url
 from tests.support.source_tree import ROOT
 from tests.support.waiting import wait_until
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headrace.containers.engine import Container
+    from spark_job.sinks.database import Target
 
 UP_TIMEOUT_S = 900.0
 COUNT_TIMEOUT_S = 240.0
@@ -42,7 +44,12 @@ class ContainersProject:
         self.name = f"headrace-test-{uuid.uuid4().hex[:8]}"
         self.ports = {
             name: free_port()
-            for name in ("HEADRACE_MASTER_UI_PORT", "HEADRACE_HISTORY_PORT", "HEADRACE_PROMETHEUS_PORT")
+            for name in (
+                "HEADRACE_MASTER_UI_PORT",
+                "HEADRACE_HISTORY_PORT",
+                "HEADRACE_PROMETHEUS_PORT",
+                "HEADRACE_POSTGRES_PORT",
+            )
         }
         self.spool, self.counts_file = folder / "spool", folder / "out" / "counts.jsonl"
         self.owner = account(os.getuid(), os.getgid(), os.environ)
@@ -102,6 +109,19 @@ class ContainersProject:
     def counted(self) -> Counter[str]:
         """Return the hits by URL in the file that the JSON-lines sink writes on this machine."""
         return hits_by_url(self.counts_file) if self.counts_file.exists() else Counter()
+
+    @property
+    def database(self) -> Target:
+        """The database of the profile postgres, as this machine sees it."""
+        url = f"postgresql://counter@127.0.0.1:{self.ports['HEADRACE_POSTGRES_PORT']}/counts"
+        return parse_target(url, self.folder / "secrets" / "database-password")
+
+    def counted_in_database(self) -> Counter[str]:
+        """Return the hits by URL in the database's table."""
+        found: Counter[str] = Counter()
+        for row in read_rows(self.database, "url_counts"):
+            found[row["url"]] += row["hits"]
+        return found
 
     def wait_counted(self, hits: int) -> None:
         """Wait until so many hits are counted, then until every stage is up and all sums hold."""

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Makes the data folder at the first start, then becomes the server. A folder that is half made, because the container was
+# killed then, is made anew: it is renamed into place when it is complete.
+set -eu
+data=/data/postgres/data
+password=/run/secrets/database-password
+
+if [ ! -f "$data/PG_VERSION" ]; then
+  rm -rf "$data.part"
+  initdb --pgdata="$data.part" --username=counter --pwfile="$password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8
+  echo 'CREATE DATABASE counts' | postgres --single -D "$data.part" postgres >/dev/null
+  echo 'host all all all scram-sha-256' >>"$data.part/pg_hba.conf"
+  mv "$data.part" "$data"
+fi
+exec postgres -D "$data" -c listen_addresses='*' -c unix_socket_directories=/tmp
