@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql.streaming.query import StreamingQuery
 
 from spark_job.errors import OptionError
-from spark_job.execution.objects import LONGEST_RECORD
+from spark_job.execution.objects import LONGEST_RECORD, RECORDS_OF_A_LINE
 from spark_job.execution.settings import JobSettings
 from spark_job.jobs.actions import JOB, ActionsOptions
 from spark_job.s3a import s3a_settings
@@ -82,6 +82,32 @@ def test_batch_and_stream_are_one_function(spark: SparkSession, tmp_path: Path) 
     assert events.agg({"count": "sum"}).first() == (len(GOOD),)
     (row,) = malformed.collect()
     assert row["record"] == long[:LONGEST_RECORD]
+
+
+@pytest.mark.spark
+def test_lines_stand_for_as_many_records_as_spark_makes_of_them(spark: SparkSession, tmp_path: Path) -> None:
+    event = json.dumps(GOOD[0])
+    lines = {
+        event: 1,
+        f"[{event}, {event}]": 2,
+        f"[{event}, 1]": 1,
+        "[1, 2]": 1,
+        "[]": 0,
+        "{}": 1,
+        "null": 1,
+        '"text"': 1,
+        " \t": 0,
+        "[": 1,
+        f"  [ {event} ] ": 1,
+        "\ufeff" + event: 1,
+    }
+    for number, line in enumerate(lines):
+        (tmp_path / f"{number:02d}.json").write_text(f"{line}\n", encoding="utf-8")
+    paths = [str(tmp_path / f"{number:02d}.json") for number in range(len(lines))]
+    records = [JOB.records(spark.read, path).groupBy("file").count().collect() for path in paths]
+    assert [rows[0]["count"] if rows else 0 for rows in records] == list(lines.values())
+    text = spark.read.text(paths).where(r"value RLIKE '\\S'").selectExpr(f"sum({RECORDS_OF_A_LINE})")
+    assert text.collect()[0][0] == sum(lines.values())
 
 
 def settings(folder: Path, *sinks: str) -> JobSettings:
