@@ -146,6 +146,10 @@ check: $(INSTALLED) ## Check style, types, layers and documents (what CI runs fi
 	@$(BIN)/headrace render --check
 	@$(BIN)/python -m pytest -q tests/repo $(ARGS)
 
+.PHONY: docs-check
+docs-check: setup ## Run every job over a small sample and compare the outputs in its README (ARGS=--write to renew)
+	@$(BIN)/python -m tests.support.jobs_readme $(ARGS)
+
 .PHONY: coverage
 coverage: setup ## Measure branch coverage of wire, log and parse, the kernel not compiled (floor: 95 %)
 	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run --branch --data-file=.coverage \
