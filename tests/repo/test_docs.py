@@ -15,6 +15,7 @@ from avro_bridge.config import BridgeConfig
 from headrace.cli import app
 from headrace.containers import settings
 from spark_job.command_line import flag_of
+from spark_job.execution.settings import JobSettings
 from spark_job.jobs.catalog import JOBS, load
 from tests.support.source_tree import ROOT, project_files, shown
 
@@ -211,9 +212,10 @@ def test_the_commands_that_the_readme_names_exist() -> None:
 
 def test_the_options_that_the_readme_shows_exist() -> None:
     known = {option for command in commands().values() for parameter in command.params for option in parameter.opts}
-    known |= {f"--{flag_of(*field).name}" for each in JOBS for field in load(each.name).options.model_fields.items()}
+    models: list[type[BaseModel]] = [JobSettings, *(load(entry.name).options for entry in JOBS)]
+    known |= {f"--{flag_of(*field).name}" for model in models for field in model.model_fields.items()}
     lines = [line for line in code_of(readme()).splitlines() if re.search(r"\bheadrace [a-z]|^--", line)]
-    named = {option for line in lines for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", line)}
+    named = {option for line in lines for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", line)}
     assert named - known - FOREIGN_OPTIONS == set()
 
 
