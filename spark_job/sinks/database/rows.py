@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -58,14 +59,18 @@ def _values(name: str, column: pa.ChunkedArray, key_text: KeyText | None, decima
         return [value if value is not None and math.isfinite(value) else None for value in column.to_pylist()]
     if pa.types.is_decimal(kind) and decimals_as_text:
         return [None if value is None else str(value) for value in column.to_pylist()]
-    if pa.types.is_timestamp(kind):
-        # In a zone with a summer time two instants may be equal as Python compares them.
-        column = column.cast(pa.timestamp("us", tz="UTC"))
     try:
-        values: list[Any] = column.to_pylist()
+        values: list[Any] = _instants(column) if pa.types.is_timestamp(kind) else column.to_pylist()
     except (ValueError, OverflowError):
         raise SinkError(f"column {name!r} has a time beyond the years 1 to 9999, which no database keeps") from None
     return values
+
+
+def _instants(column: pa.ChunkedArray) -> list[datetime | None]:
+    """Return instants in UTC: in a zone with a summer time two of them may be equal as Python compares them."""
+    # Without a zone they come in half the time, and they are those of UTC.
+    times: list[datetime | None] = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.timestamp("us")).to_pylist()
+    return [None if instant is None else instant.replace(tzinfo=UTC) for instant in times]
 
 
 def _texts(column: pa.ChunkedArray) -> list[str | None]:
