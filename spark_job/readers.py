@@ -24,6 +24,7 @@ from spark_job.bridges import Bridges
 from spark_job.errors import OptionError
 from spark_job.planning import StreamPlanner
 from spark_job.reading import RangePartition, RangeReader
+from spark_job.worker_process import THIS_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,7 +69,7 @@ class EventBatchReader(DataSourceReader):
         """Read one part; Spark passes a partition without content when there is none."""
         if not isinstance(partition, RangePartition):
             return iter(())
-        return self._conversion.convert(partition, self._ranges.read(partition))
+        return _read(self._conversion, partition, self._ranges)
 
 
 class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
@@ -117,7 +118,7 @@ class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Read one part on an executor."""
         if not isinstance(partition, RangePartition):
             raise TypeError(f"{type(partition).__name__} is not a partition of this source")
-        return self._conversion.convert(partition, self._ranges.read(partition))
+        return _read(self._conversion, partition, self._ranges)
 
     def commit(self, end: dict[str, Any]) -> None:
         """Tell the bridges what is done."""
@@ -127,6 +128,12 @@ class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Close the connections, should Spark ever call this."""
         if "_planner" in self.__dict__:
             self._planner.close()
+
+
+def _read(conversion: Conversion, partition: RangePartition, ranges: RangeReader) -> Iterator[pa.RecordBatch]:
+    """Read and convert one part in the process of a task."""
+    yield from conversion.convert(partition, ranges.read(partition))
+    THIS_PROCESS.after_task()
 
 
 def require_schema(given: StructType, wanted: StructType) -> None:

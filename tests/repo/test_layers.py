@@ -36,7 +36,7 @@ TIERS: dict[str, tuple[str, ...]] = {
         "json_options",
         "command_line",
         "bridge_client",
-        "bridges reading",
+        "bridges reading worker_process",
         "audit assigning",
         "planning dead_letters",
         "readers accounting",

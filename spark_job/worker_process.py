@@ -1,0 +1,59 @@
+"""What the kit does for the Python process that a task runs in, which Spark uses again for the next task.
+
+======================================================  =============================================================
+what happens after each task                            what is done about it, once a process
+======================================================  =============================================================
+Spark's worker runs a full garbage collection, which    What is loaded is *frozen*: the collector passes over it.
+walks the objects of every loaded module: with Polars   New modules are frozen after the task that loaded them.
+and numba a tenth of a second, though none is garbage.
+glibc gives the memory of the events that were read     glibc is told to keep as much as reading takes.
+back to the system, and the next task's reading waits
+for the system to clear as many pages again.
+======================================================  =============================================================
+
+Together they took half of the processor time that a worker spent on reading and counting.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from dataclasses import dataclass
+
+# The numbers are glibc's own, from its <malloc.h>.
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+LARGEST_MMAP_THRESHOLD = 32 * 1024 * 1024
+KEPT_BYTES = 128 * 1024 * 1024
+"""Free memory beyond this is given back."""
+
+
+@dataclass
+class WorkerProcess:
+    """What was done already."""
+
+    frozen_modules: int = 0
+    keeps_memory: bool = False
+
+    def after_task(self) -> None:
+        """Prepare the process for the next task."""
+        if not self.keeps_memory:
+            keep_memory()
+            self.keeps_memory = True
+        if len(sys.modules) != self.frozen_modules:
+            # What is garbage already must not be frozen with the rest.
+            gc.collect()
+            gc.freeze()
+            self.frozen_modules = len(sys.modules)
+
+
+THIS_PROCESS = WorkerProcess()
+
+
+def keep_memory() -> bool:
+    """Tell glibc to keep freed memory; returns whether it will. Another C library is left alone."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
