@@ -80,7 +80,7 @@ class FlightConfig(_Section):
     tls: TlsConfig | None = Field(None, description="certificate and key; none means plain gRPC")
     token_file: Path | None = Field(None, description="file with a bearer token that every request must carry")
     allow_plaintext: bool = Field(default=False, description="bind beyond loopback without TLS (a private network)")
-    batch_events: Positive = Field(65_536, description="events of one Arrow batch, at the most about")
+    batch_events: Positive = Field(16_384, description="events of one Arrow batch, at the most about")
 
 
 class AdminConfig(_Section):

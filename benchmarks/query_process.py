@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 import time
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 KIT = "kit"
 SPARK_SQL = "spark-sql"
-BATCHES = 6
+BATCHES = 8
 WARM_UP_BATCHES = 3
 WINDOW = timedelta(hours=1)
 WATERMARK = timedelta(days=30)
@@ -39,8 +41,7 @@ def main() -> None:
         register(spark)
         kit = name == KIT
         query = _ours(spark, source, events // BATCHES, folder / "audit") if kit else _native(spark, source)
-        rate, counted = _rate(query, folder / "checkpoint", events)
-        json.dump({"rate": rate, "counted": counted}, sys.stdout)
+        json.dump(_measure(query, folder / "checkpoint", events), sys.stdout)
     finally:
         stop_session(spark)
 
@@ -69,8 +70,8 @@ def _native(spark: SparkSession, folder: str) -> DataFrame:
     return count_urls(fields.withColumn("error", F.lit(None)), WINDOW, WINDOW, WATERMARK)
 
 
-def _rate(counts: DataFrame, checkpoint: Path, events: int) -> tuple[float, int]:
-    """Run a query over all that is there; return its lines a second once it is warm, and the lines it counted."""
+def _measure(counts: DataFrame, checkpoint: Path, events: int) -> dict[str, float]:
+    """Run a query over all that is there; return lines a second of its warm micro-batches, and the lines it counted."""
     latest: dict[tuple[object, object], int] = {}
     ended_s: list[float] = []
 
@@ -91,8 +92,14 @@ def _rate(counts: DataFrame, checkpoint: Path, events: int) -> tuple[float, int]
     counted = sum(latest.values())
     if not 0.99 * events < counted <= events:
         raise RuntimeError(f"{counted} of {events} lines were counted: the two would not be compared fairly")
-    seconds = ended_s[BATCHES - 1] - ended_s[WARM_UP_BATCHES - 1]
-    return events * (BATCHES - WARM_UP_BATCHES) / BATCHES / seconds, counted
+    warm_s = [end - begin for begin, end in pairwise(ended_s[WARM_UP_BATCHES - 1 : BATCHES])]
+    lines = events // BATCHES
+    return {
+        "rate": lines / statistics.median(warm_s),
+        "slowest": lines / max(warm_s),
+        "fastest": lines / min(warm_s),
+        "counted": counted,
+    }
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from spark_job.errors import OffsetsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-EVENTS_PER_PART: Final = 250_000
+EVENTS_PER_PART: Final = 500_000
 """A range is cut into parts of at most so many events: a task of well under a second."""
 
 
