@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Self, cast
 
 from flume.agent_log import OutputReader, RotatingLog
 from flume.claim import claim, release
-from flume.errors import AgentEnded, AgentError, AgentNotReady, MetricsError, SourceDied
+from flume.errors import AgentEnded, AgentError, AgentNotReady, MetricsError, RecoveryError, SourceDied
 from flume.java import find_java
 from flume.metrics import AgentMetrics, read_metrics, spooling_source_died
+from flume.recovery import Lines, note_what_was_read
 from flume.render import CONFIGURATION, JVM_OPTIONS, Rendered
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 LOG_FILE = "agent.log"
 _MAIN_CLASS = "org.apache.flume.node.Application"
+_SOURCE_CLASS = "SpoolDirectorySource"
 _POLL_S = 0.1
 _CLAIM_TIMEOUT_S = 20.0
 _OUTPUT_END_S = 5.0
@@ -136,6 +138,8 @@ class Agent:
         self.rendered.port_file.unlink(missing_ok=True)
         if self._output is None:
             self._log = RotatingLog(self.rendered.folder / LOG_FILE, self._max_log_bytes)
+        sink = self._output or cast("RotatingLog", self._log).write
+        self._recover(sink)
         try:
             self._process = subprocess.Popen(
                 command,
@@ -149,8 +153,22 @@ class Agent:
         except OSError as error:
             self._close_log()
             raise AgentError(f"{command[0]}: cannot be started: {error.strerror}") from error
-        sink = self._output or cast("RotatingLog", self._log).write
         self._reader = OutputReader(cast("BinaryIO", self._process.stdout), sink)
+
+    def _recover(self, say: Callable[[bytes], None]) -> None:
+        """Let the source go on behind what an agent that was killed has put into the file channel."""
+        values = self.rendered.values
+        if values.channel.type != "file":
+            return
+        lines = Lines(values.spool.charset, values.spool.max_line_chars)
+        try:
+            noted = note_what_was_read(Path(values.spool.folder), Path(values.channel.folder), lines)
+        except RecoveryError as error:
+            say(f"WARN  recovery: {error}; if the last agent was killed, one batch may be sent twice\n".encode())
+            return
+        if noted is not None:
+            text = f"the last agent was killed after it had put {noted.lines} lines into the channel and before it"
+            say(f"INFO  recovery: {text} had noted so; {noted.file} goes on at byte {noted.offset}\n".encode())
 
     def wait_ready(self, timeout_s: float = 60.0) -> AgentMetrics:
         """Wait until the metrics page shows every component of the configuration, and the channels are open.
@@ -186,6 +204,7 @@ class Agent:
         self._check_running(self._started())
         metrics = self._read()
         if metrics is not None and spooling_source_died(metrics):
+            self._await_error(_SOURCE_CLASS)
             raise SourceDied(
                 f"the spooling source of {self.rendered.values.spool.folder} has given up and reads no further file "
                 "until the agent is started again; move the file it stumbled over out of the folder first"
@@ -245,6 +264,12 @@ class Agent:
             return read_metrics(url)
         except MetricsError:
             return None
+
+    def _await_error(self, name: str) -> None:
+        """Wait for the error that the agent logs just after it has counted the failure, but not for long."""
+        deadline = self._clock() + _OUTPUT_END_S
+        while not any(name in error for error in self.errors()) and self._clock() < deadline:
+            self._sleep(_POLL_S)
 
     def _quoted(self) -> str:
         errors = self.errors()

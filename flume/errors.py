@@ -10,6 +10,7 @@
     │   └── JarsMissing    machine    retry          a jar could not be fetched, or the sink not be compiled
     ├── JavaMissing        operator   never retry    no Java 17 or newer on this machine
     ├── MetricsError       machine    retry          the agent's metrics page does not answer, or not as Flume's does
+    ├── RecoveryError      machine    never retry    what a killed agent left cannot be read; the agent may be started
     └── AgentError         see below
         ├── AgentNotReady  operator   never retry    components of the configuration did not come up
         ├── AgentEnded     machine    retry          the process has ended by itself
@@ -62,6 +63,10 @@ class JavaMissing(FlumeError):
 
 class MetricsError(FlumeError):
     """The metrics page does not answer, or what it answers is not Flume's."""
+
+
+class RecoveryError(FlumeError):
+    """The tracker or the file channel that a killed agent left cannot be read."""
 
 
 class AgentError(FlumeError):

@@ -1,0 +1,194 @@
+"""An agent that was killed goes on exactly where it was: each line is sent under one id."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import fastavro
+import pytest
+
+import flume.agent
+from flume.channel_log import Put, newest_puts
+from flume.errors import RecoveryError
+from flume.recovery import SCHEMA, TRACKER, Lines, Recovered, end_of_batch, note_what_was_read
+from tests.flume.test_channel_log import COMMIT, EVENT, FILLED, PUT, write
+from tests.support.agents import drop, running_agent
+from tests.support.receiver import receiving
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.receiver import Receiver
+
+LINES = Lines("UTF-8", 40)
+STAMP_S = int(EVENT.headers["timestamp"]) / 1000
+LINE = EVENT.body + b"\n"
+
+
+def left_behind(folder: Path, content: bytes, noted: list[int], tracker_s: float) -> Path:
+    """What a killed agent leaves whose newest batch is :data:`EVENT`; returns the tracker."""
+    write(folder, PUT + COMMIT + FILLED)
+    (folder / "x.log").write_bytes(content)
+    tracker = folder / TRACKER
+    tracker.parent.mkdir(exist_ok=True)
+    with tracker.open("wb") as file:
+        fastavro.writer(file, SCHEMA, [], metadata={"file": str(folder / "x.log")})
+    for offset in noted:
+        with tracker.open("a+b") as file:
+            fastavro.writer(file, SCHEMA, [{"offset": offset}])
+    os.utime(tracker, (tracker_s, tracker_s))
+    return tracker
+
+
+def offsets(tracker: Path) -> list[object]:
+    with tracker.open("rb") as file:
+        # Flume creates it empty and writes its head with the first batch.
+        empty = not tracker.stat().st_size
+        return [] if empty else [record["offset"] for record in fastavro.reader(file)]  # type: ignore[index,call-overload]
+
+
+@pytest.mark.parametrize(
+    ("content", "noted", "tracker_after_stamp_s", "is_noted_now"),
+    [
+        (LINE + b"next\n", [], -1.0, True),
+        (b"before\n" + LINE, [7], -1.0, True),
+        (b"before\n" + EVENT.body, [7], -1.0, True),
+        # Not the batch that follows.
+        (LINE + b"next\n", [len(LINE)], 0.01, False),
+        (b"another\n" + LINE, [], -1.0, False),
+        (LINE, [len(LINE)], -1.0, False),
+        (b"", [], -1.0, False),
+        # The file repeats itself: the time decides, and where it does not, the batch counts as noted.
+        (LINE + LINE, [len(LINE)], -1.0, True),
+        (LINE + LINE, [len(LINE)], 1.0, False),
+        (LINE + LINE, [len(LINE)], 0.01, False),
+        # A new file of the same name begins as the old one ended.
+        (LINE, [], 1.0, False),
+        (LINE, [], 0.01, True),
+    ],
+)
+def test_a_batch_is_noted_only_if_it_was_not(
+    tmp_path: Path, content: bytes, noted: list[int], tracker_after_stamp_s: float, *, is_noted_now: bool
+) -> None:
+    tracker = left_behind(tmp_path, content, noted, STAMP_S + tracker_after_stamp_s)
+    start = noted[-1] if noted else 0
+    end = min(start + len(LINE), len(content))
+    wanted = Recovered(str(tmp_path / "x.log"), 1, end) if is_noted_now else None
+    assert note_what_was_read(tmp_path, tmp_path, LINES) == wanted
+    assert offsets(tracker) == ([*noted, end] if is_noted_now else noted)
+    assert note_what_was_read(tmp_path, tmp_path, LINES) is None
+
+
+def test_without_a_tracker_a_file_or_a_channel_there_is_nothing_to_note(tmp_path: Path) -> None:
+    assert note_what_was_read(tmp_path, tmp_path, LINES) is None
+    tracker = left_behind(tmp_path, LINE, [], STAMP_S - 1)
+    (tmp_path / "x.log").unlink()
+    assert note_what_was_read(tmp_path, tmp_path, LINES) is None
+    tracker.write_bytes(b"Obj\x01 and then something else")
+    with pytest.raises(RecoveryError, match="not a tracker of Flume's"):
+        note_what_was_read(tmp_path, tmp_path, LINES)
+
+
+def test_a_tracker_that_was_left_empty_is_made_anew_or_deleted(tmp_path: Path) -> None:
+    """Flume writes nothing into a new tracker until the first batch, and refuses one in which nothing is."""
+    tracker = left_behind(tmp_path, LINE, [], STAMP_S - 1)
+    tracker.write_bytes(b"")
+    os.utime(tracker, (STAMP_S - 1, STAMP_S - 1))
+    assert note_what_was_read(tmp_path, tmp_path, LINES) == Recovered(str(tmp_path / "x.log"), 1, len(LINE))
+    with tracker.open("rb") as file:
+        assert fastavro.reader(file).metadata["file"] == str(tmp_path / "x.log")
+    assert offsets(tracker) == [len(LINE)]
+
+    tracker = left_behind(tmp_path, b"another\n", [], STAMP_S - 1)
+    tracker.write_bytes(b"")
+    assert note_what_was_read(tmp_path, tmp_path, LINES) is None
+    assert not tracker.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "bodies", "end"),
+    [
+        (b"a\n\nb\r\n", [b"a", b"", b"b\r"], 6),
+        ("première\n".encode(), ["première".encode()], 10),
+        (b"bad \xff\xfe byte\n", ["bad \ufffd byte".encode()], 12),
+        # Cut at the greatest length, 40: the line feed is left for an event of its own.
+        (b"x" * 40 + b"\ny\n", [b"x" * 40, b"", b"y"], 43),
+        (b"x" * 50 + b"\ny\n", [b"x" * 40, b"x" * 10, b"y"], 53),
+        ("é".encode() * 50 + b"\n", ["é".encode() * 40, "é".encode() * 10], 101),
+        (b"a\nb\n", [b"a", b"c"], None),
+        (b"a\n", [b"a", b"b"], None),
+    ],
+)
+def test_lines_are_cut_as_flume_cuts_them(content: bytes, bodies: list[bytes], end: int | None) -> None:
+    assert end_of_batch(content, 0, [Put({}, body) for body in bodies], LINES) == end
+
+
+def numbered(count: int) -> bytes:
+    return b"".join(b"line %d of a file\n" % number for number in range(count))
+
+
+def has_come_to(receiver: Receiver, goal: int) -> bool:
+    return len(receiver.bodies) >= goal
+
+
+def once_by_id(batches: list[list[dict[str, Any]]]) -> list[bytes]:
+    """The bodies of what was received, each id once: what a sink sends again it sends under the same id."""
+    return list({event["headers"]["id"]: event["body"] for batch in batches for event in batch}.values())
+
+
+@pytest.mark.java
+@pytest.mark.parametrize("noted", [True, False], ids=["noted at start", "without the kit's help"])
+def test_a_batch_that_was_committed_and_not_noted_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, noted: bool
+) -> None:
+    """The tracker is set back by the block of its last batch, as it is when the kill comes before that is written."""
+    small = {"channel.capacity": 6000, "channel.transaction_capacity": 2000, "sinks.batch_size": 1000}
+    with running_agent(tmp_path, changes=small) as agent:
+        drop(tmp_path, "access.log", numbered(20_000))
+        tracker = tmp_path / "spool" / TRACKER
+        wait_until(lambda: tracker.exists() and len(offsets(tracker)) == 6, 30, "the channel to be full")
+        os.kill(agent.pid, signal.SIGKILL)
+        wait_until(lambda: agent.returncode is not None, 30, "the agent to be dead")
+    assert len(newest_puts(tmp_path / "channel" / "data")) == 1000
+    whole = tracker.read_bytes()
+    sync = whole[-16:]
+    tracker.write_bytes(whole[: whole.rindex(sync, 0, -16) + 16])
+    assert len(offsets(tracker)) == 5
+    before_s = tracker.stat().st_mtime - 3600
+    os.utime(tracker, (before_s, before_s))
+    if not noted:
+        monkeypatch.setattr(flume.agent, "note_what_was_read", lambda *_args: None)
+
+    with receiving() as receiver, running_agent(tmp_path, [receiver.place], small) as agent:
+        wait_until(lambda: not (tmp_path / "spool" / "access.log").exists(), 60, "the file to be read")
+        wait_until(lambda: b"line 19999 of a file" in receiver.bodies, 60, "the last line")
+        sent = once_by_id(receiver.batches)
+    repeated = [] if noted else numbered(20_000).splitlines()[5000:6000]
+    assert sorted(sent) == sorted(numbered(20_000).splitlines() + repeated)
+
+
+@pytest.mark.java
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None:
+    lines = numbered(200_000)
+    drawn = random.Random(11)  # noqa: S311
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    (spool / "access.log").write_bytes(lines)
+    with receiving() as receiver:
+        for _ in range(10):
+            with running_agent(tmp_path, [receiver.place]) as agent:
+                goal = len(receiver.bodies) + drawn.randrange(1, 12_000)
+                wait_until(partial(has_come_to, receiver, goal), 60, "more lines")
+                os.kill(agent.pid, signal.SIGKILL)
+                wait_until(lambda: agent.returncode is not None, 30, "the agent to be dead")
+        with running_agent(tmp_path, [receiver.place]) as agent:
+            wait_until(lambda: b"line 199999 of a file" in receiver.bodies, 60, "the last line")
+            wait_until(lambda: not list(spool.glob("*.log")), 60, "the file to be read")
+        sent = once_by_id(receiver.batches)
+    assert sorted(sent) == sorted(lines.splitlines())
