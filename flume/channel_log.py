@@ -13,20 +13,29 @@ file ``data/log-N`` holds records one behind the other, the rest of it is filled
 The three parts of a record are Protocol Buffers messages with their length before them; fixed numbers in them are
 little-endian. Types: 1 put, 2 take, 3 rollback, 4 commit. The body of a put is ``0a`` event, that of a commit ``0d``
 and the type of what it commits; an event is ``0a`` header (``0a`` key, ``12`` value) as often as there are headers, and
-``12`` body. Source: bytes captured from a real agent (tests/flume/test_channel_log.py).
+``12`` body. Beside each file ``log-N.meta`` says where the last checkpoint was, which is where a record begins::
+
+    byte 0        1                 6                11                            20
+         +--------+-----------------+----------------+-----------------------------+-----
+         | 0x2e   | 0d version      | 15 file number | 19 position of the          | ...
+         |        | (i32) = 3       | (i32)          | checkpoint (i64)            |
+         +--------+-----------------+----------------+-----------------------------+-----
+
+Source: bytes captured from a real agent (tests/flume/test_channel_log.py).
 """
 
 from __future__ import annotations
 
 import mmap
 import struct
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from flume.errors import RecoveryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 RECORD: Final = 0x7F
@@ -36,6 +45,8 @@ _LENGTH: Final = struct.Struct(">i")
 # Tags and all, so that one comparison shows whether this is the layout that is known here.
 _HEAD: Final = struct.Struct("<BBiBqBq")
 _TAGS: Final = (23, 0x0D, 0x11, 0x19)
+_META: Final = struct.Struct("<BBiBiBq")
+_META_TAGS: Final = (46, 0x0D, 3, 0x15, 0x19)
 _COMMIT_OF_PUTS: Final = b"\x05\x0d\x01\x00\x00\x00"
 _LENGTH_DELIMITED: Final = 2
 
@@ -49,61 +60,101 @@ class Put:
 
 
 @dataclass(frozen=True)
-class _Record:
-    kind: int
-    transaction: int
-    order: int
-    body: bytes
+class _Span:
+    """Where the body of a record lies."""
+
+    data: mmap.mmap
+    start: int
+    end: int
+
+
+@dataclass
+class _Found:
+    """What was found so far: puts by their transaction, and the newest transaction of puts that was committed."""
+
+    open_puts: dict[int, list[_Span]] = field(default_factory=dict)
+    commits: int = 0
+    newest_order: int = -1
+    newest: list[_Span] = field(default_factory=list)
 
 
 def newest_puts(data_folder: Path) -> list[Put]:
     """Return the events of the newest committed transaction of puts, in order; none if there is no such transaction.
 
-    All files are read, record by record.
+    A source writes one transaction after the other. So of two that were committed behind the last checkpoint the
+    second one began behind it as well, and the newest file is read from there on; otherwise all is read.
 
     Raises:
         RecoveryError: a file is not as described above.
     """
-    open_puts: dict[int, list[_Record]] = {}
-    newest: tuple[int, list[_Record]] = (-1, [])
-    for path in sorted(data_folder.glob("log-*[0-9]"), key=lambda each: int(each.name.removeprefix("log-"))):
-        for record in _records(path):
-            if record.kind == PUT:
-                open_puts.setdefault(record.transaction, []).append(record)
-            elif record.kind in (COMMIT, ROLLBACK):
-                puts = open_puts.pop(record.transaction, [])
-                if record.kind == COMMIT and record.body.startswith(_COMMIT_OF_PUTS) and record.order > newest[0]:
-                    newest = record.order, puts
-    return [_event(record) for record in sorted(newest[1], key=lambda each: each.order)]
+    files = sorted(data_folder.glob("log-*[0-9]"), key=lambda each: int(each.name.removeprefix("log-")))
+    with ExitStack() as opened:
+        found = _scan(files[-1:], opened, from_checkpoint=True)
+        if found.commits < 2:
+            found = _scan(files, opened, from_checkpoint=False)
+        return [_event(span.data[span.start : span.end]) for span in found.newest]
 
 
-def _records(path: Path) -> Iterator[_Record]:
+def _scan(files: Sequence[Path], opened: ExitStack, *, from_checkpoint: bool) -> _Found:
+    found = _Found()
+    for path in files:
+        try:
+            file = opened.enter_context(path.open("rb"))
+            data = opened.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:
+            raise RecoveryError(f"{path}: cannot be read: {error}") from error
+        _read(path, data, _checkpoint(path) if from_checkpoint else 0, found)
+    return found
+
+
+def _checkpoint(path: Path) -> int:
+    """Return where the last checkpoint was; 0, the first record, where that is not known."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            position = 0
-            # Behind the last record, and where a killed agent had not written one to its end, stands another byte.
-            while position + 1 + _LENGTH.size < len(data) and data[position] == RECORD:
-                (length,) = _LENGTH.unpack_from(data, position + 1)
-                start, position = position + 5, position + 5 + length
-                if length < _HEAD.size or position > len(data):
-                    return
-                tag, first, kind, second, transaction, third, order = _HEAD.unpack_from(data, start)
-                if (tag, first, second, third) != _TAGS:
-                    raise RecoveryError(f"{path}: the record at byte {start - 5} is of an unknown layout")
-                yield _Record(kind, transaction, order, data[start + _HEAD.size : position])
-    except (OSError, ValueError) as error:
-        raise RecoveryError(f"{path}: cannot be read: {error}") from error
+        length, first, version, second, _, third, position = _META.unpack_from(
+            path.with_name(path.name + ".meta").read_bytes()
+        )
+    except (OSError, struct.error):
+        return 0
+    return position if (length, first, version, second, third) == _META_TAGS else 0
 
 
-def _event(record: _Record) -> Put:
+def _read(path: Path, data: mmap.mmap, position: int, found: _Found) -> None:
+    """Go through the records from ``position`` on.
+
+    Raises:
+        RecoveryError: one is of an unknown layout.
+    """
+    size = len(data)
+    # Behind the last record, and where a killed agent had not written one to its end, stands another byte.
+    while 0 <= position < size - _LENGTH.size - 1 and data[position] == RECORD:
+        (length,) = _LENGTH.unpack_from(data, position + 1)
+        start, position = position + 5, position + 5 + length
+        if length < _HEAD.size or position > size:
+            return
+        tag, first, kind, second, transaction, third, order = _HEAD.unpack_from(data, start)
+        if (tag, first, second, third) != _TAGS:
+            raise RecoveryError(f"{path}: the record at byte {start - 5} is of an unknown layout")
+        start += _HEAD.size
+        if kind == PUT:
+            found.open_puts.setdefault(transaction, []).append(_Span(data, start, position))
+        elif kind == ROLLBACK:
+            found.open_puts.pop(transaction, None)
+        elif kind == COMMIT and data[start : start + len(_COMMIT_OF_PUTS)] == _COMMIT_OF_PUTS:
+            puts = found.open_puts.pop(transaction, [])
+            found.commits += 1
+            if order > found.newest_order:
+                found.newest_order, found.newest = order, puts
+
+
+def _event(put: bytes) -> Put:
     """Decode a put.
 
     Raises:
         RecoveryError: it is not as described above.
     """
     try:
-        length, start = _varint(record.body, 0)
-        fields = dict(_fields(record.body[start : start + length]))
+        length, start = _varint(put, 0)
+        fields = dict(_fields(put[start : start + length]))
         headers: dict[str, str] = {}
         body = b""
         for number, value in _fields(fields[1]):
@@ -114,7 +165,7 @@ def _event(record: _Record) -> Put:
                 body = value
         return Put(headers, body)
     except (KeyError, IndexError, ValueError) as error:
-        raise RecoveryError(f"the put with write order {record.order} cannot be decoded: {error!r}") from error
+        raise RecoveryError(f"an event in the file channel cannot be decoded: {error!r}") from error
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:

@@ -11,13 +11,14 @@ import signal
 import subprocess
 import threading
 from collections import deque
+from contextlib import suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from flume.agent_log import RotatingLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 MAX_LOG_BYTES = 8 << 20
 KEPT_LINES = 40
@@ -67,6 +68,19 @@ class ChildProcess:
             # A grandchild may keep the pipe open; its lines are of no interest here.
             self._pump.join(timeout=1.0)
         return list(self._last_lines)
+
+    def stand_back(self, niceness: int) -> None:
+        """Let other processes go first where the cores are short; what the process starts inherits that.
+
+        Linux may schedule each session as one (autogroups, sched(7)), and a process's niceness then says nothing to
+        other sessions. A stage is a session of its own, so its group is told as well.
+        """
+        if self._process.poll() is not None:
+            return
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
+        with suppress(OSError):
+            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(niceness), encoding="ascii")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process itself, which is to end its own children."""

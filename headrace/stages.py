@@ -7,10 +7,8 @@ ports for the life of a run: the agent and the job were told them.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -152,9 +150,7 @@ class JobStage:
             self._drain_file.unlink(missing_ok=True)
         command = job_command(self._options, self._bridge.ports["flight"], self._state.job, self._drain_file)
         self._process = ChildProcess(command, self._state.log_of(self.name), self._environment, self._stdout)
-        with suppress(ProcessLookupError):
-            # What it starts, Java above all, inherits this.
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, JOB_NICENESS)
+        self._process.stand_back(JOB_NICENESS)
 
     def is_ready(self) -> bool:
         """Whether the query of this process runs."""

@@ -63,10 +63,31 @@ def test_what_was_not_committed_or_rolled_back_is_not_there(tmp_path: Path) -> N
 
 
 def test_takes_are_passed_over_and_transactions_reach_over_files(tmp_path: Path) -> None:
-    first = again(PUT, 1, 7, 100) + again(PUT, 1, 8, 101)
-    second = again(PUT, 1, 8, 102) + again(COMMIT, 4, 8, 104) + again(COMMIT, 4, 7, 103)
+    first = again(PUT, 1, 7, 100) + again(COMMIT, 4, 7, 101) + again(PUT, 1, 8, 102)
+    second = again(PUT, 1, 8, 103) + again(COMMIT, 4, 8, 104)
     take = again(ROLLBACK, 2, 9, 105) + again(COMMIT, 4, 9, 106).replace(b"\x05\x0d\x01", b"\x05\x0d\x02")
     assert newest_puts(write(tmp_path, first + FILLED, second + take + FILLED)) == [EVENT, EVENT]
+
+
+# log-1.meta of a channel with a checkpoint at byte 31; only the position differs from what was captured.
+META = bytes.fromhex("2e0d030000001501000000191f00000000000000210000000000000000310000000000000000390000000000000000")
+
+
+def test_reading_begins_at_the_checkpoint_if_two_transactions_follow_it(tmp_path: Path) -> None:
+    """What stands before the checkpoint is damaged here, which shows whether it was read."""
+    before = ROLLBACK[:6] + b"\x08" + ROLLBACK[7:]
+    after = again(PUT, 1, 7, 1) + again(COMMIT, 4, 7, 2) + again(PUT, 1, 8, 3) * 2 + again(COMMIT, 4, 8, 4)
+    data = write(tmp_path, before + after + FILLED)
+    (data / "log-1.meta").write_bytes(META)
+    assert newest_puts(data) == [EVENT, EVENT]
+    # One transaction may have begun before it.
+    (data / "log-1").write_bytes(ROLLBACK + again(PUT, 1, 8, 3) + again(COMMIT, 4, 8, 4) + FILLED)
+    (data / "log-1.meta").write_bytes(META.replace(b"\x19\x1f\x00", b"\x19" + struct.pack("<H", 31 + len(PUT))))
+    assert newest_puts(data) == [EVENT]
+    (data / "log-1").write_bytes(before + after + FILLED)
+    (data / "log-1.meta").write_bytes(META[:19])
+    with pytest.raises(RecoveryError, match="byte 0 is of an unknown layout"):
+        newest_puts(data)
 
 
 def test_a_record_that_was_not_written_to_its_end_ends_the_file(tmp_path: Path) -> None:

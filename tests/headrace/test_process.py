@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -17,7 +18,6 @@ from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 IGNORE_SIGTERM = """
 import signal, sys, time
@@ -52,6 +52,19 @@ def children() -> Iterator[list[ChildProcess]]:
     yield started
     for child in started:
         child.end(0)
+
+
+def test_a_child_that_stands_back_does_so_alone_and_as_a_session(tmp_path: Path) -> None:
+    child = ChildProcess([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "log", os.environ)
+    try:
+        child.stand_back(7)
+        assert os.getpriority(os.PRIO_PROCESS, child.pid) == 7
+        group = Path(f"/proc/{child.pid}/autogroup")
+        if group.exists():
+            assert group.read_text(encoding="ascii").rstrip().endswith("nice 7")
+    finally:
+        child.end(5.0)
+    child.stand_back(8)
 
 
 def test_what_a_child_says_is_kept_and_its_exit_code_known(tmp_path: Path) -> None:
