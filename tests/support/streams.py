@@ -42,7 +42,9 @@ BATCH_TIMEOUT_S = 120.0
 class SteppedStreams:
     """A job's streams, a context manager; opened again on the same folder, they are recovered from their checkpoint.
 
-    Times are seconds since the epoch, at which the clock begins: the first batch is that at one batch interval.
+    Times are seconds since the epoch, at which the clock begins: the first batch is that at one batch interval. Opened
+    again, it begins at the newest booked batch. Spark's checkpoint may be older, if it was still being written when
+    the streams were closed: then batches come again, as they do when time has passed.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class SteppedStreams:
             opened.callback(self.stop.set)
             self._ssc.start()
             self._clock = manual_clock(self._ssc)
+            self._clock.advance(max(self._booked_ms() - self.now_ms, 0))
             self._opened = opened.pop_all()
 
     @property
@@ -131,6 +134,11 @@ class SteppedStreams:
         error = wait_until(lambda: self.feed.failure or self.delivery.failure, BATCH_TIMEOUT_S, "a batch to fail")
         assert error is not None
         return error
+
+    def _booked_ms(self) -> int:
+        newest_ms = self.batches.newest_ms() or 0
+        unbooked = self.batches.unbooked(newest_ms)
+        return unbooked[0].time_ms - self._interval_ms if unbooked else newest_ms
 
     @property
     def tally(self) -> Tally:
