@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
-from flume.agent_log import OutputReader, RotatingLog
+from flume.agent_log import OutputReader, RotatingLog, printable
 from flume.claim import claim, release
 from flume.errors import AgentEnded, AgentError, AgentNotReady, MetricsError, RecoveryError, SourceDied
 from flume.java import find_java
@@ -164,11 +164,13 @@ class Agent:
         try:
             noted = note_what_was_read(Path(values.spool.folder), Path(values.channel.folder), lines)
         except RecoveryError as error:
-            say(f"WARN  recovery: {error}; if the last agent was killed, one batch may be sent twice\n".encode())
-            return
-        if noted is not None:
-            text = f"the last agent was killed after it had put {noted.lines} lines into the channel and before it"
-            say(f"INFO  recovery: {text} had noted so; {noted.file} goes on at byte {noted.offset}\n".encode())
+            said = f"WARN  recovery: {error}; if the last agent was killed, one batch may be sent twice"
+        else:
+            if noted is None:
+                return
+            said = f"INFO  recovery: the last agent was killed before it had noted {noted.lines} lines that it had put "
+            said += f"into the channel; they are noted, and byte {noted.offset} is next of {noted.file}"
+        say(f"{printable(said)}\n".encode())
 
     def wait_ready(self, timeout_s: float = 60.0) -> AgentMetrics:
         """Wait until the metrics page shows every component of the configuration, and the channels are open.

@@ -22,18 +22,20 @@ yes                                    yes: the file repeats itself           3,
 A tracker clearly newer than the stamp decides alone: a file may begin like the end of an earlier one of its name.
 
 The tracker is an Avro file with the path of the file that is read in its metadata and one block for each batch; its
-last record counts. It is empty until the first batch of a file is noted, and Flume never reads a file whose tracker an
-agent left empty: such a tracker is made anew, or deleted if there is nothing to note. Source:
+last record counts. It is empty until the first batch of a file is noted; then the header ``basename`` of the batch says
+which file that is. Flume goes on with the last whole block, and from the start with an empty tracker. Source:
 ``org.apache.flume.serialization.DurablePositionTracker`` of Flume 1.11.0, and what a killed agent left
 (tests/flume/test_recovery.py).
 """
 
 from __future__ import annotations
 
+import codecs
+import io
 import mmap
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import fastavro
@@ -80,10 +82,10 @@ class Recovered:
 
 @dataclass(frozen=True)
 class _Tracker:
-    file: str
+    file: str | None
+    """None while it is empty."""
     offset: int
     changed_ms: float
-    is_empty: bool
 
 
 def note_what_was_read(spool_folder: Path, channel_folder: Path, lines: Lines) -> Recovered | None:
@@ -95,48 +97,48 @@ def note_what_was_read(spool_folder: Path, channel_folder: Path, lines: Lines) -
     """
     path = spool_folder / TRACKER
     try:
+        codecs.lookup(lines.charset)
+    except LookupError:
+        raise RecoveryError(f"lines in {lines.charset} cannot be compared: Python does not know it") from None
+    try:
         tracker = _read_tracker(path)
         if tracker is None:
             return None
         batch = newest_puts(channel_folder / "data")
-        if batch and not tracker.file:
-            tracker = replace(tracker, file=str(spool_folder / batch[0].headers.get(BASENAME_HEADER, ".none")))
-        end = _unnoted_end(tracker, batch, lines)
-        if end is not None:
-            _note(path, tracker, end)
-            return Recovered(tracker.file, len(batch), end)
-        if tracker.is_empty:
-            path.unlink()
+        file = tracker.file or _file_of(batch, spool_folder)
+        if not batch or file is None:
+            return None
+        with _mapped(file) as content:
+            end = end_of_batch(content, tracker.offset, batch, lines)
+            if end is None or not _is_unnoted(content, tracker, batch, lines):
+                return None
+        _write_tracker(path, file, end)
+    except FileNotFoundError:
+        # The file was read to its end and retired.
+        return None
     except OSError as error:
         raise RecoveryError(f"{error.filename or path}: {error.strerror or error}") from error
-    return None
+    return Recovered(file, len(batch), end)
 
 
-def _unnoted_end(tracker: _Tracker, batch: Sequence[Put], lines: Lines) -> int | None:
-    """Return where the batch ends that was not noted; None if there is none."""
-    try:
-        with _mapped(tracker.file) as content:
-            end = end_of_batch(content, tracker.offset, batch, lines) if batch else None
-            return end if end is not None and _is_unnoted(content, tracker, batch, lines) else None
-    except FileNotFoundError:
-        # It was read to its end and retired.
-        return None
+def _file_of(batch: Sequence[Put], spool_folder: Path) -> str | None:
+    """Return the path of the file from which a batch was read, as Flume writes it; None if its events do not say."""
+    name = batch[0].headers.get(BASENAME_HEADER) if batch else None
+    return str(spool_folder / name) if name else None
 
 
-def _note(path: Path, tracker: _Tracker, offset: int) -> None:
-    records = [{"offset": offset}]
-    if not tracker.is_empty:
-        with path.open("a+b") as file:
-            fastavro.writer(file, SCHEMA, records)
-            file.flush()
-            os.fsync(file.fileno())
-        return
+def _write_tracker(path: Path, file: str, offset: int) -> None:
+    """Put a tracker with one record in place of the present one, which stays whole if that fails."""
     new = path.with_name(path.name + ".new")
-    with new.open("wb") as file:
-        fastavro.writer(file, SCHEMA, records, metadata={"file": tracker.file})
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("wb") as target:
+            fastavro.writer(target, SCHEMA, [{"offset": offset}], metadata={"file": file})
+            target.flush()
+            os.fsync(target.fileno())
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def end_of_batch(content: Content, offset: int, batch: Sequence[Put], lines: Lines) -> int | None:
@@ -191,18 +193,30 @@ def _is_unnoted(content: Content, tracker: _Tracker, batch: Sequence[Put], lines
 def _read_tracker(path: Path) -> _Tracker | None:
     """Return what the tracker says; None if there is none: nothing was being read."""
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            changed_ms = status.st_mtime_ns / 1e6
-            if not status.st_size:
-                return _Tracker("", 0, changed_ms, is_empty=True)
-            reader = fastavro.reader(file)
-            offsets = [int(record["offset"]) for record in reader]  # type: ignore[index,call-overload]
-            return _Tracker(reader.metadata["file"], offsets[-1] if offsets else 0, changed_ms, is_empty=False)
+        content = path.read_bytes()
+        changed_ms = path.stat().st_mtime_ns / 1e6
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, EOFError) as error:
+    if not content:
+        return _Tracker(None, 0, changed_ms)
+    offset, stream = 0, io.BytesIO(content)
+    try:
+        blocks = fastavro.block_reader(stream)
+        file = blocks.metadata["file"]
+        try:
+            for block in blocks:
+                for record in block:
+                    offset = int(record["offset"])  # type: ignore[index,call-overload]
+        except (EOFError, ValueError):
+            # A disk that was full may have cut the last block off, in its record or in the marker behind it.
+            if stream.tell() < len(content):
+                raise
+    except Exception as error:
+        # fastavro has no exceptions of its own: damaged bytes come out as whatever they stumble over.
         raise RecoveryError(f"{path}: not a tracker of Flume's: {error!r}") from error
+    if offset < 0 or "\0" in file:
+        raise RecoveryError(f"{path}: not a tracker of Flume's: offset {offset} of {file!r}")
+    return _Tracker(file, offset, changed_ms)
 
 
 @contextmanager

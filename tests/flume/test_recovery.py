@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -80,7 +81,7 @@ def test_a_batch_is_noted_only_if_it_was_not(
     end = min(start + len(LINE), len(content))
     wanted = Recovered(str(tmp_path / "x.log"), 1, end) if is_noted_now else None
     assert note_what_was_read(tmp_path, tmp_path, LINES) == wanted
-    assert offsets(tracker) == ([*noted, end] if is_noted_now else noted)
+    assert offsets(tracker) == ([end] if is_noted_now else noted)
     assert note_what_was_read(tmp_path, tmp_path, LINES) is None
 
 
@@ -94,8 +95,8 @@ def test_without_a_tracker_a_file_or_a_channel_there_is_nothing_to_note(tmp_path
         note_what_was_read(tmp_path, tmp_path, LINES)
 
 
-def test_a_tracker_that_was_left_empty_is_made_anew_or_deleted(tmp_path: Path) -> None:
-    """Flume writes nothing into a new tracker until the first batch, and refuses one in which nothing is."""
+def test_a_tracker_that_was_left_empty_gets_the_first_batch(tmp_path: Path) -> None:
+    """Flume writes nothing into a new tracker until the first batch."""
     tracker = left_behind(tmp_path, LINE, [], STAMP_S - 1)
     tracker.write_bytes(b"")
     os.utime(tracker, (STAMP_S - 1, STAMP_S - 1))
@@ -107,7 +108,48 @@ def test_a_tracker_that_was_left_empty_is_made_anew_or_deleted(tmp_path: Path) -
     tracker = left_behind(tmp_path, b"another\n", [], STAMP_S - 1)
     tracker.write_bytes(b"")
     assert note_what_was_read(tmp_path, tmp_path, LINES) is None
-    assert not tracker.exists()
+    assert tracker.read_bytes() == b""
+
+
+def test_the_last_whole_block_counts_and_other_damage_is_an_error_that_changes_nothing(tmp_path: Path) -> None:
+    content = b"before\nand\n" + LINE
+    tracker = left_behind(tmp_path, content, [7, 11, len(content)], STAMP_S - 1)
+    whole = tracker.read_bytes()
+    for torn in range(1, 16 + 2):
+        tracker.write_bytes(whole[:-torn])
+        os.utime(tracker, (STAMP_S - 1, STAMP_S - 1))
+        assert note_what_was_read(tmp_path, tmp_path, LINES) == Recovered(str(tmp_path / "x.log"), 1, len(content))
+    drawn = random.Random(7)  # noqa: S311
+    for _ in range(2000):
+        damaged = bytearray(whole)
+        damaged[drawn.randrange(len(whole))] = drawn.randrange(256)
+        damaged = damaged[: drawn.randrange(len(whole) + 1)]
+        tracker.write_bytes(damaged)
+        try:
+            noted = note_what_was_read(tmp_path, tmp_path, LINES)
+        except RecoveryError:
+            noted = None
+        assert (noted is not None) == (tracker.read_bytes() != damaged)
+        assert noted is None or noted.offset == len(content)
+
+
+def test_a_disk_that_is_full_leaves_the_tracker_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    tracker = left_behind(tmp_path, LINE, [], STAMP_S - 1)
+    before = tracker.read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RecoveryError, match="No space left"):
+        note_what_was_read(tmp_path, tmp_path, LINES)
+    assert tracker.read_bytes() == before
+    assert list(tracker.parent.iterdir()) == [tracker]
+
+
+def test_a_charset_that_python_lacks_is_said(tmp_path: Path) -> None:
+    left_behind(tmp_path, LINE, [], STAMP_S - 1)
+    with pytest.raises(RecoveryError, match="lines in x-IBM943 cannot be compared"):
+        note_what_was_read(tmp_path, tmp_path, Lines("x-IBM943", 40))
 
 
 @pytest.mark.parametrize(
@@ -142,23 +184,23 @@ def once_by_id(batches: list[list[dict[str, Any]]]) -> list[bytes]:
 
 
 @pytest.mark.java
+@pytest.mark.parametrize("committed", [6, 1], ids=["of a file", "the first of a file"])
 @pytest.mark.parametrize("noted", [True, False], ids=["noted at start", "without the kit's help"])
 def test_a_batch_that_was_committed_and_not_noted_is_read_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, noted: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, committed: int, noted: bool
 ) -> None:
     """The tracker is set back by the block of its last batch, as it is when the kill comes before that is written."""
-    small = {"channel.capacity": 6000, "channel.transaction_capacity": 2000, "sinks.batch_size": 1000}
+    lines = numbered(10_000)
+    small = {"channel.capacity": 1000 * committed, "channel.transaction_capacity": 1000, "sinks.batch_size": 1000}
     with running_agent(tmp_path, changes=small) as agent:
-        drop(tmp_path, "access.log", numbered(20_000))
+        drop(tmp_path, "access.log", lines)
         tracker = tmp_path / "spool" / TRACKER
-        wait_until(lambda: tracker.exists() and len(offsets(tracker)) == 6, 30, "the channel to be full")
+        wait_until(lambda: tracker.exists() and len(offsets(tracker)) == committed, 30, "the channel to be full")
         os.kill(agent.pid, signal.SIGKILL)
         wait_until(lambda: agent.returncode is not None, 30, "the agent to be dead")
     assert len(newest_puts(tmp_path / "channel" / "data")) == 1000
     whole = tracker.read_bytes()
-    sync = whole[-16:]
-    tracker.write_bytes(whole[: whole.rindex(sync, 0, -16) + 16])
-    assert len(offsets(tracker)) == 5
+    tracker.write_bytes(whole[: whole.rindex(whole[-16:], 0, -16) + 16] if committed > 1 else b"")
     before_s = tracker.stat().st_mtime - 3600
     os.utime(tracker, (before_s, before_s))
     if not noted:
@@ -166,10 +208,10 @@ def test_a_batch_that_was_committed_and_not_noted_is_read_once(
 
     with receiving() as receiver, running_agent(tmp_path, [receiver.place], small) as agent:
         wait_until(lambda: not (tmp_path / "spool" / "access.log").exists(), 60, "the file to be read")
-        wait_until(lambda: b"line 19999 of a file" in receiver.bodies, 60, "the last line")
+        wait_until(lambda: b"line 9999 of a file" in receiver.bodies, 60, "the last line")
         sent = once_by_id(receiver.batches)
-    repeated = [] if noted else numbered(20_000).splitlines()[5000:6000]
-    assert sorted(sent) == sorted(numbered(20_000).splitlines() + repeated)
+    repeated = [] if noted else lines.splitlines()[1000 * (committed - 1) : 1000 * committed]
+    assert sorted(sent) == sorted(lines.splitlines() + repeated)
 
 
 @pytest.mark.java
