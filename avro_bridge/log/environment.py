@@ -12,7 +12,8 @@ How LMDB is used, and why:
 
 - Every commit is synced, data first, then the page that makes it visible. A commit that fails leaves no trace.
 - No writable map: a full disk would reach such a map as SIGBUS and kill the process, where ``pwrite`` returns an error.
-- No read-ahead: what is read was written a moment ago, or is read once and in order.
+- With read-ahead: a backlog is read in order. Without it each page of a log that is not in memory any more is a request
+  of its own to the disk: 284 MB took 5.2 s, and 0.5 s with it.
 - A read transaction keeps all pages alive that were freed after it began, so readers are short (see reader.py).
 """
 
@@ -74,7 +75,6 @@ class Environment:
                 mode=0o644,
                 # A reader of a log on a read-only volume has nobody to tell that it reads, and no writer to fear.
                 lock=not readonly or os.access(folder / _LOCK_FILE, os.W_OK),
-                readahead=False,
                 meminit=False,
             )
         except (lmdb.Error, OSError) as error:

@@ -165,7 +165,9 @@ class LineCounter:
         """Add up what the kernels take; return the other lines."""
         arrived_us = np.asarray(batch.column("received").view(pa.int64())) if self._by_arrival else None
         left = tally.add(batch.column("body"), arrived_us)
-        return batch.take(pa.array(left)) if len(left) else batch.slice(0, 0)
+        # Not pa.array: it loads pandas.
+        rows = pa.Array.from_buffers(pa.int64(), len(left), [None, pa.py_buffer(left)])
+        return batch.take(rows) if len(left) else batch.slice(0, 0)
 
     def _parse_waiting(self) -> None:
         """Parse the lines that wait, and add them up."""

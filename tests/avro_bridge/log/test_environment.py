@@ -33,6 +33,11 @@ def test_every_commit_is_synced_and_the_map_is_not_writable(environment: FaultyE
     assert not flags["map_async"]
 
 
+def test_the_kernel_may_read_ahead(environment: FaultyEnvironment) -> None:
+    """Without that, each page of a backlog that is not in memory is a request of its own to the disk."""
+    assert environment._lmdb.flags()["readahead"]
+
+
 def put(environment: Environment, label: str, value: bytes = b"v") -> None:
     with environment.write(label) as transaction:
         transaction.put(b"k", value, db=environment.meta)
