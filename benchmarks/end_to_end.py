@@ -2,7 +2,8 @@
 
 Rate: the same agent, the same file. Once its sink ends in a Java AvroSource with a null sink, which is the fastest that
 Flume itself can be on this machine; once in the kit, until Spark has counted the last line. All processes share the
-machine, so counting costs the agent some of its own time. Each measured file comes after one that warms both up.
+machine, so counting costs the agent some of its own time. One file warms up; the rate is that of the median of five
+others, since a shared machine now and then takes a second away.
 
 Latency: `headrace run` with its console; one line with a URL never seen before is dropped, and its time is taken from
 the rename into the spool folder to the table that shows it. The pauses between are random, some of them long.
@@ -22,6 +23,7 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,29 +39,47 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WAIT_S = 600.0
+ROUNDS = 5
 SAMPLES = 20
 PAUSES_S = (0.5, 8.0)
 
 
 def run(events: int, corpus: Path | None) -> None:
     """Measure and print."""
-    print(f"end to end: {events:,} lines in one file, memory channel, everything on this machine")
+    print(
+        f"end to end: files of {events:,} lines, memory channel, everything on this machine; median of {ROUNDS} after "
+        "one to warm up (slowest to fastest)"
+    )
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
         folder = Path(name)
         log = folder / "access.log"
         with log.open("wb") as file:
             file.writelines(line + b"\n" for line in log_lines(corpus, events))
-        alone_s = _agent_alone(folder / "alone", log, events)
-        print(f"    the agent into an AvroSource     {events / alone_s:12,.0f} lines/s")
+        alone = _agent_alone(folder / "alone", log, events)
+        print(f"    the agent into an AvroSource     {_rates(events, alone)}")
         with running_pipeline(folder / "kit", "memory") as pipeline:
-            ours_s = pipeline.count(log, events)
-            ratio = alone_s / ours_s
-            print(f"    drop to the last line counted    {events / ours_s:12,.0f} lines/s   x {ratio:.2f}")
+            ours = _rounds(lambda total: pipeline.drop_and_wait(log, total), events)
+            ratio = statistics.median(alone) / statistics.median(ours)
+            print(f"    drop to the last line counted    {_rates(events, ours)}   x {ratio:.2f}")
             _latency(pipeline)
 
 
-def _agent_alone(folder: Path, log: Path, events: int) -> float:
-    """Return the seconds from the drop of ``log`` to the OK for its last line."""
+def _rounds(send: Callable[[int], None], events: int) -> list[float]:
+    """Return the seconds of each round but the first; ``send`` sends a file and waits for so many lines in all."""
+    ended_s = []
+    for number in range(1, ROUNDS + 2):
+        send(number * events)
+        ended_s.append(time.perf_counter())
+    return [end - begin for begin, end in pairwise(ended_s)]
+
+
+def _rates(events: int, seconds: list[float]) -> str:
+    spread = f"({events / max(seconds):,.0f} to {events / min(seconds):,.0f})"
+    return f"{events / statistics.median(seconds):12,.0f} lines/s   {spread:20}"
+
+
+def _agent_alone(folder: Path, log: Path, events: int) -> list[float]:
+    """Return the seconds from a drop of ``log`` to the OK for its last line."""
     spool = folder / "spool"
     spool.mkdir(parents=True)
     with avro_source(folder / "receiver", "memory") as receiver:
@@ -73,12 +93,11 @@ def _agent_alone(folder: Path, log: Path, events: int) -> float:
                 metrics = agent.poll()
                 return metrics.events_sent if metrics is not None else 0
 
-            drop([log], spool)
-            _wait(lambda: sent() >= events)
-            began_s = time.perf_counter()
-            drop([log], spool)
-            _wait(lambda: sent() >= 2 * events)
-            return time.perf_counter() - began_s
+            def drop_and_wait(total: int) -> None:
+                drop([log], spool)
+                _wait(lambda: sent() >= total)
+
+            return _rounds(drop_and_wait, events)
 
 
 class Pipeline:
@@ -91,13 +110,6 @@ class Pipeline:
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-
-    def count(self, log: Path, events: int) -> float:
-        """Return the seconds from the drop of ``log`` to the count of its last line, the second time it is dropped."""
-        self.drop_and_wait(log, events)
-        began_s = time.perf_counter()
-        self.drop_and_wait(log, 2 * events)
-        return time.perf_counter() - began_s
 
     def drop_and_wait(self, log: Path, events: int) -> None:
         """Hand a file over and wait until so many lines have been counted in all."""

@@ -47,8 +47,8 @@ SETTINGS = {
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
     ),
-    # Pages of an aggregation in Java's heap. A roll-up is a few thousand rows; pages are up to 64 MB by default, several
-    # of them in each task, and a collection that found them in use copied 200 MB for 0.36 s.
+    # Pages of an aggregation in Java's heap. A roll-up is a few thousand rows. By default pages are up to 64 MB, and
+    # each task takes several: a collection that found them in use copied 200 MB for 0.36 s.
     "spark.buffer.pageSize": "2m",
     "spark.sql.streaming.minBatchesToRetain": "10",
     # The poll of an idle query costs a round trip to the bridges.

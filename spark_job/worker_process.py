@@ -11,7 +11,7 @@ back to the system, and the next task's reading waits
 for the system to clear as many pages again.
 ======================================================  =============================================================
 
-Together they took half of the processor time that a worker spent on reading and counting.
+Together they took two fifths of the processor time that a worker spent on reading and counting.
 """
 
 from __future__ import annotations
