@@ -28,7 +28,7 @@ from flume.agent_log import OutputReader, RotatingLog, printable
 from flume.claim import claim, release
 from flume.errors import AgentEnded, AgentError, AgentNotReady, MetricsError, RecoveryError, SourceDied
 from flume.java import find_java
-from flume.metrics import AgentMetrics, read_metrics, spooling_source_died
+from flume.metrics import AgentMetrics, read_metrics, spooling_source_died, spooling_source_stumbles
 from flume.recovery import Lines, note_what_was_read
 from flume.render import CONFIGURATION, JVM_OPTIONS, Rendered
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 LOG_FILE = "agent.log"
 _MAIN_CLASS = "org.apache.flume.node.Application"
-_SOURCE_CLASS = "SpoolDirectorySource"
+_SOURCE_GAVE_UP = "FATAL: Spool Directory source"
 _POLL_S = 0.1
 _CLAIM_TIMEOUT_S = 20.0
 _OUTPUT_END_S = 5.0
@@ -79,6 +79,7 @@ class Agent:
         self._reader: OutputReader | None = None
         self._log: RotatingLog | None = None
         self._stopping = False
+        self._stumbles = 0
 
     @property
     def pid(self) -> int:
@@ -205,8 +206,7 @@ class Agent:
         """
         self._check_running(self._started())
         metrics = self._read()
-        if metrics is not None and spooling_source_died(metrics):
-            self._await_error(_SOURCE_CLASS)
+        if metrics is not None and self._has_source_died(metrics):
             raise SourceDied(
                 f"the spooling source of {self.rendered.values.spool.folder} has given up and reads no further file "
                 "until the agent is started again; move the file it stumbled over out of the folder first"
@@ -267,11 +267,22 @@ class Agent:
         except MetricsError:
             return None
 
-    def _await_error(self, name: str) -> None:
-        """Wait for the error that the agent logs just after it has counted the failure, but not for long."""
+    def _has_source_died(self, metrics: AgentMetrics) -> bool:
+        stumbles = spooling_source_stumbles(metrics)
+        certain = spooling_source_died(metrics)
+        if not certain and stumbles == self._stumbles:
+            return False
+        self._stumbles = stumbles
+        return self._await_error(_SOURCE_GAVE_UP) or certain
+
+    def _await_error(self, text: str) -> bool:
+        """Wait for an error of the log, which is there just before or after it is counted; say whether it came."""
         deadline = self._clock() + _OUTPUT_END_S
-        while not any(name in error for error in self.errors()) and self._clock() < deadline:
+        while not any(text in error for error in self.errors()):
+            if self._clock() >= deadline:
+                return False
             self._sleep(_POLL_S)
+        return True
 
     def _quoted(self) -> str:
         errors = self.errors()

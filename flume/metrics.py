@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PAGE = "/metrics"
 _MAX_PAGE_BYTES = 4 * 1024 * 1024
-_DEAD = ("EventReadFail", "GenericProcessingFail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +90,17 @@ class AgentMetrics:
 
 
 def spooling_source_died(metrics: AgentMetrics) -> bool:
-    """Tell whether a spooling source has given up for good; one of two counters is the page's only sign."""
-    return any(source.count(counter) for source in metrics.kind("SOURCE") for counter in _DEAD)
+    """Tell whether a spooling source has certainly given up: it could not read a file."""
+    return any(source.count("EventReadFail") for source in metrics.kind("SOURCE"))
+
+
+def spooling_source_stumbles(metrics: AgentMetrics) -> int:
+    """Return how often a spooling source failed at something else; only the agent's log tells whether it gave up.
+
+    It counts here that it gave up over the name of a file, and also that a file was renamed in the folder while it
+    listed the folder, as every file that is handed over is. Then it goes on with the next listing.
+    """
+    return sum(source.count("GenericProcessingFail") for source in metrics.kind("SOURCE"))
 
 
 def parse_metrics(page: bytes) -> AgentMetrics:

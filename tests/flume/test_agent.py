@@ -7,6 +7,9 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +20,15 @@ import trustme
 from flume.agent import LOG_FILE, Agent
 from flume.errors import AgentEnded, AgentError, AgentNotReady, SourceDied
 from flume.jars import ensure_jars
-from flume.metrics import read_metrics
+from flume.metrics import read_metrics, spooling_source_stumbles
 from flume.render import CONFIGURATION
 from tests.support.agents import drop, java_or_skip, make_truststore, render_small, running_agent
 from tests.support.receiver import FAILED, OK, receiving
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flume.render import Rendered
 
 pytestmark = pytest.mark.java
@@ -169,6 +174,39 @@ def test_a_dead_spooling_source_is_noticed_and_its_file_is_named(tmp_path: Path)
         assert error is not None
         assert "again.log" in str(error)
         assert agent.returncode is None
+
+
+@contextmanager
+def renaming(folder: Path) -> Iterator[None]:
+    """Rename hidden files in a folder over and over: a listing that is under way finds some gone."""
+    stop = threading.Event()
+    names = [(folder / f".{number}", folder / f".renamed-{number}") for number in range(1000)]
+
+    def rename() -> None:
+        for one, other in cycle(names + [(other, one) for one, other in names]):
+            if stop.is_set():
+                return
+            one.rename(other)
+
+    for one, _other in names:
+        one.touch()
+    thread = threading.Thread(target=rename)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_source_that_could_not_list_its_folder_goes_on(tmp_path: Path) -> None:
+    """It cannot while a file is renamed in it, as each file is that is handed over."""
+    with receiving() as receiver, running_agent(tmp_path, [receiver.place]) as agent:
+        with renaming(tmp_path / "spool"):
+            wait_until(lambda: (m := agent.poll()) and spooling_source_stumbles(m), 60, "the listing to fail")
+        drop(tmp_path, "later.log", b"later\n")
+        wait_until(lambda: receiver.bodies, 30, "the line")
+        assert any("listing directories" in error for error in agent.errors())
 
 
 def test_sigterm_stops_it_and_the_file_channel_keeps_what_was_not_sent(tmp_path: Path) -> None:

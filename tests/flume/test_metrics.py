@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flume.errors import MetricsError
-from flume.metrics import parse_metrics, read_metrics, spooling_source_died
+from flume.metrics import parse_metrics, read_metrics, spooling_source_died, spooling_source_stumbles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,9 +63,10 @@ def test_components_that_did_not_come_up_are_named_in_the_given_order() -> None:
     assert parse_metrics(b"{}").channel_fill_ratio == 0.0
 
 
-@pytest.mark.parametrize("counter", ["EventReadFail", "GenericProcessingFail"])
-def test_a_dead_source_and_a_closed_channel_are_recognised(counter: str) -> None:
-    assert spooling_source_died(parse_metrics(changed("SOURCE.spool", **{counter: "1"})))
+def test_a_dead_source_and_a_closed_channel_are_recognised() -> None:
+    assert spooling_source_died(parse_metrics(changed("SOURCE.spool", EventReadFail="1")))
+    stumbled = parse_metrics(changed("SOURCE.spool", GenericProcessingFail="2"))
+    assert (spooling_source_died(stumbled), spooling_source_stumbles(stumbled)) == (False, 2)
     assert parse_metrics(changed("CHANNEL.queue", Unhealthy="1")).unhealthy_channels == ("CHANNEL.queue",)
 
 

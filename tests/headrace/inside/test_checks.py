@@ -27,7 +27,7 @@ PAGE: dict[str, dict[str, str]] = {"SOURCE.spool": {}, "CHANNEL.queue": {"Unheal
         ({}, "not at work: SOURCE.spool, CHANNEL.queue, SINK.bridge0_0"),
         (PAGE | {"CHANNEL.queue": {"Unhealthy": "1"}}, "CHANNEL.queue is not open"),
         (PAGE | {"SOURCE.spool": {"EventReadFail": "1"}}, "SOURCE.spool has given up on a file"),
-        (PAGE | {"SOURCE.spool": {"GenericProcessingFail": "2"}}, "SOURCE.spool has given up on a file"),
+        (PAGE | {"SOURCE.spool": {"GenericProcessingFail": "2"}}, None),
     ],
 )
 def test_the_agent_is_judged_by_its_components(page: dict[str, dict[str, str]], fault: str | None) -> None:
