@@ -38,10 +38,12 @@ if TYPE_CHECKING:
 
 LOG_FILE = "agent.log"
 _MAIN_CLASS = "org.apache.flume.node.Application"
-_SOURCE_GAVE_UP = "FATAL: Spool Directory source"
 _POLL_S = 0.1
 _CLAIM_TIMEOUT_S = 20.0
 _OUTPUT_END_S = 5.0
+_LISTING_PATIENCE_S = 30.0
+_LISTING_FAILURES = 5
+"""So many in that time, and nothing read: it is not that a file was renamed just then."""
 
 
 class Agent:
@@ -79,7 +81,7 @@ class Agent:
         self._reader: OutputReader | None = None
         self._log: RotatingLog | None = None
         self._stopping = False
-        self._stumbles = 0
+        self._listing = (clock(), 0, 0)
 
     @property
     def pid(self) -> int:
@@ -202,15 +204,21 @@ class Agent:
 
         Raises:
             AgentEnded: the process has ended although nobody stopped it.
-            SourceDied: the spooling source has given up; the text quotes the log, which names the file.
+            SourceDied: the spooling source has given up, or cannot list its folder; the text quotes the log, which
+                names the file.
         """
         self._check_running(self._started())
         metrics = self._read()
-        if metrics is not None and self._has_source_died(metrics):
+        folder = self.rendered.values.spool.folder
+        if self._has_source_died(metrics):
             raise SourceDied(
-                f"the spooling source of {self.rendered.values.spool.folder} has given up and reads no further file "
-                "until the agent is started again; move the file it stumbled over out of the folder first"
-                + self._quoted()
+                f"the spooling source of {folder} has given up and reads no further file until the agent is started "
+                "again; move the file it stumbled over out of the folder first" + self._quoted()
+            )
+        if metrics is not None and self._is_listing_stuck(metrics):
+            raise SourceDied(
+                f"the spooling source cannot list {folder} and reads nothing of it; whatever is in it must be readable "
+                "for the agent" + self._quoted()
             )
         return metrics
 
@@ -267,22 +275,23 @@ class Agent:
         except MetricsError:
             return None
 
-    def _has_source_died(self, metrics: AgentMetrics) -> bool:
-        stumbles = spooling_source_stumbles(metrics)
-        certain = spooling_source_died(metrics)
-        if not certain and stumbles == self._stumbles:
+    def _has_source_died(self, metrics: AgentMetrics | None) -> bool:
+        if self._reader is not None and self._reader.source_gave_up:
+            return True
+        if metrics is None or not spooling_source_died(metrics):
             return False
-        self._stumbles = stumbles
-        return self._await_error(_SOURCE_GAVE_UP) or certain
-
-    def _await_error(self, text: str) -> bool:
-        """Wait for an error of the log, which is there just before or after it is counted; say whether it came."""
-        deadline = self._clock() + _OUTPUT_END_S
-        while not any(text in error for error in self.errors()):
-            if self._clock() >= deadline:
-                return False
+        # The error that was logged before it was counted may not have been read yet, and it names the file.
+        deadline_s = self._clock() + _OUTPUT_END_S
+        while self._reader is not None and not self._reader.source_gave_up and self._clock() < deadline_s:
             self._sleep(_POLL_S)
         return True
+
+    def _is_listing_stuck(self, metrics: AgentMetrics) -> bool:
+        since_s, failures, read = self._listing
+        if self._clock() - since_s < _LISTING_PATIENCE_S:
+            return False
+        self._listing = (self._clock(), spooling_source_stumbles(metrics), metrics.events_read)
+        return self._listing[1] - failures >= _LISTING_FAILURES and self._listing[2] == read
 
     def _quoted(self) -> str:
         errors = self.errors()

@@ -15,6 +15,7 @@ MAX_QUOTED_CHARS = 400
 _KEPT_ERRORS = 20
 _MAX_LINE_BYTES = 64 * 1024
 _HEAD = re.compile(r"^\S+ (TRACE|DEBUG|INFO|WARN|ERROR|FATAL) ")
+_SOURCE_GAVE_UP = re.compile(r"^\S+ ERROR SpoolDirectorySource: FATAL: ")
 _CAUSE = re.compile(r"^(Caused by: )?([\w$]+\.)+[\w$]+(Exception|Error)\b")
 
 
@@ -50,6 +51,9 @@ class OutputReader:
     """Reads a process's output on a thread of its own until it ends.
 
     Errors and the first line of each cause in their traces are kept, the last of them only.
+
+    Attributes:
+        source_gave_up: whether the spooling source has said that it ends. It says so before it counts it.
     """
 
     def __init__(self, stream: BinaryIO, sink: Callable[[bytes], None]) -> None:
@@ -57,6 +61,7 @@ class OutputReader:
         self._sink = sink
         self._errors: deque[str] = deque(maxlen=_KEPT_ERRORS)
         self._in_error = False
+        self.source_gave_up = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="agent-output", daemon=True)
         self._thread.start()
@@ -80,6 +85,8 @@ class OutputReader:
         head = _HEAD.match(text)
         if head:
             self._in_error = head.group(1) in ("ERROR", "FATAL")
+        if _SOURCE_GAVE_UP.match(text):
+            self.source_gave_up = True
         if self._in_error and (head or _CAUSE.match(text)):
             with self._lock:
                 self._errors.append(printable(text))

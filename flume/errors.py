@@ -86,4 +86,4 @@ class AgentEnded(AgentError):
 
 
 class SourceDied(AgentError):
-    """The spooling source has given up for good; the process and its metrics page look healthy."""
+    """The spooling source has given up for good, or reads nothing; the process and its metrics page look healthy."""

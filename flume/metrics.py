@@ -95,10 +95,11 @@ def spooling_source_died(metrics: AgentMetrics) -> bool:
 
 
 def spooling_source_stumbles(metrics: AgentMetrics) -> int:
-    """Return how often a spooling source failed at something else; only the agent's log tells whether it gave up.
+    """Return how often a spooling source failed at something else than reading.
 
-    It counts here that it gave up over the name of a file, and also that a file was renamed in the folder while it
-    listed the folder, as every file that is handed over is. Then it goes on with the next listing.
+    Flume counts two things here: that the source gave up over the name of a file, which the agent's log tells as well,
+    and that it could not list its folder. That happens when a file is renamed in it meanwhile, as every file that is
+    handed over is; the next listing makes up for it.
     """
     return sum(source.count("GenericProcessingFail") for source in metrics.kind("SOURCE"))
 

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -207,6 +208,19 @@ def test_a_source_that_could_not_list_its_folder_goes_on(tmp_path: Path) -> None
         drop(tmp_path, "later.log", b"later\n")
         wait_until(lambda: receiver.bodies, 30, "the line")
         assert any("listing directories" in error for error in agent.errors())
+
+
+def test_a_folder_that_cannot_be_listed_for_long_is_an_error(tmp_path: Path) -> None:
+    """As with a folder in it that the agent may not read."""
+    ahead_s = [0.0]
+    agent = Agent(render_small(tmp_path), ensure_jars(), clock=lambda: time.monotonic() + ahead_s[0])
+    with agent, renaming(tmp_path / "spool"):
+        agent.start()
+        agent.wait_ready()
+        wait_until(lambda: (m := agent.poll()) and spooling_source_stumbles(m) >= 5, 60, "the listing to fail")
+        ahead_s[0] = 60.0
+        with pytest.raises(SourceDied, match=r"(?s)cannot list .*spool.*listing directories"):
+            agent.poll()
 
 
 def test_sigterm_stops_it_and_the_file_channel_keeps_what_was_not_sent(tmp_path: Path) -> None:

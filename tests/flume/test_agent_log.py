@@ -43,6 +43,18 @@ def test_errors_and_their_causes_are_kept_and_the_rest_passed_on() -> None:
     assert errors[2].endswith("no?[31m more")
 
 
+def test_that_the_source_gave_up_is_known_although_many_errors_follow() -> None:
+    fatal = "2026-11-22T14:00:00.001Z ERROR SpoolDirectorySource: FATAL: Spool Directory source spool: gave up"
+    others = "2026-11-22T14:00:00.002Z ERROR Other: at /spool/ERROR SpoolDirectorySource: FATAL: \n" * 100
+    for output, gave_up in ((f"{fatal}\n{others}", True), (others, False)):
+        read_end, write_end = os.pipe()
+        reader = OutputReader(os.fdopen(read_end, "rb"), lambda _line: None)
+        with os.fdopen(write_end, "wb") as writer:
+            writer.write(output.encode())
+        reader.join(10)
+        assert reader.source_gave_up is gave_up
+
+
 def test_only_the_last_errors_are_kept_and_long_ones_are_cut() -> None:
     errors, _ = read_all(b"".join(b"t ERROR x: %d %s\n" % (i, b"y" * 1000) for i in range(100)))
     assert len(errors) == 20
