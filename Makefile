@@ -118,11 +118,11 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(JARS): $(INSTALLED) $(wildcard flume/pom.xml flume/checksums.txt)
+$(JARS): $(INSTALLED) $(wildcard flume/jars/pom.xml flume/jars/checksums.txt)
 	@$(HEADRACE) jars
 	@touch $@
 
-$(KERNELS): $(INSTALLED) $(wildcard avro_bridge/wire/*.py spark_job/parse/*.py)
+$(KERNELS): $(INSTALLED) $(wildcard avro_bridge/wire/kernels/*.py spark_job/parse/kernels/*.py)
 	@echo 'compiling the kernels (the first time takes half a minute)'
 	@$(BIN)/python -m avro_bridge precompile
 	@$(BIN)/python -m spark_job precompile

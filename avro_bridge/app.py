@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING
 import structlog
 
 from avro_bridge.admin import AdminServer
-from avro_bridge.agents import AgentCollector
 from avro_bridge.egress.server import FlightServer
 from avro_bridge.errors import ConfigError
+from avro_bridge.flume_metrics import AgentCollector
 from avro_bridge.ingest.server import IngestServer
 from avro_bridge.log.callbacks import WriterHooks
-from avro_bridge.log.folders import claim_folder
+from avro_bridge.log.folder_lock import claim_folder
+from avro_bridge.log.log import Log
 from avro_bridge.log.memory import keep_freed_memory
 from avro_bridge.log.settings import LogSettings, WriterSettings
-from avro_bridge.log.store import Log
 from avro_bridge.log.writer import GroupCommitWriter
 from avro_bridge.metrics import BridgeMetrics, LogCollector
-from avro_bridge.wire.compiled import precompile
 from avro_bridge.wire.events import count_events
+from avro_bridge.wire.kernels.compiled import precompile
 from avro_bridge.wire.limits import WireLimits
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from avro_bridge import logs
+from avro_bridge import logging_setup
 from avro_bridge.config import BridgeConfig, load_config
 from avro_bridge.errors import BridgeError, ConfigError
 
@@ -31,7 +31,7 @@ def serve(
     """Take events from Flume, store them, and serve them to readers, until SIGTERM."""
     from avro_bridge.app import serve as run
 
-    logs.configure(log_level)
+    logging_setup.configure(log_level)
     asyncio.run(run(_load(config), ready_file))
 
 
@@ -44,7 +44,7 @@ def check(config: ConfigOption = None) -> None:
 @app.command()
 def precompile() -> None:
     """Compile the kernels into their cache, so that a first start need not."""
-    from avro_bridge.wire.compiled import precompile as compile_kernels
+    from avro_bridge.wire.kernels.compiled import precompile as compile_kernels
 
     compile_kernels()
 

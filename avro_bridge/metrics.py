@@ -13,14 +13,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from avro_bridge.log.state import COUNTERS
+from avro_bridge.log.metadata import COUNTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from prometheus_client.metrics_core import Metric
 
-    from avro_bridge.log.store import Log
+    from avro_bridge.log.log import Log
 
 
 class LogCollector(Collector):

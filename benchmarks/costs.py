@@ -14,8 +14,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from avro_bridge.log.folders import log_folders
-from avro_bridge.log.store import Log
+from avro_bridge.log.folder_lock import log_folders
+from avro_bridge.log.log import Log
 from benchmarks.end_to_end import Pipeline, running_pipeline
 from benchmarks.frames import log_lines
 from benchmarks.machine import cpu_seconds

@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.frames import log_lines
 from benchmarks.receivers import avro_source
-from flume.agent import Agent
-from flume.jars import ensure_jars
-from flume.render import render_agent
-from flume.values import Values
+from flume.agent.process import Agent
+from flume.config.render import render_agent
+from flume.config.values import Values
+from flume.jars.cache import ensure_jars
 from headrace.drop import drop
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import struct
 import uuid
 from typing import TYPE_CHECKING
 
-from avro_bridge.wire.client import encode_events
+from avro_bridge.wire.avro_primitives import encode_long, encode_string
 from avro_bridge.wire.frames import FLUME_BUFFER_SIZE, encode_frame
-from avro_bridge.wire.primitives import encode_long, encode_string
 from avro_bridge.wire.protocol import APPEND_BATCH
 from headrace.sample import SampleSettings, sample_lines
+from tests.support.wire_client import encode_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

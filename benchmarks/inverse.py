@@ -17,9 +17,9 @@ from operator import add, sub
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_job.dstreams.direct import epoch_ms, every_batch
-from spark_job.dstreams.streams import CONTEXT_SETTINGS, manual_clock, open_streams
-from spark_job.session import SessionSettings, start_session, stop_session
+from spark_job.runner.dstreams.context import CONTEXT_SETTINGS, manual_clock, open_streams
+from spark_job.runner.dstreams.direct_stream import epoch_ms, every_batch
+from spark_job.runner.session import SessionSettings, start_session, stop_session
 
 if TYPE_CHECKING:
     from pyspark import SparkContext

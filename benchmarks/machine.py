@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from flume.java import find_java
+from flume.jars.java import find_java
 
 
 def describe() -> str:

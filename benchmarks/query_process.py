@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 - the name that every user of Spark knows
 
-from spark_job.session import SessionSettings, start_session, stop_session
+from spark_job.runner.session import SessionSettings, start_session, stop_session
 from spark_job.source import register
 from spark_job.windows import count_urls
 

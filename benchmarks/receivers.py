@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flume.jars import ensure_jars
-from flume.java import find_java
+from flume.jars.cache import ensure_jars
+from flume.jars.java import find_java
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avro_bridge.wire.client import ClientConnection
 from avro_bridge.wire.limits import WireLimits
 from benchmarks.frames import read_frames
+from tests.support.wire_client import ClientConnection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

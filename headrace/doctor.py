@@ -66,7 +66,7 @@ def check_python() -> Finding:
 def java_fault() -> str:
     """Return why this machine's Java cannot be used, and what to do, an empty text when it can."""
     from flume.errors import JavaMissing
-    from flume.java import find_java
+    from flume.jars.java import find_java
 
     try:
         find_java()
@@ -95,7 +95,7 @@ def check_pyspark() -> Finding:
 
 def check_jars() -> Finding:
     """Flume's jars in their cache folder."""
-    from flume.jars import cache_folder
+    from flume.jars.cache import cache_folder
 
     folder = cache_folder()
     # The folder gets its name when it is complete; whether its files are still whole is checked at each start.

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spark_job.command_line import parameters, read_options, with_signature
 from spark_job.errors import JobFolderError, OptionError, SparkJobError
-from spark_job.execution.metrics_page import metrics_page
-from spark_job.execution.settings import READING_FIELDS, RUNNING, JobSettings
 from spark_job.jobs.catalog import JOBS, entry_of, load
+from spark_job.options.command_line import parameters, read_options, with_signature
+from spark_job.runner.job_settings import READING_FIELDS, RUNNING, JobSettings
+from spark_job.runner.metrics_page import metrics_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"Usage: python -m spark_job JOB [OPTIONS]; each job has a --help\n\n{names}\n")
             return 0 if given else EXIT_USAGE
         if given == ["precompile"]:
-            from spark_job.parse.compiled import precompile
+            from spark_job.parse.kernels.compiled import precompile
 
             precompile()
             return 0

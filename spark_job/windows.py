@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
 
-from spark_job.durations import MICROSECOND, MILLISECOND, format_duration, spark_interval
+from headrace.common.durations import MICROSECOND, MILLISECOND, format_duration, spark_interval
 from spark_job.errors import OptionError
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from avro_bridge.config import FlightConfig, TlsConfig
+    from avro_bridge.log.log import Log
     from avro_bridge.log.reader import RangeReader
-    from avro_bridge.log.store import Log
     from avro_bridge.log.writer import GroupCommitWriter
     from avro_bridge.metrics import BridgeMetrics
 

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, cast
 
 from avro_bridge.errors import LayerError, ProtocolError
 from avro_bridge.log.record import HEADER_SIZE, PayloadKind, PendingBatch
-from avro_bridge.wire.calls import ServerConnection
+from avro_bridge.wire.server import ServerConnection
 
 if TYPE_CHECKING:
     from avro_bridge.errors import BridgeError
     from avro_bridge.ingest.server import IngestServer
-    from avro_bridge.wire.calls import Call
+    from avro_bridge.wire.server import Call
 
 
 class Connection(asyncio.BufferedProtocol):

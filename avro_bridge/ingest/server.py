@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from avro_bridge.ingest.connection import Connection
-from avro_bridge.ingest.limiter import RateLimit
+from avro_bridge.ingest.rate_limit import RateLimit
 from avro_bridge.ingest.tls import server_context
-from avro_bridge.wire.detection import DetectedLayer
 from avro_bridge.wire.handshake import KnownProtocols
+from avro_bridge.wire.layer_detection import DetectedLayer
 from avro_bridge.wire.layers import DeflateLayer, PlainLayer
 from avro_bridge.wire.limits import WireLimits
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from avro_bridge.config import BridgeConfig
     from avro_bridge.errors import BridgeError
+    from avro_bridge.log.log import Log
     from avro_bridge.log.record import PendingBatch
-    from avro_bridge.log.store import Log
     from avro_bridge.log.writer import GroupCommitWriter
     from avro_bridge.metrics import BridgeMetrics
-    from avro_bridge.wire.calls import Call
     from avro_bridge.wire.layers import Layer
+    from avro_bridge.wire.server import Call
 
 RECEIVE_BYTES = 1024 * 1024
 """Size of the one receive buffer. Flume's batches are some 100 KB to 2 MB; larger reads save wake-ups."""

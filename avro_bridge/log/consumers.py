@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from avro_bridge.errors import BadRequest, RangeAbove, RangeBelow
 
 if TYPE_CHECKING:
-    from avro_bridge.log.state import State
+    from avro_bridge.log.metadata import State
 
 MAX_CONSUMERS: Final = 1000
 MAX_NAME_BYTES: Final = 200

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
-    from avro_bridge.log.folders import FolderLock
+    from avro_bridge.log.folder_lock import FolderLock
 
     Transaction: TypeAlias = lmdb.Transaction[memoryview]
     Cursor: TypeAlias = lmdb.Cursor[memoryview]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 import lmdb
 
 from avro_bridge.errors import LogDamaged, LogError, RangeBelow
-from avro_bridge.log import record, state
+from avro_bridge.log import metadata, record
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -86,7 +86,7 @@ class RangeReader:
         if cursor.next():
             next_first = record.unpack_key(cursor.key())
         else:
-            next_first = state.load(self._environment, transaction).next_offset
+            next_first = metadata.load(self._environment, transaction).next_offset
             self._batches_left = 0
         if first > self._next:
             missing, self._next = self._next, first
@@ -113,7 +113,7 @@ class RangeReader:
         found = cursor.set_range(record.pack_key(self._next))
         starts_here = found and record.unpack_key(cursor.key()) == self._next
         if not starts_here and not (cursor.prev() if found else cursor.last()):
-            first = state.load(self._environment, transaction).first_offset
+            first = metadata.load(self._environment, transaction).first_offset
             raise RangeBelow(f"offset {self._next} was deleted while it was waiting; the log now starts at {first}")
         return transaction, cursor
 

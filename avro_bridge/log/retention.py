@@ -21,15 +21,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from avro_bridge.errors import EventError, LogError
-from avro_bridge.log import doubt_records, ids, record, state
+from avro_bridge.log import metadata, record
+from avro_bridge.log.dedup import event_ids as ids
+from avro_bridge.log.dedup import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from avro_bridge.log.doubt_records import DoubtRecord
+    from avro_bridge.log.dedup.records import DoubtRecord
     from avro_bridge.log.environment import Environment, Transaction
+    from avro_bridge.log.metadata import Consumer, State
     from avro_bridge.log.settings import LogSettings
-    from avro_bridge.log.state import Consumer, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def delete(
         while found:
             received_us, connection_id = record.peek(cursor.value())
             behind = record.unpack_key(cursor.key()) if cursor.next() else now.next_offset
-            used_bytes = state.used_bytes(environment, transaction)
+            used_bytes = metadata.used_bytes(environment, transaction)
             if not _goes(rule, behind, received_us, used_bytes):
                 break
             if batches == settings.retain_batches:
@@ -112,9 +114,9 @@ def _goes(rule: Rule, end_offset: int, received_us: int, used_bytes: int) -> boo
 def _leave_ids_behind(
     environment: Environment, transaction: Transaction, connection_id: int, first_offset: int, header: str
 ) -> None:
-    doubt = doubt_records.get(environment, transaction, connection_id)
+    doubt = records.get(environment, transaction, connection_id)
     if doubt is not None and doubt.first_offset == first_offset:
-        doubt_records.put_ids(environment, transaction, doubt, stored_ids(environment, transaction, doubt, header))
+        records.put_ids(environment, transaction, doubt, stored_ids(environment, transaction, doubt, header))
 
 
 def stored_ids(environment: Environment, transaction: Transaction, doubt: DoubtRecord, header: str) -> frozenset[bytes]:

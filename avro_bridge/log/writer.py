@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from avro_bridge.errors import BridgeError, LogClosed, LogError, LogFull, LogWriteFailed
 from avro_bridge.log.callbacks import Done, Waiting, WriterHooks
-from avro_bridge.log.doubt import Doubts
-from avro_bridge.log.group import GroupStore
+from avro_bridge.log.dedup.suspects import Doubts
+from avro_bridge.log.group_commit import GroupStore
 from avro_bridge.log.settings import WriterSettings
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from avro_bridge.log.consumers import Position
+    from avro_bridge.log.log import Log
     from avro_bridge.log.record import PendingBatch
-    from avro_bridge.log.store import Log
 
 T = TypeVar("T")
 

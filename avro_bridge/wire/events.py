@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avro_bridge.errors import EventError
-from avro_bridge.wire import copying, faults, walk
-from avro_bridge.wire.primitives import encode_long
+from avro_bridge.wire.avro_primitives import encode_long
+from avro_bridge.wire.kernels import copy, error_codes, walk
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -62,8 +62,8 @@ def count_events(payload: Buffer, limits: WireLimits) -> int:
     """
     bounds = np.array((limits.max_events, limits.max_header_bytes, limits.max_headers), np.int64)
     code, position, count = walk.walk(_bytes(payload), _NO_INDEX, bounds)
-    if code != faults.OK:
-        raise EventError(faults.TEXTS[code], position)
+    if code != error_codes.OK:
+        raise EventError(error_codes.TEXTS[code], position)
     return count
 
 
@@ -81,8 +81,8 @@ def index_events(payload: Buffer, count: int) -> Index:
         raise EventError(f"{len(data)} bytes cannot hold {count} events", 0)
     index = np.empty((count, 4), np.int64)
     code, position, found = walk.walk(data, index, _NO_LIMITS)
-    if code != faults.OK:
-        raise EventError(faults.TEXTS[code], position)
+    if code != error_codes.OK:
+        raise EventError(error_codes.TEXTS[code], position)
     if found != count:
         raise EventError(f"{count} events were announced and {found} found", position)
     return index
@@ -125,7 +125,7 @@ def header_values(payload: Buffer, index: Index, key: bytes) -> NDArray[np.int64
         EventError: the index does not belong to the payload.
     """
     spans = np.empty((len(index), 2), np.int64)
-    if walk.find_header(_bytes(payload), index, _bytes(key), spans) != faults.OK:
+    if walk.find_header(_bytes(payload), index, _bytes(key), spans) != error_codes.OK:
         raise _mismatch()
     return spans
 
@@ -137,7 +137,7 @@ def hash_values(payload: Buffer, spans: NDArray[np.int64]) -> NDArray[np.int64]:
     values are equal, never prove it.
     """
     hashes = np.empty(len(spans), np.int64)
-    copying.hash_spans(_bytes(payload), spans, hashes)
+    copy.hash_spans(_bytes(payload), spans, hashes)
     return hashes
 
 
@@ -158,7 +158,7 @@ def select_events(payload: Buffer, index: Index, keep: NDArray[np.bool_], headro
     start = headroom + len(head)
     selected[headroom:start] = head
     target = np.frombuffer(selected, np.uint8)[start : start + size]
-    if not copying.gather(_bytes(payload), np.ascontiguousarray(kept[:, 0]), lengths, target):
+    if not copy.gather(_bytes(payload), np.ascontiguousarray(kept[:, 0]), lengths, target):
         raise _mismatch()
     return selected
 
@@ -180,7 +180,7 @@ def _column(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     target = np.empty(total, np.uint8)
-    if not copying.gather(data, starts, lengths, target):
+    if not copy.gather(data, starts, lengths, target):
         raise _mismatch()
     return StringColumn(offsets, target)
 
@@ -191,10 +191,10 @@ def _list_headers(data: NDArray[np.uint8], index: Index) -> tuple[NDArray[np.int
     offsets = np.zeros(len(rows) + 1, np.int64)
     most = walk.list_headers(data, rows, offsets, _NO_INDEX)
     if most < 0:
-        raise EventError(faults.TEXTS[-most], 0)
+        raise EventError(error_codes.TEXTS[-most], 0)
     entries = np.empty((most, 4), np.int64)
     return offsets, entries[: walk.list_headers(data, rows, offsets, entries)]
 
 
 def _mismatch() -> EventError:
-    return EventError(faults.TEXTS[faults.INDEX_MISMATCH], 0)
+    return EventError(error_codes.TEXTS[error_codes.INDEX_MISMATCH], 0)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avro_bridge.errors import FrameError
-from avro_bridge.wire import copying
+from avro_bridge.wire.kernels import copy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +83,7 @@ class FrameReader:
         self._serial = 0
         self._message: bytearray | None = None
         self._target = _NOTHING
-        self._state = np.zeros(copying.STATE_SIZE, np.int64)
+        self._state = np.zeros(copy.STATE_SIZE, np.int64)
         self._last_size = 0
 
     @property
@@ -142,10 +142,10 @@ class FrameReader:
         # last one, which this peer did send; more is taken only as bytes arrive.
         likely = max(self._last_size + self._last_size // 4, _SMALLEST_BUFFER)
         self._reserve(min(likely, count * FLUME_BUFFER_SIZE))
-        self._state[copying.BUFFERS_LEFT] = count
-        self._state[copying.BUFFER_BYTES_LEFT] = 0
-        self._state[copying.MESSAGE_BYTES_LEFT] = self._limits.max_frame_bytes
-        self._state[copying.WRITTEN] = self._headroom
+        self._state[copy.BUFFERS_LEFT] = count
+        self._state[copy.BUFFER_BYTES_LEFT] = 0
+        self._state[copy.MESSAGE_BYTES_LEFT] = self._limits.max_frame_bytes
+        self._state[copy.WRITTEN] = self._headroom
 
     def _reserve(self, size: int) -> None:
         self._message = bytearray(self._headroom + size)
@@ -158,21 +158,21 @@ class FrameReader:
             The position reached, and whether ``source`` ended before the frame.
         """
         while True:
-            stop, position = copying.join_buffers(source, position, self._target, self._state)
-            if stop == copying.GROW:
+            stop, position = copy.join_buffers(source, position, self._target, self._state)
+            if stop == copy.GROW:
                 self._grow()
                 continue
-            if stop == copying.DONE:
+            if stop == copy.DONE:
                 self._finish()
-            elif stop != copying.MORE:
+            elif stop != copy.MORE:
                 (length,) = _LENGTH.unpack(source[position - _LENGTH.size : position].tobytes())
-                room = self._state[copying.MESSAGE_BYTES_LEFT]
+                room = self._state[copy.MESSAGE_BYTES_LEFT]
                 self._refuse(
                     f"a buffer announces {length} bytes where {room} of {self._limits.max_frame_bytes} are left"
-                    if stop == copying.TOO_LONG
+                    if stop == copy.TOO_LONG
                     else f"a buffer announces {length - 2**32} bytes"
                 )
-            return position, stop == copying.MORE
+            return position, stop == copy.MORE
 
     def _grow(self) -> None:
         old = self._target
@@ -182,7 +182,7 @@ class FrameReader:
 
     def _finish(self) -> None:
         message = self._release()
-        del message[self._state[copying.WRITTEN] :]
+        del message[self._state[copy.WRITTEN] :]
         self._last_size = len(message) - self._headroom
         self._frames.append(Frame(self._serial, message, self._headroom))
 

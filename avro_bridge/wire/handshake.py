@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from avro_bridge.wire.primitives import PrefixReader, encode_long, encode_string
+from avro_bridge.wire.avro_primitives import PrefixReader, encode_long, encode_string
 from avro_bridge.wire.protocol import (
     FLUME_HASH,
     FLUME_HASHES,

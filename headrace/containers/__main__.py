@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.containers import showing
-from headrace.containers.engine import Engine
+from headrace.containers import output
+from headrace.containers.docker import Engine
 from headrace.containers.folder import DEFAULT_FOLDER, ContainersFolder, account
 from headrace.containers.lifecycle import Lifecycle
 from headrace.containers.settings import DOCKER, Settings
@@ -50,7 +50,7 @@ class Commands:
         wanted = lifecycle.wanted(self._arguments.workers, self._arguments.bridges)
         with self._folder.lock():
             containers = lifecycle.up(wanted, self._folders)
-        showing.show_up(containers, self._settings, self._folders["spool"])
+        output.show_up(containers, self._settings, self._folders["spool"])
         return 0
 
     def down(self) -> int:
@@ -58,7 +58,7 @@ class Commands:
         lifecycle = self._lifecycle()
         with self._folder.lock():
             lifecycle.down()
-        showing.say("stopped; all data is kept, and `make up` goes on with it")
+        output.say("stopped; all data is kept, and `make up` goes on with it")
         return 0
 
     def reset(self) -> int:
@@ -78,12 +78,12 @@ class Commands:
             f"{self._folder.root} with {waiting} files that wait? [y/N] "
         )
         if not self._arguments.yes and input(question).strip().lower() not in ("y", "yes"):
-            showing.say("kept")
+            output.say("kept")
             return 0
-        lifecycle = Lifecycle(self._folder, self._settings, engine, showing.say)
+        lifecycle = Lifecycle(self._folder, self._settings, engine, output.say)
         with self._folder.lock():
             lifecycle.reset()
-        showing.say("deleted")
+        output.say("deleted")
         return 0
 
     def scale(self) -> int:
@@ -93,7 +93,7 @@ class Commands:
         lifecycle = self._lifecycle()
         with self._folder.lock():
             containers = lifecycle.scale(self._arguments.workers, self._arguments.bridges)
-        showing.show_up(containers, self._settings, self._folders["spool"])
+        output.show_up(containers, self._settings, self._folders["spool"])
         return 0
 
     def status(self) -> int:
@@ -101,7 +101,7 @@ class Commands:
         engine = self._engine()
         if not engine.containers():
             raise NotRunning("no containers run: `make up` starts them")
-        return showing.show_status(engine, as_json=self._arguments.json)
+        return output.show_status(engine, as_json=self._arguments.json)
 
     def counts(self) -> int:
         """Follow the console of the driver."""
@@ -140,21 +140,21 @@ class Commands:
         os.umask(0o022)
         for each in drop(self._arguments.files, spool):
             if each.target is None:
-                showing.print_lines([f"{each.source}: empty, not handed over"])
+                output.print_lines([f"{each.source}: empty, not handed over"])
             else:
-                showing.print_lines([f"{each.source}: {each.lines:,} lines handed over as {each.target.name}"])
+                output.print_lines([f"{each.source}: {each.lines:,} lines handed over as {each.target.name}"])
         return 0
 
     def config(self) -> int:
         """Print every setting with its origin, then what compose and the containers make of them."""
-        showing.show_settings(self._settings)
+        output.show_settings(self._settings)
         engine = self._engine()
-        showing.print_lines(["", "# docker/compose.yaml, filled in"])
+        output.print_lines(["", "# docker/compose.yaml, filled in"])
         code = subprocess.run(engine.compose_command("config"), env=engine.environment, check=False).returncode
         for service in ("agent", "bridge", "driver"):
             for each in engine.running(service)[:1]:
-                _, said = engine.inside(each, "python", "-m", "headrace.inside", "show", service)
-                showing.print_lines(["", f"# {service}, as it runs", said.rstrip()])
+                _, said = engine.inside(each, "python", "-m", "headrace.services", "show", service)
+                output.print_lines(["", f"# {service}, as it runs", said.rstrip()])
         return code
 
     def _engine(self) -> Engine:
@@ -164,7 +164,7 @@ class Commands:
         return Engine(self._settings["COMPOSE_PROJECT_NAME"], variables, os.environ)
 
     def _lifecycle(self) -> Lifecycle:
-        return Lifecycle(self._folder, self._settings, self._engine(), showing.say)
+        return Lifecycle(self._folder, self._settings, self._engine(), output.say)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -209,12 +209,12 @@ def main(arguments: Sequence[str]) -> int:
         command: Callable[[], int] = getattr(Commands(given), given.command)
         return command()
     except HeadraceError as error:
-        showing.say(str(error))
+        output.say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except (OSError, subprocess.SubprocessError) as error:
-        showing.say(str(error))
+        output.say(str(error))
         return 1
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from headrace.containers.engine import Container, Engine
+    from headrace.containers.docker import Container, Engine
     from headrace.containers.folder import ContainersFolder, Replicas
     from headrace.containers.settings import Settings
 
@@ -162,7 +162,7 @@ class Lifecycle:
 
     def _waiting(self, driver: Container) -> int | None:
         """Return how many stored lines are not counted, None when nobody can tell."""
-        _, said = self._engine.inside(driver, "python", "-m", "headrace.inside", "status", "--json")
+        _, said = self._engine.inside(driver, "python", "-m", "headrace.services", "status", "--json")
         try:
             sums = json.loads(said)["sums"]
             number = next(number for each in sums for name, number, _ in each["right"] if name == "waiting")

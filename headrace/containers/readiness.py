@@ -15,7 +15,7 @@ from headrace.errors import ContainersFailed, StageRefused, StageTimeout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from headrace.containers.engine import Container, Engine
+    from headrace.containers.docker import Container, Engine
 
 POLL_S = 1.0
 TIMEOUT_S = 300.0

@@ -6,8 +6,8 @@ It needs no bridge: objects that are put into the bucket while it runs are found
     events = spark.readStream.schema(...).json("s3a://bucket/events")
     upsert(actions(events), "postgresql://counter@db/counts", "actions", key=["action", "window"])
 
-:mod:`spark_job.execution.objects` has what stands around that: what is no event goes, with the name of its object, into
-the table ``actions_malformed``.
+:mod:`spark_job.runner.object_store_job` has what stands around that: what is no event goes, with the name of its
+object, into the table ``actions_malformed``.
 
 There is no watermark, so an object may come as late as it likes. What Spark keeps grows with the number of different
 actions and hours, not with that of events. Objects are read once: one that is overwritten or deleted later changes
@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 from pyspark.sql import functions as f
 
-from spark_job.durations import spark_interval
-from spark_job.execution.objects import ObjectsJob, ObjectsOptions
-from spark_job.option_types import Length
+from headrace.common.durations import spark_interval
+from spark_job.options.model import Length
+from spark_job.runner.object_store_job import ObjectsJob, ObjectsOptions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -2,7 +2,8 @@
 
 :func:`features` says what a visitor does in a window. It is given a batch of all that the bridges hold to train on,
 and then the stream to score: the same DataFrame function in both worlds. What is learned is the agents' own word
-(:data:`spark_job.visitors.DECLARED_BOT`) from behaviour alone, so programs that pose as a browser get a high score too.
+(:data:`spark_job.jobs.visitors.DECLARED_BOT`) from behaviour alone, so programs that pose as a browser get a high score
+too.
 
 The model is trained once and kept in the job's folder, so that a restarted job scores as before. Training draws no
 lots and sees the visitors in one order: the same lines give the same scores.
@@ -21,11 +22,11 @@ from pyspark.ml.feature import StandardScaler, VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
 
-from spark_job.durations import spark_interval
+from headrace.common.durations import spark_interval
 from spark_job.errors import OptionError
 from spark_job.jobs.job import JobOptions, StructuredJob
-from spark_job.option_types import Duration, Flag, Length
-from spark_job.visitors import agent, is_declared_bot, is_page
+from spark_job.jobs.visitors import agent, is_declared_bot, is_page
+from spark_job.options.model import Duration, Flag, Length
 from spark_job.windows import Windows
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pydantic import Field
 
-from spark_job.dstreams.decoding import TextLines
-from spark_job.dstreams.intervals import seconds
-from spark_job.dstreams.job import DStreamJob
-from spark_job.dstreams.options import SlidingOptions
 from spark_job.errors import OptionError
+from spark_job.runner.dstreams.decoder import TextLines
+from spark_job.runner.dstreams.intervals import seconds
+from spark_job.runner.dstreams.job import DStreamJob
+from spark_job.runner.dstreams.options import SlidingOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
     from pyspark.streaming.dstream import DStream
 
-    from spark_job.execution.settings import JobSettings
+    from spark_job.runner.job_settings import JobSettings
 
 LONGEST = 200
 """Characters of a key; what is longer is cut."""

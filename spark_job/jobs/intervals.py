@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pyarrow as pa
 from pydantic import Field
 
-from spark_job.dstreams.decoding import TextLines
-from spark_job.dstreams.direct import epoch_ms
-from spark_job.dstreams.intervals import seconds
-from spark_job.dstreams.job import INSTANT, DStreamJob
-from spark_job.dstreams.options import SlidingOptions
-from spark_job.option_types import Flag, Length
+from spark_job.options.model import Flag, Length
+from spark_job.runner.dstreams.decoder import TextLines
+from spark_job.runner.dstreams.direct_stream import epoch_ms
+from spark_job.runner.dstreams.intervals import seconds
+from spark_job.runner.dstreams.job import INSTANT, DStreamJob
+from spark_job.runner.dstreams.options import SlidingOptions
 
 if TYPE_CHECKING:
     from pyspark.core.rdd import RDD

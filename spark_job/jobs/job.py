@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from spark_job.execution.settings import JobOptions, JobSettings
-from spark_job.execution.structured import StructuredJob
+from spark_job.runner.job_settings import JobOptions, JobSettings
+from spark_job.runner.structured.job import StructuredJob
 
 if TYPE_CHECKING:
     from threading import Event

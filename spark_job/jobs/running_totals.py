@@ -20,21 +20,21 @@ import pyarrow as pa
 from pydantic import Field
 from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
 
-from spark_job.accounting import NeverLate
-from spark_job.dstreams.decoding import AccessLines, rows_of
-from spark_job.dstreams.direct import beginning_with
-from spark_job.dstreams.either import EitherApi
-from spark_job.dstreams.job import DStreamJob
-from spark_job.dstreams.options import BatchOptions
+from spark_job.accounting.ledger import NeverLate
 from spark_job.errors import OptionError
-from spark_job.execution.structured import StructuredJob
-from spark_job.option_types import Flag, Length, choice_of
+from spark_job.jobs.both_apis import EitherApi
+from spark_job.options.model import Flag, Length, choice_of
+from spark_job.runner.dstreams.decoder import AccessLines, rows_of
+from spark_job.runner.dstreams.direct_stream import beginning_with
+from spark_job.runner.dstreams.job import DStreamJob
+from spark_job.runner.dstreams.options import BatchOptions
+from spark_job.runner.structured.job import StructuredJob
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.streaming.dstream import DStream
 
-    from spark_job.execution.settings import JobSettings
+    from spark_job.runner.job_settings import JobSettings
 
 
 class TotalsOptions(BatchOptions):

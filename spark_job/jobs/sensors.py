@@ -20,10 +20,10 @@ from pyspark.sql import functions as F  # noqa: N812 -- the name that every user
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 from pyspark.sql.types import BooleanType, DoubleType, LongType, StringType, StructField, StructType
 
-from spark_job.durations import MILLISECOND, spark_interval
-from spark_job.execution.structured import ROCKSDB
+from headrace.common.durations import MILLISECOND, spark_interval
 from spark_job.jobs.job import JobOptions, StructuredJob
-from spark_job.option_types import Duration, Length
+from spark_job.options.model import Duration, Length
+from spark_job.runner.structured.job import ROCKSDB
 from spark_job.windows import Windows
 
 if TYPE_CHECKING:

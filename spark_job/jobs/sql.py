@@ -9,7 +9,7 @@ does not        ``append``: rows are final as they come        every row, once
 ==============  =============================================  ========================================================
 
 ``access_log`` has the lines that parse; ``flume`` has every event as it came. What is wrong with a query is said in one
-sentence with its place (:mod:`spark_job.query_errors`).
+sentence with its place (:mod:`spark_job.jobs.sql_errors`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
 from pyspark.sql.types import ArrayType, BinaryType, MapType, VariantType
 
-from spark_job.accounting import NeverLate
-from spark_job.durations import spark_interval
+from headrace.common.durations import spark_interval
+from spark_job.accounting.ledger import NeverLate
 from spark_job.errors import OptionError
-from spark_job.execution.results import NUMBER
-from spark_job.execution.sql_options import SqlOptions
-from spark_job.execution.structured import Shape
 from spark_job.jobs.job import StructuredJob
-from spark_job.query_errors import refusal_of
+from spark_job.jobs.sql_errors import refusal_of
+from spark_job.jobs.sql_options import SqlOptions
+from spark_job.runner.results import NUMBER
+from spark_job.runner.structured.job import Shape
 
 if TYPE_CHECKING:
     from threading import Event
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructField
 
-    from spark_job.accounting import Tally
-    from spark_job.execution.settings import JobSettings
+    from spark_job.accounting.ledger import Tally
+    from spark_job.runner.job_settings import JobSettings
 
 VIEWS = {"access_log": "time", "flume": "received"}
 """The views, and the column that tells the time of their rows."""

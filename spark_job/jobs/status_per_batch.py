@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pydantic import Field
 
-from spark_job.dstreams.decoding import AccessLines, rows_of
-from spark_job.dstreams.job import DStreamJob
-from spark_job.dstreams.options import BatchOptions
 from spark_job.errors import OptionError
+from spark_job.runner.dstreams.decoder import AccessLines, rows_of
+from spark_job.runner.dstreams.job import DStreamJob
+from spark_job.runner.dstreams.options import BatchOptions
 
 if TYPE_CHECKING:
     from pyspark import Broadcast, SparkContext
     from pyspark.core.rdd import RDD
     from pyspark.streaming.dstream import DStream
 
-    from spark_job.execution.settings import JobSettings
+    from spark_job.runner.job_settings import JobSettings
 
 KNOWN_BOTS = ("bot", "crawler", "spider", "slurp", "feedfetcher", "facebookexternalhit")
 

@@ -18,15 +18,15 @@ import pyarrow as pa
 from pydantic import Field
 from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
 
-from spark_job.dstreams.decoding import JsonFields, rows_of
-from spark_job.dstreams.either import EitherApi
-from spark_job.dstreams.intervals import seconds
-from spark_job.dstreams.job import DStreamJob
-from spark_job.dstreams.options import SlidingOptions
-from spark_job.dstreams.pairs import minus, plus
-from spark_job.durations import spark_interval
-from spark_job.execution.structured import StructuredJob
-from spark_job.option_types import Duration, Flag, Length, choice_of
+from headrace.common.durations import spark_interval
+from spark_job.jobs.both_apis import EitherApi
+from spark_job.jobs.pairs import minus, plus
+from spark_job.options.model import Duration, Flag, Length, choice_of
+from spark_job.runner.dstreams.decoder import JsonFields, rows_of
+from spark_job.runner.dstreams.intervals import seconds
+from spark_job.runner.dstreams.job import DStreamJob
+from spark_job.runner.dstreams.options import SlidingOptions
+from spark_job.runner.structured.job import StructuredJob
 from spark_job.windows import Windows
 
 if TYPE_CHECKING:

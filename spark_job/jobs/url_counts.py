@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING
 
 from pyspark.errors import PySparkException
 
-from spark_job.accounting import Ledger, Tally
-from spark_job.bridge_client import RetryPolicy
-from spark_job.bridges import Bridges
-from spark_job.dead_letters import DeadLetters
-from spark_job.durations import format_duration, spark_interval
-from spark_job.execution.batches import BatchWriter
-from spark_job.execution.folder import JobFolder
-from spark_job.execution.live import first_offset
-from spark_job.execution.running import QueryKeeper, cause_of
-from spark_job.execution.structured import StructuredJob
-from spark_job.execution.window_options import UrlCountsOptions
-from spark_job.options import parse_access_log_options
+from headrace.common.durations import format_duration, spark_interval
+from spark_job.accounting.dead_letters import DeadLetters
+from spark_job.accounting.ledger import Ledger, Tally
+from spark_job.jobs.window_options import UrlCountsOptions
 from spark_job.parse import LineParser
-from spark_job.session import SessionSettings, start_session, stop_session
+from spark_job.runner.batch_writer import BatchWriter
+from spark_job.runner.job_folder import JobFolder
+from spark_job.runner.query_watch import QueryKeeper, cause_of
+from spark_job.runner.session import SessionSettings, start_session, stop_session
+from spark_job.runner.structured.job import StructuredJob
+from spark_job.runner.structured.stream import first_offset
 from spark_job.sinks.atomic import replacing
-from spark_job.sinks.table import CountsTable
+from spark_job.sinks.counts_table.writer import CountsTable
 from spark_job.source import register
+from spark_job.source.bridge_client import RetryPolicy
+from spark_job.source.bridges import Bridges
+from spark_job.source.options import parse_access_log_options
 from spark_job.windows import count_urls
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from spark_job.execution.settings import JobSettings
+    from spark_job.runner.job_settings import JobSettings
 
 STATUS_PATIENCE_S = 1.0
 

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from spark_job.dstreams.decoding import AccessLines, rows_of
-from spark_job.dstreams.intervals import seconds
-from spark_job.dstreams.job import DStreamJob
-from spark_job.dstreams.options import SlidingOptions
+from spark_job.runner.dstreams.decoder import AccessLines, rows_of
+from spark_job.runner.dstreams.intervals import seconds
+from spark_job.runner.dstreams.job import DStreamJob
+from spark_job.runner.dstreams.options import SlidingOptions
 
 if TYPE_CHECKING:
     from pyspark.streaming.dstream import DStream
 
-    from spark_job.execution.settings import JobSettings
+    from spark_job.runner.job_settings import JobSettings
 
 
 def url_counts(tables: DStream[Any], options: SlidingOptions) -> DStream[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spark_job.parse.counting import Counts, LineCounter
+from spark_job.parse.line_counter import Counts, LineCounter
 from spark_job.parse.parser import LineParser
 from spark_job.parse.rollup import panes, roll_up
 from spark_job.parse.schema import SCHEMA, Reason

@@ -22,16 +22,16 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from spark_job.durations import MILLISECOND
+from headrace.common.durations import MILLISECOND
 from spark_job.errors import SinkError
-from spark_job.sinks.counts import EPOCH
+from spark_job.sinks.counts_table.reader import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from spark_job.sinks import ChangedWindows
-    from spark_job.sinks.counts import CountsReader, Sums, UrlCount, Window
+    from spark_job.sinks.base import ChangedWindows
+    from spark_job.sinks.counts_table.reader import CountsReader, Sums, UrlCount, Window
 
 DEFAULT_TOP = 10
 DEFAULT_MAX_WINDOWS = 3

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from spark_job.sinks import ChangedWindows
-    from spark_job.sinks.counts import CountsReader, UrlCount, Window
+    from spark_job.sinks.base import ChangedWindows
+    from spark_job.sinks.counts_table.reader import CountsReader, UrlCount, Window
 
 REST_PER_WORK = 9
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from spark_job.sinks import ChangedWindows
-    from spark_job.sinks.counts import CountsReader, Sums, Window
+    from spark_job.sinks.base import ChangedWindows
+    from spark_job.sinks.counts_table.reader import CountsReader, Sums, Window
 
 INSTANT = pa.timestamp("us", tz="UTC")
 _FIELDS: list[pa.Field[pa.DataType]] = [

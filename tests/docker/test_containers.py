@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from headrace.top import find_ranking
+from headrace.cli.top import find_ranking
 from spark_job.errors import SinkError
 from tests.spark_job.parse.test_corpus import CORPUS
 from tests.support.containers import ContainersProject, newest_table

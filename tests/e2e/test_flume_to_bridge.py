@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from flume.agent import Agent
-from flume.jars import ensure_jars
-from flume.render import CONFIGURATION
+from flume.agent.process import Agent
+from flume.config.render import CONFIGURATION
+from flume.jars.cache import ensure_jars
 from tests.support.agents import READY_TIMEOUT_S, drop, java_or_skip, make_truststore, render_small, running_agent
 from tests.support.bridge_process import running_bridge
 from tests.support.delivery import (

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flume.agent import Agent
+    from flume.agent.process import Agent
 
 pytestmark = [pytest.mark.java, pytest.mark.slow]
 

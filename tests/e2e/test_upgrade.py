@@ -31,7 +31,7 @@ main()
 """
 NEWER_JOB = """
 import sys
-import spark_job.execution.versions as versions
+import spark_job.runner.folder_format as versions
 versions.FORMAT_VERSION, versions.OLDEST_VERSION = {writes}, {reads_from}
 from spark_job.cli import main
 sys.exit(main())

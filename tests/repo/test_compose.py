@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from headrace.containers.settings import EXAMPLE, parse
-from headrace.inside.spark import EVENTS, defaults
+from headrace.services.spark import EVENTS, defaults
 from tests.support.compose_rules import findings, variables
 from tests.support.source_tree import ROOT, python_files, tree_of
 
@@ -141,7 +141,7 @@ def read_in_containers() -> dict[str, str | None]:
     """Return the variables that the code in the containers reads, with their defaults where those are plain texts."""
     found: dict[str, str | None] = {}
     for path in python_files("headrace"):
-        if path.parent.name != "inside":
+        if path.parent.name != "services":
             continue
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read":

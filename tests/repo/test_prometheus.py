@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from avro_bridge.agents import _add
+from avro_bridge.flume_metrics import _add
+from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
-from avro_bridge.log.store import Log
 from avro_bridge.metrics import BridgeMetrics, LogCollector
-from headrace.inside.environment import (
+from headrace.services.environment import (
     ADMIN_PORT,
     DRIVER_HOST,
     JOB_METRICS_PORT,
@@ -21,8 +21,8 @@ from headrace.inside.environment import (
     MASTER_UI_PORT,
     WORKER_UI_PORT,
 )
-from headrace.inside.spark import defaults
-from spark_job.execution.metrics_page import ProgressCollector
+from headrace.services.spark import defaults
+from spark_job.runner.metrics_page import ProgressCollector
 from tests.support.source_tree import ROOT
 
 if TYPE_CHECKING:

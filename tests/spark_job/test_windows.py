@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_job.durations import MILLISECOND
+from headrace.common.durations import MILLISECOND
 from spark_job.errors import OptionError
 from spark_job.windows import Windows, count_urls, pane
 

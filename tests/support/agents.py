@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flume.agent import Agent
+from flume.agent.process import Agent
+from flume.config.render import render_agent
+from flume.config.values import Values
 from flume.errors import JavaMissing
-from flume.jars import ensure_jars
-from flume.java import find_java
-from flume.render import render_agent
-from flume.values import Values
+from flume.jars.cache import ensure_jars
+from flume.jars.java import find_java
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from flume.render import Rendered
+    from flume.config.render import Rendered
 
 READY_TIMEOUT_S = 90.0
 

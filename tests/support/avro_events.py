@@ -8,7 +8,7 @@ from typing import Any
 import fastavro
 from hypothesis import strategies as st
 
-from avro_bridge.wire.primitives import encode_bytes, encode_long
+from avro_bridge.wire.avro_primitives import encode_bytes, encode_long
 
 SCHEMA = fastavro.parse_schema(
     {

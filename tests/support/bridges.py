@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from avro_bridge.config import FlightConfig, TlsConfig
 from avro_bridge.egress.server import FlightServer
+from avro_bridge.log.log import Log
 from avro_bridge.log.record import HEADER_SIZE, PayloadKind, PendingBatch
 from avro_bridge.log.settings import LogSettings
-from avro_bridge.log.store import Log
 from avro_bridge.log.writer import GroupCommitWriter
 from avro_bridge.metrics import BridgeMetrics
 from tests.support.avro_events import write

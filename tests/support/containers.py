@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from headrace.containers.engine import Engine
+from headrace.containers.docker import Engine
 from headrace.containers.folder import account
 from spark_job.sinks.database import parse_target, read_rows
 from tests.support.headrace_run import hits_by_url
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from headrace.containers.engine import Container
+    from headrace.containers.docker import Container
     from spark_job.sinks.database import Target
 
 UP_TIMEOUT_S = 900.0

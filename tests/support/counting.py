@@ -6,18 +6,18 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from spark_job.accounting import Ledger
-from spark_job.bridge_client import RetryPolicy
-from spark_job.bridges import Bridges
-from spark_job.dead_letters import DeadLetters
-from spark_job.execution.batches import BatchWriter
-from spark_job.execution.folder import JobFolder
-from spark_job.execution.live import first_offset
-from spark_job.execution.settings import JobSettings
-from spark_job.execution.window_options import UrlCountsOptions
+from spark_job.accounting.dead_letters import DeadLetters
+from spark_job.accounting.ledger import Ledger
 from spark_job.jobs.url_counts import source_options, start_query, url_counts
-from spark_job.options import parse_access_log_options
-from spark_job.sinks.table import CountsTable
+from spark_job.jobs.window_options import UrlCountsOptions
+from spark_job.runner.batch_writer import BatchWriter
+from spark_job.runner.job_folder import JobFolder
+from spark_job.runner.job_settings import JobSettings
+from spark_job.runner.structured.stream import first_offset
+from spark_job.sinks.counts_table.writer import CountsTable
+from spark_job.source.bridge_client import RetryPolicy
+from spark_job.source.bridges import Bridges
+from spark_job.source.options import parse_access_log_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from spark_job.accounting import LedgerEntry
-    from spark_job.sinks import ChangedWindows
+    from spark_job.accounting.ledger import LedgerEntry
+    from spark_job.sinks.base import ChangedWindows
     from spark_job.windows import Windows
     from tests.support.bridges import RealBridge
 

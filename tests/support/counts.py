@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from spark_job.accounting import LedgerEntry, OffsetRange
-from spark_job.sinks import ChangedWindows
+from spark_job.accounting.ledger import LedgerEntry, OffsetRange
+from spark_job.sinks.base import ChangedWindows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spark_job.sinks.counts import CountsReader
-    from spark_job.sinks.table import CountsTable
+    from spark_job.sinks.counts_table.reader import CountsReader
+    from spark_job.sinks.counts_table.writer import CountsTable
 
 MINUTE_US = 60_000_000
 QUERY = "11111111-2222-3333-4444-555555555555"

@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from flume.agent import Agent
+    from flume.agent.process import Agent
     from tests.support.bridge_process import RunningBridge, Settings
 
 ARRIVAL_TIMEOUT_S = 60.0

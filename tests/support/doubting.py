@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from avro_bridge.log.doubt import Doubts
+from avro_bridge.log.dedup.suspects import Doubts
 from tests.support.log_kit import bodies, identified
 
 if TYPE_CHECKING:
+    from avro_bridge.log.log import Log
     from avro_bridge.log.record import PendingBatch
-    from avro_bridge.log.store import Log
 
 SECOND_US = 1_000_000
 

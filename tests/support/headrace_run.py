@@ -11,9 +11,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from headrace.figures import Snapshot, take_snapshot
 from headrace.sample import SampleSettings, sample_lines
-from headrace.state import StateFolder
+from headrace.state_folder import StateFolder
+from headrace.status import Snapshot, take_snapshot
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class HeadraceRun:
         self.state = StateFolder(folder / "state")
         self.counts_file = folder / "counts.jsonl"
         self._said = folder / "said.txt"
-        command = [sys.executable, "-m", "headrace.cli", "run", "--state", str(self.state.root)]
+        command = [sys.executable, "-m", "headrace.cli.app", "run", "--state", str(self.state.root)]
         command += ["--window", "1h", "--out", str(self.counts_file), *options]
         with self._said.open("ab") as said:
             self.process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)

@@ -7,16 +7,16 @@ from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from spark_job.bridge_client import RetryPolicy
-from spark_job.bridges import Bridges
-from spark_job.execution.books import Books
-from spark_job.execution.bounded import compute
-from spark_job.execution.folder import JobFolder
-from spark_job.execution.live import make_writer, open_results, session_of, start_query
-from spark_job.execution.results import table_name
-from spark_job.execution.settings import JobSettings
-from spark_job.execution.structured import batch_of, flume_options, stream_of
+from spark_job.accounting.totals_file import Books
+from spark_job.runner.job_folder import JobFolder
+from spark_job.runner.job_settings import JobSettings
+from spark_job.runner.results import table_name
+from spark_job.runner.structured.batch import compute
+from spark_job.runner.structured.job import batch_of, flume_options, stream_of
+from spark_job.runner.structured.stream import make_writer, open_results, session_of, start_query
 from spark_job.sinks.database import parse_target, read_rows
+from spark_job.source.bridge_client import RetryPolicy
+from spark_job.source.bridges import Bridges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from spark_job.accounting import Tally
-    from spark_job.execution.settings import JobOptions
-    from spark_job.execution.structured import StructuredJob
+    from spark_job.accounting.ledger import Tally
+    from spark_job.runner.job_settings import JobOptions
+    from spark_job.runner.structured.job import StructuredJob
     from tests.support.bridges import RealBridge
 
 BATCH_EVENTS = 10_000

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from spark_job.parse import LineCounter, LineParser, panes, roll_up
-from spark_job.parse.counting import KERNELS_AFTER_LINES, MALFORMED, Warmth
+from spark_job.parse.line_counter import KERNELS_AFTER_LINES, MALFORMED, Warmth
 
 RECEIVED = datetime(2024, 5, 1, 12, 0, 30, tzinfo=UTC)
 COLUMNS = ("time", "url", "status", "bytes", "raw", "error")

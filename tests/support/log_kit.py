@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from avro_bridge.errors import BridgeError
-    from avro_bridge.log.folders import FolderLock
-    from avro_bridge.log.store import Log
-    from avro_bridge.log.view import LogView
+    from avro_bridge.log.folder_lock import FolderLock
+    from avro_bridge.log.log import Log
+    from avro_bridge.log.read_only import LogView
 
 MIB = 2**20
 

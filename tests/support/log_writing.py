@@ -10,8 +10,8 @@ from tests.support.log_kit import FaultyEnvironment
 
 if TYPE_CHECKING:
     from avro_bridge.errors import BridgeError
+    from avro_bridge.log.log import Log
     from avro_bridge.log.retention import Dropped
-    from avro_bridge.log.store import Log
     from avro_bridge.log.writer import GroupCommitWriter
     from tests.support.log_kit import Answers
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Self
 
-from avro_bridge.wire.client import ClientConnection, Reply
 from avro_bridge.wire.layers import PlainLayer
 from avro_bridge.wire.limits import WireLimits
+from tests.support.wire_client import ClientConnection, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Self
 
 from pyspark.sql.streaming.datasource import ReadAllAvailable
 
-from spark_job.bridge_client import RetryPolicy
-from spark_job.bridges import Bridges
-from spark_job.options import parse_flume_options
-from spark_job.planning import StreamPlanner
+from spark_job.source.bridge_client import RetryPolicy
+from spark_job.source.bridges import Bridges
+from spark_job.source.options import parse_flume_options
+from spark_job.source.planner import StreamPlanner
 from tests.support.flight_double import FlightDouble, MemoryLog
 
 if TYPE_CHECKING:
-    from spark_job.reading import RangePartition
+    from spark_job.source.range_reader import RangePartition
 
 IMPATIENT = RetryPolicy(patience_s=0.0, first_delay_s=0.01, call_timeout_s=5.0)
 ALL = ReadAllAvailable()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_job.session import SETTINGS
+from spark_job.runner.session import SETTINGS
 from spark_job.source import register
 
 if TYPE_CHECKING:

@@ -8,19 +8,19 @@ from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from spark_job.dead_letters import DeadLetters
-from spark_job.dstreams.batches import Batches
-from spark_job.dstreams.delivery import ResultDelivery
-from spark_job.dstreams.direct import serving
-from spark_job.dstreams.feed import Feed
-from spark_job.dstreams.job import flume_options
-from spark_job.dstreams.results import Results
-from spark_job.dstreams.running import build, horizon, prepare_checkpoint
-from spark_job.dstreams.streams import error_of, manual_clock, open_streams
-from spark_job.durations import MILLISECOND
-from spark_job.execution.folder import JobFolder
-from spark_job.execution.settings import JobSettings
-from spark_job.sinks.counts import EPOCH
+from headrace.common.durations import MILLISECOND
+from spark_job.accounting.dead_letters import DeadLetters
+from spark_job.runner.dstreams.batch_planner import Feed
+from spark_job.runner.dstreams.context import error_of, manual_clock, open_streams
+from spark_job.runner.dstreams.delivery import ResultDelivery
+from spark_job.runner.dstreams.direct_stream import serving
+from spark_job.runner.dstreams.job import flume_options
+from spark_job.runner.dstreams.planned_batches import Batches
+from spark_job.runner.dstreams.results import Results
+from spark_job.runner.dstreams.run import build, horizon, prepare_checkpoint
+from spark_job.runner.job_folder import JobFolder
+from spark_job.runner.job_settings import JobSettings
+from spark_job.sinks.counts_table.reader import EPOCH
 from spark_job.sinks.database import parse_target, read_rows
 from tests.support.waiting import wait_until
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from spark_job.accounting import Tally
-    from spark_job.dstreams.job import DStreamJob
-    from spark_job.dstreams.options import BatchOptions
+    from spark_job.accounting.ledger import Tally
+    from spark_job.runner.dstreams.job import DStreamJob
+    from spark_job.runner.dstreams.options import BatchOptions
 
 CLOCK = "spark.streaming.clock"
 MANUAL_CLOCK = "org.apache.spark.util.ManualClock"

@@ -28,9 +28,9 @@ What lies behind it, upstream first:
 from __future__ import annotations
 
 from spark_job.sinks.database.connection import Database
-from spark_job.sinks.database.reading import read_rows
-from spark_job.sinks.database.streams import upsert
-from spark_job.sinks.database.target import DEFAULT_RETRY_FOR, Target, parse_target
-from spark_job.sinks.database.writing import write_batch
+from spark_job.sinks.database.read import read_rows
+from spark_job.sinks.database.upsert import upsert
+from spark_job.sinks.database.url import DEFAULT_RETRY_FOR, Target, parse_target
+from spark_job.sinks.database.write import write_batch
 
 __all__ = ["DEFAULT_RETRY_FOR", "Database", "Target", "parse_target", "read_rows", "upsert", "write_batch"]

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from spark_job.errors import SinkError
-from spark_job.sinks.database.outages import Patience, reason_of
+from spark_job.sinks.database.retry import Patience, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine
 
-    from spark_job.sinks.database.target import Target
+    from spark_job.sinks.database.url import Target
 
 T = TypeVar("T")
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from spark_job.sinks.database.shape import Instant
-from spark_job.sinks.database.statements import insert_missing
+from spark_job.sinks.database.columns import Instant
+from spark_job.sinks.database.dialects import insert_missing
 from spark_job.sinks.database.tables import ensure_table
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from spark_job.errors import SinkError
-from spark_job.sinks.database.keys import storable
-from spark_job.sinks.database.shape import is_text
+from spark_job.sinks.database.columns import is_text
+from spark_job.sinks.database.key_text import storable
 
 if TYPE_CHECKING:
-    from spark_job.sinks.database.keys import KeyText
+    from spark_job.sinks.database.key_text import KeyText
     from spark_job.sinks.database.tables import ResultTable
 
 SHOWN_CHARACTERS = 80

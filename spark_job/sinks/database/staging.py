@@ -24,10 +24,10 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from spark_job.errors import OptionError, SinkError
+from spark_job.sinks.database.columns import Instant, flat_key, flat_schema, flat_table
+from spark_job.sinks.database.dialects import upsert_rows
 from spark_job.sinks.database.ledger import book, newest_batch, prepare_ledger
 from spark_job.sinks.database.rows import bound_rows
-from spark_job.sinks.database.shape import Instant, flat_key, flat_schema, flat_table
-from spark_job.sinks.database.statements import upsert_rows
 from spark_job.sinks.database.tables import LONGEST_NAME, MYSQL_OPTIONS, ensure_table, prepare_table
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from spark_job.errors import OptionError, SinkError
-from spark_job.sinks.database.fitting import check_fit
-from spark_job.sinks.database.keys import KeyText
-from spark_job.sinks.database.shape import columns_of, is_text, text_limit
+from spark_job.sinks.database.columns import columns_of, is_text, text_limit
+from spark_job.sinks.database.key_text import KeyText
+from spark_job.sinks.database.schema_check import check_fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings, WriterSettings
-from avro_bridge.log.store import Log
 from avro_bridge.log.writer import GroupCommitWriter
 from tests.support.log_kit import MIB, Answers, FaultyEnvironment
 from tests.support.log_writing import Watch

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from avro_bridge.errors import BridgeError, RangeBelow
+from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings, WriterSettings
-from avro_bridge.log.store import Log
 from avro_bridge.log.writer import GroupCommitWriter
 from tests.support.log_kit import MIB, lines, pending
 
@@ -22,8 +22,8 @@ BATCHES = 120
 
 BESIDE = """
 import pathlib, sys
-from avro_bridge.log.store import Log
-from avro_bridge.log.verify import verify
+from avro_bridge.log.log import Log
+from avro_bridge.log.tools.verify import verify
 folder = pathlib.Path(sys.argv[1])
 print("ready", flush=True)
 for _line in sys.stdin:

@@ -10,7 +10,7 @@ import pytest
 
 from avro_bridge.errors import LogClosed, LogError, LogFull, LogWriteFailed
 from avro_bridge.log.environment import Environment
-from avro_bridge.log.folders import FolderLock, is_locked
+from avro_bridge.log.folder_lock import FolderLock, is_locked
 from tests.support.log_kit import MIB, FaultyEnvironment
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from avro_bridge.errors import LogFull
+from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
-from avro_bridge.log.store import Log
-from avro_bridge.log.verify import verify
+from avro_bridge.log.tools.verify import verify
 from tests.support.log_kit import MIB, fill, lines, stored
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ LIMITED = """
 import pathlib, resource, sys
 from avro_bridge.errors import LogError
 from avro_bridge.log.settings import LogSettings
-from avro_bridge.log.store import Log
+from avro_bridge.log.log import Log
 from tests.support.log_kit import lines, stored
 
 limit = 2 * 2**20

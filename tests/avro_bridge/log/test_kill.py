@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
-from avro_bridge.log.store import Log
-from avro_bridge.log.verify import verify
+from avro_bridge.log.tools.verify import verify
 from tests.support.log_kit import MIB
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ WRITER = """
 import os, pathlib, random, sys, threading
 from avro_bridge.log.record import HEADER_SIZE, PayloadKind, PendingBatch
 from avro_bridge.log.settings import LogSettings, WriterSettings
-from avro_bridge.log.store import Log
+from avro_bridge.log.log import Log
 from avro_bridge.log.writer import GroupCommitWriter
 
 folder, life = pathlib.Path(sys.argv[1]), int(sys.argv[2])

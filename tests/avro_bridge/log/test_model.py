@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from avro_bridge.errors import BadRequest, LogFull, LogWriteFailed, RangeAbove, RangeBelow
+from avro_bridge.log.log import Log
+from avro_bridge.log.metadata import footprint
 from avro_bridge.log.settings import LogSettings
-from avro_bridge.log.state import footprint
-from avro_bridge.log.store import Log
-from avro_bridge.log.verify import verify_view
+from avro_bridge.log.tools.verify import verify_view
 from tests.support.log_kit import MIB, FaultyEnvironment, pending
 
 NAMES = ("spark", "audit")

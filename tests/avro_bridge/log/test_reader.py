@@ -9,8 +9,8 @@ import pytest
 
 from avro_bridge.errors import BadRequest, LogClosed, RangeAbove, RangeBelow
 from avro_bridge.log import reader as reader_module
+from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
-from avro_bridge.log.store import Log
 from tests.support.log_kit import MIB, lines, pending, stored
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from avro_bridge.log.log import Log
 from avro_bridge.log.record import PayloadKind
 from avro_bridge.log.retention import Dropped
 from avro_bridge.log.settings import LogSettings
-from avro_bridge.log.store import Log
 from tests.support.log_kit import MIB, edit_batch, identified, lines, pending, stored
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from avro_bridge.errors import BadRequest, BridgeError, LogClosed, LogFull
+from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings, WriterSettings
-from avro_bridge.log.store import Log
 from avro_bridge.log.writer import GroupCommitWriter
 from tests.support.log_kit import MIB, Answers, identified, lines, stored
 from tests.support.log_writing import Gate, Watch, errors, faults, settle

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     import pytest
 
-    from avro_bridge.log.store import Log
+    from avro_bridge.log.log import Log
 
 
 def test_a_failed_write_answers_every_batch_and_the_next_one_works(

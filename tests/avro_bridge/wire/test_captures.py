@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from avro_bridge.wire import ClientConnection, DeflateLayer, KnownProtocols, Reply, ServerConnection, Status, WireLimits
-from avro_bridge.wire.protocol import FLUME_HASHES
+from avro_bridge.wire.handshake import KnownProtocols
+from avro_bridge.wire.layers import DeflateLayer
+from avro_bridge.wire.limits import WireLimits
+from avro_bridge.wire.protocol import FLUME_HASHES, Status
+from avro_bridge.wire.server import ServerConnection
 from tests.support.conversations import byte_by_byte, random_cuts, recorded
+from tests.support.wire_client import ClientConnection, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from avro_bridge.wire import Call
+    from avro_bridge.wire.server import Call
     from tests.support.conversations import Conversation
 
 LIMITS = WireLimits()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from avro_bridge.errors import EventError
 from avro_bridge.wire import events
+from avro_bridge.wire.avro_primitives import encode_bytes, encode_long
 from avro_bridge.wire.limits import WireLimits
-from avro_bridge.wire.primitives import encode_bytes, encode_long
 from tests.support import avro_events
 
 if TYPE_CHECKING:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from avro_bridge.errors import ProtocolError
-from avro_bridge.wire import ClientConnection, KnownProtocols, ServerConnection, WireLimits
-from avro_bridge.wire.client import encode_event
+from avro_bridge.wire.avro_primitives import encode_long
 from avro_bridge.wire.events import gather_headers, header_values, index_events
 from avro_bridge.wire.frames import encode_frame
-from avro_bridge.wire.primitives import encode_long
+from avro_bridge.wire.handshake import KnownProtocols
+from avro_bridge.wire.limits import WireLimits
+from avro_bridge.wire.server import ServerConnection
 from tests.support import avro_events
 from tests.support.conversations import recorded
+from tests.support.wire_client import ClientConnection, encode_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable

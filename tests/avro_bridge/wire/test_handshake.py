@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avro_bridge.errors import HandshakeError
+from avro_bridge.wire.avro_primitives import PrefixReader
 from avro_bridge.wire.handshake import (
     HandshakeRequest,
     HandshakeResponse,
@@ -20,7 +21,6 @@ from avro_bridge.wire.handshake import (
     read_response,
 )
 from avro_bridge.wire.limits import WireLimits
-from avro_bridge.wire.primitives import PrefixReader
 from avro_bridge.wire.protocol import FLUME_HASH, FLUME_TEXT, NEWER_FLUME_HASH, text_hash
 
 LIMITS = WireLimits(max_remembered_protocols=2)

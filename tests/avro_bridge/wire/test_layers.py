@@ -12,19 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avro_bridge.errors import LayerError
-from avro_bridge.wire import (
-    ClientConnection,
-    DeflateLayer,
-    DetectedLayer,
-    Layer,
-    PlainLayer,
-    ServerConnection,
-    StackedLayers,
-    Status,
-    TlsLayer,
-    WireLimits,
-)
-from avro_bridge.wire.detection import is_tls, is_zlib
+from avro_bridge.wire.layer_detection import DetectedLayer, is_tls, is_zlib
+from avro_bridge.wire.layers import DeflateLayer, Layer, PlainLayer, StackedLayers, TlsLayer
+from avro_bridge.wire.limits import WireLimits
+from avro_bridge.wire.protocol import Status
+from avro_bridge.wire.server import ServerConnection
+from tests.support.wire_client import ClientConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from headrace.containers.engine import Container, Engine
+from headrace.containers.docker import Container, Engine
 from headrace.containers.folder import ContainersFolder, Replicas
 from headrace.containers.lifecycle import Lifecycle, failed_services
 from headrace.containers.settings import Settings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from headrace.containers.engine import Container, Engine
+from headrace.containers.docker import Container, Engine
 from headrace.containers.readiness import RESTARTS, Wait
 from headrace.errors import ContainersFailed, StageRefused, StageTimeout
 

@@ -10,10 +10,10 @@ import pytest
 from pyspark.sql.streaming.query import StreamingQuery
 
 from spark_job.errors import OptionError
-from spark_job.execution.objects import LONGEST_RECORD, RECORDS_OF_A_LINE
-from spark_job.execution.settings import JobSettings
 from spark_job.jobs.actions import JOB, ActionsOptions
-from spark_job.s3a import s3a_settings
+from spark_job.runner.job_settings import JobSettings
+from spark_job.runner.object_store_job import LONGEST_RECORD, RECORDS_OF_A_LINE
+from spark_job.runner.s3a import s3a_settings
 from spark_job.sinks.database import parse_target, read_rows, upsert
 
 if TYPE_CHECKING:

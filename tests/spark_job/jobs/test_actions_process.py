@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace import s3a
+from headrace import jars_s3a
 from spark_job.sinks.database import Target, parse_target
 from tests.support.action_events import ActionEvents, ActionsProcess, put_into
 from tests.support.databases import mariadb, postgresql
@@ -140,7 +140,7 @@ class stopped:  # noqa: N801 -- used like a function
 )
 def test_a_bucket_and_a_server(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     database: Server = request.getfixturevalue(kind)
-    jars = s3a.ensure_jars()[0].parent
+    jars = jars_s3a.ensure_jars()[0].parent
     with s3_server(tmp_path) as bucket:
 
         def start() -> ActionsProcess:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spark_job.errors import OptionError
-from spark_job.execution.settings import JobSettings
 from spark_job.jobs import running_totals, top_sellers
 from spark_job.jobs.running_totals import TotalsOptions
 from spark_job.jobs.top_sellers import SellersOptions
+from spark_job.runner.job_settings import JobSettings
 from spark_job.sinks.database import parse_target, read_rows
 from tests.support.bridges import RealBridge
 from tests.support.counting import line

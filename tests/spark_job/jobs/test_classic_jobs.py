@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from headrace.sample import SampleSettings, sample_lines
-from spark_job.dstreams.options import SlidingOptions
 from spark_job.errors import OptionError
-from spark_job.execution.settings import JobSettings
 from spark_job.jobs import hashtags, status_per_batch, traffic, url_counts_dstream
 from spark_job.jobs.hashtags import HashtagsOptions
 from spark_job.jobs.status_per_batch import StatusOptions
-from spark_job.sinks.choice import parse_sink
+from spark_job.runner.dstreams.options import SlidingOptions
+from spark_job.runner.job_settings import JobSettings
+from spark_job.sinks.sink_spec import parse_sink
 from tests.support.bridges import RealBridge
 from tests.support.streams import SteppedStreams
 

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from spark_job.errors import SinkError
 from spark_job.sinks.console import BEFORE_URL, PLAIN_WIDTH, UNSAFE_CATEGORIES, ConsoleSink, visible
-from spark_job.sinks.table import CountsTable
+from spark_job.sinks.counts_table.writer import CountsTable
 from tests.support.counts import entry, store
 
 if TYPE_CHECKING:

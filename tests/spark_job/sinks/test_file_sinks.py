@@ -10,9 +10,9 @@ import pytest
 
 from spark_job.errors import SinkError
 from spark_job.sinks.atomic import replacing
+from spark_job.sinks.counts_table.writer import CountsTable, Retention
 from spark_job.sinks.jsonl import REST_PER_WORK, JsonLinesSink
 from spark_job.sinks.parquet import ParquetSink
-from spark_job.sinks.table import CountsTable, Retention
 from tests.support.counts import MINUTE_US, entry, store
 
 if TYPE_CHECKING:

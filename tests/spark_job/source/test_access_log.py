@@ -14,11 +14,11 @@ from pyspark.sql.datasource import CaseInsensitiveDict
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from avro_bridge.contract import schema
-from spark_job.access_log import ROLL_UP_SCHEMA, AccessLogDataSource, Lines, RollUp, line_schema
 from spark_job.errors import AuditError, OptionError
-from spark_job.offsets import LogRange
-from spark_job.options import parse_access_log_options
-from spark_job.reading import RangePartition
+from spark_job.source.access_log import ROLL_UP_SCHEMA, AccessLogDataSource, Lines, RollUp, line_schema
+from spark_job.source.offsets import LogRange
+from spark_job.source.options import parse_access_log_options
+from spark_job.source.range_reader import RangePartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Count the few lines of these tests both ways: parsed, as few lines are, and as a worker that has seen many."""
     if request.param == "by kernels":
-        monkeypatch.setattr("spark_job.parse.counting.KERNELS_AFTER_LINES", 0)
+        monkeypatch.setattr("spark_job.parse.line_counter.KERNELS_AFTER_LINES", 0)
 
 
 RECEIVED = datetime(2024, 5, 1, 12, 0, 30, tzinfo=UTC)
@@ -96,14 +96,14 @@ def test_sums_per_pane_and_url_carry_the_largest_time(pieces: int) -> None:
 
 
 def test_sums_of_several_tables_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spark_job.reading.MAX_TABLE_EVENTS", 1)
+    monkeypatch.setattr("spark_job.source.range_reader.MAX_TABLE_EVENTS", 1)
     assert roll_up(pieces=7) == EXPECTED
 
 
 def test_sums_are_handed_on_early_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spark_job.reading.MAX_TABLE_EVENTS", 1)
-    monkeypatch.setattr("spark_job.parse.counting.PARSED_AT_ONCE", 1)
-    monkeypatch.setattr("spark_job.parse.counting.MAX_SUMS", 1)
+    monkeypatch.setattr("spark_job.source.range_reader.MAX_TABLE_EVENTS", 1)
+    monkeypatch.setattr("spark_job.parse.line_counter.PARSED_AT_ONCE", 1)
+    monkeypatch.setattr("spark_job.parse.line_counter.MAX_SUMS", 1)
     rows = roll_up(pieces=7)
     assert len(rows) > len(EXPECTED)
     hits: Counter[tuple[int, str]] = Counter()

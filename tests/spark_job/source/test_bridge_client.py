@@ -10,9 +10,9 @@ import trustme
 
 from avro_bridge.config import TlsConfig
 from avro_bridge.errors import LogDamaged, LogIdDiffers, RangeAbove, RangeBelow
-from spark_job.bridge_client import BridgeClient, RetryPolicy
 from spark_job.errors import BridgeRefused, BridgeUnavailable, OptionError
-from spark_job.options import Address, Security
+from spark_job.source.bridge_client import BridgeClient, RetryPolicy
+from spark_job.source.options import Address, Security
 from tests.support.bridges import RealBridge
 from tests.support.flight_double import FlightDouble, MemoryLog
 

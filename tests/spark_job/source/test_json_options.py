@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from spark_job.errors import OptionError
-from spark_job.json_events import json_schema
-from spark_job.json_options import parse_json_events_options
+from spark_job.source.json_events import json_schema
+from spark_job.source.json_options import parse_json_events_options
 
 GOOD = {"bridges": "127.0.0.1:4142", "fields": "device string, time timestamp, value double"}
 

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql.streaming.datasource import ReadMaxRows
 
 from spark_job.errors import BridgeUnavailable, DataLoss, OffsetsError
-from spark_job.options import parse_flume_options
+from spark_job.source.options import parse_flume_options
 from tests.support.planning import ALL, World, filled, ranges
 
 

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql.datasource import CaseInsensitiveDict
 
 from spark_job.errors import OptionError
-from spark_job.options import (
+from spark_job.source.options import (
     ACCESS_LOG_OPTIONS,
     FLUME_OPTIONS,
     SHARED_OPTIONS,
@@ -168,7 +168,7 @@ def test_a_batch_read_is_not_empty_by_its_words() -> None:
 
 
 def test_the_table_in_the_module_names_every_option() -> None:
-    import spark_job.options as module
+    import spark_job.source.options as module
 
     for name in SHARED_OPTIONS + FLUME_OPTIONS + ACCESS_LOG_OPTIONS:
         assert f"\n{name} " in str(module.__doc__)

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql.datasource import CaseInsensitiveDict, InputPartition
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMaxBytes, ReadMaxRows
 
-from spark_job.source import EVENT_SCHEMA, FlumeDataSource
+from spark_job.source.flume import EVENT_SCHEMA, FlumeDataSource
 from tests.support.planning import ALL, World, filled
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Recognises batches that a client sends a second time."""

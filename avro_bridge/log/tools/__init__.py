@@ -1,0 +1,1 @@
+"""Offline tools: scan, verify and print a log."""

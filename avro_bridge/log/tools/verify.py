@@ -1,0 +1,141 @@
+"""Checking a log from end to end, offline or beside the bridge that writes it.
+
+What is checked, in this order:
+
+1. structure: the pages of the file, by py-lmdb's own offline verifier, which never lets LMDB itself near a damaged
+   page. Only while nobody writes the log, since a file that changes meanwhile has no one structure;
+2. batches: checksums, versions, and that each starts where the one before it ends;
+3. books: that counters, first and next offset and what the consumers committed agree with each other and with 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lmdb import verify as lmdb_verify
+
+from avro_bridge.errors import LogError
+from avro_bridge.log.environment import DATA_FILE
+from avro_bridge.log.folder_lock import is_locked
+from avro_bridge.log.log import Log
+from avro_bridge.log.tools.scan import DamagedRange, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from avro_bridge.log.metadata import State
+    from avro_bridge.log.read_only import LogView
+
+_MOST_PROBLEMS: Final = 20
+_PROGRESS_EVERY: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What was found. Sizes in bytes; ``batches``, ``events`` and ``payload_bytes`` count what is whole."""
+
+    folder: str
+    log_id: str = ""
+    first_offset: int = 0
+    next_offset: int = 0
+    batches: int = 0
+    events: int = 0
+    payload_bytes: int = 0
+    damaged: tuple[DamagedRange, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Disagreements that no range of offsets can be given for, a sentence each."""
+    structure_checked: bool = False
+    """False while a bridge writes the log."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the log is whole."""
+        return not self.damaged and not self.problems
+
+
+def verify(folder: Path, progress: Callable[[int, int], None] = lambda _offset, _end: None) -> VerifyReport:
+    """Check the log in ``folder`` without changing it.
+
+    ``progress`` is called now and then with the offset reached and the offset at which the log ends.
+
+    Raises:
+        LogVersion: a newer program wrote it, or one that is too old.
+        LogError: it cannot be opened at all.
+    """
+    structure_checked = not is_locked(folder)
+    if structure_checked:
+        problems = _structure(folder)
+        if problems:
+            # LMDB trusts its pages: opening this file could end the process.
+            return VerifyReport(folder=str(folder), problems=problems, structure_checked=True)
+    with Log.open_readonly(folder) as view:
+        return verify_view(view, progress, structure_checked=structure_checked)
+
+
+def verify_view(
+    view: LogView,
+    progress: Callable[[int, int], None] = lambda _offset, _end: None,
+    *,
+    structure_checked: bool = False,
+) -> VerifyReport:
+    """Check batches and books of a log that is open already."""
+    now = view.state()
+    damaged = list(_missing_at_head(now))
+    batches = events = payload_bytes = 0
+    for found in scan(view, now.first_offset, now.next_offset):
+        if isinstance(found, DamagedRange):
+            damaged.append(found)
+            continue
+        batches += 1
+        events += found.count
+        payload_bytes += len(found.payload)
+        if batches % _PROGRESS_EVERY == 0:
+            progress(found.end_offset, now.next_offset)
+    unchanged = not damaged and view.first_offset == now.first_offset
+    return VerifyReport(
+        folder=str(view.folder),
+        log_id=now.log_id,
+        first_offset=now.first_offset,
+        next_offset=now.next_offset,
+        batches=batches,
+        events=events,
+        payload_bytes=payload_bytes,
+        damaged=tuple(damaged),
+        problems=tuple(_disagreements(now, batches if unchanged else None)),
+        structure_checked=structure_checked,
+    )
+
+
+def _structure(folder: Path) -> tuple[str, ...]:
+    path = folder / DATA_FILE
+    try:
+        # The function has no annotations; it takes a path and returns sentences.
+        problems: list[str] = lmdb_verify.verify(str(path))  # type: ignore[no-untyped-call]
+    except (lmdb_verify.VerifyError, OSError) as error:
+        raise LogError(f"log {folder}: cannot be verified: {error}") from error
+    left_out = len(problems) - _MOST_PROBLEMS
+    more = (f"and {left_out} more",) if left_out > 0 else ()
+    return (*problems[:_MOST_PROBLEMS], *more)
+
+
+def _missing_at_head(now: State) -> Iterator[DamagedRange]:
+    deleted = now.counters["deleted_events"]
+    if deleted < now.first_offset:
+        yield DamagedRange(deleted, now.first_offset - 1, "no stored batch holds them")
+
+
+def _disagreements(now: State, batches: int | None) -> Iterator[str]:
+    """Yield what does not add up; ``batches`` is None when what was read cannot be compared."""
+    counters = now.counters
+    if counters["stored_events"] != now.next_offset:
+        yield f"{counters['stored_events']} events were counted as stored, the next offset is {now.next_offset}"
+    if counters["deleted_events"] > now.first_offset:
+        yield f"{counters['deleted_events']} events were counted as deleted, the first offset is {now.first_offset}"
+    kept = counters["stored_batches"] - counters["deleted_batches"]
+    if batches is not None and batches != kept:
+        yield f"{batches} batches were found, {kept} should be there"
+    for name, consumer in now.consumers.items():
+        if consumer.committed > now.next_offset:
+            yield f"consumer {name!r} committed {consumer.committed}, the next offset is {now.next_offset}"

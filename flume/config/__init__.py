@@ -1,0 +1,1 @@
+"""Values, checks and templates: what an agent is started with."""

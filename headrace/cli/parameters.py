@@ -1,0 +1,61 @@
+"""The options that several commands share, each described once; and how lengths and instants are read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.errors import OptionError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+StateOption = Annotated[Path, typer.Option("--state", help="Folder that holds everything of a run.")]
+SpoolOption = Annotated[
+    Path | None,
+    typer.Option("--spool", help="Folder where files are handed over.", show_default="<state>/spool"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+WindowOption = Annotated[
+    str | None, typer.Option("--window", help="Length of a window: 30s, 5m, 1h.", show_default="5m")
+]
+SlideOption = Annotated[
+    str | None, typer.Option("--slide", help="Time between the starts of two windows.", show_default="the window")
+]
+WatermarkOption = Annotated[
+    str | None,
+    typer.Option("--watermark", help="How far behind the newest line a line may be.", show_default="10m"),
+]
+TopOption = Annotated[
+    str | None, typer.Option("--top", help="URLs of a window on the console.", metavar="NUMBER", show_default="10")
+]
+
+
+def read_length(name: str, text: str) -> timedelta:
+    """Read a length of time above zero.
+
+    Raises:
+        OptionError: it is none; the text names the option.
+    """
+    from headrace.common.durations import parse_length
+
+    try:
+        return parse_length(text)
+    except ValueError as error:
+        raise OptionError(f"{name} {text}: {error}") from None
+
+
+def read_time(name: str, text: str) -> datetime:
+    """Read an instant; without a zone it is in UTC.
+
+    Raises:
+        OptionError: it is none; the text names the option.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise OptionError(f"{name} {text}: write it like 2015-01-05T08:00:00Z") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,117 @@
+"""``headrace top``: the most asked for URLs of a stretch of time, from the table of results or from its mirror."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from headrace.errors import NotRunning
+from spark_job.sinks.console import binary_size, visible
+from spark_job.sinks.database import Database, parse_target
+from spark_job.sinks.database.top_urls import Ranked, Ranking, rank_urls
+from spark_job.sinks.jsonl import iso_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+HEADER = f"{'#':>5}{'before':>8}{'hits':>10}{'share':>8}{'errors':>8}{'bytes':>10}  URL"
+BEFORE_URL = HEADER.index("URL")
+PLAIN_WIDTH = 100
+NARROWEST_URL = 20
+STYLES = {"title": "bold", "header": "dim", "row": ""}
+
+
+def find_ranking(
+    counts: Path,
+    url: str | None,
+    password_file: Path | None,
+    *,
+    limit: int,
+    last: timedelta | None,
+    at: datetime | None,
+) -> Ranking:
+    """Return the ranking.
+
+    Args:
+        counts: the table of results, read where no ``url`` is given.
+        url: the database that has a mirror of it.
+        password_file: file whose first line is that database's password.
+        limit: how many URLs.
+        last: how long the stretch is; None: one window.
+        at: an instant of its last window; None: the newest.
+
+    Raises:
+        OptionError: the URL cannot be used, or there are no counts of that time.
+        NotRunning: there is no table of results.
+        SinkError: the database cannot be read.
+    """
+    if url is None and not counts.is_file():
+        raise NotRunning(f"there are no counts in {counts.parent.parent}; `headrace run` makes them")
+    target = parse_target(url if url is not None else f"sqlite:///{counts.absolute()}", password_file)
+    with Database(target) as database:
+        return rank_urls(database, limit, embedded=url is None, last=last, at=at)
+
+
+def show_ranking(ranking: Ranking, *, as_json: bool) -> None:
+    """Print a ranking, as a table or as one JSON object."""
+    if as_json:
+        print_json(ranking)
+        return
+    console = Console(highlight=False)
+    width = max(console.width if console.is_terminal else PLAIN_WIDTH, BEFORE_URL + NARROWEST_URL)
+    for kind, line in lines_of(ranking, width):
+        console.print(Text(line, style=STYLES[kind]), soft_wrap=True)
+
+
+def lines_of(ranking: Ranking, width: int) -> Iterator[tuple[str, str]]:
+    """Yield the table as (kind of line, text), each text at most ``width`` cells wide."""
+    start, end = (instant.strftime("%Y-%m-%d %H:%M:%S") for instant in (ranking.start, ranking.end))
+    hits, urls = ranking.hits, ranking.urls
+    yield "title", f"{start} to {end} UTC   {hits:,} hit{'s' * (hits != 1)}   {urls:,} URL{'s' * (urls != 1)}"
+    yield "header", HEADER
+    for row in ranking.rows:
+        shares = f"{row.hits / ranking.hits:>8.1%}{row.errors / row.hits:>8.1%}"
+        change = change_of(row, ranking)
+        figures = f"{row.rank:>5}{change:>8}{row.hits:>10,}{shares}{binary_size(row.bytes):>10}"
+        yield "row", f"{figures}  {visible(row.url, width - BEFORE_URL)}"
+
+
+def change_of(row: Ranked, ranking: Ranking) -> str:
+    """Return how many places a URL has risen (+) or fallen (-) since the stretch before; nothing if there was none."""
+    if not ranking.hits_before:
+        return ""
+    if row.rank_before is None:
+        return "new"
+    return f"{row.rank_before - row.rank:+d}" if row.rank_before != row.rank else "="
+
+
+def print_json(ranking: Ranking) -> None:
+    """Print one JSON object, in ASCII."""
+    fields: dict[str, Any] = {
+        "start": iso_utc(ranking.start),
+        "end": iso_utc(ranking.end),
+        "hits": ranking.hits,
+        "urls": ranking.urls,
+        "hits_before": ranking.hits_before,
+        "top": [
+            {
+                "rank": row.rank,
+                "url": row.url,
+                "hits": row.hits,
+                "share": row.hits / ranking.hits,
+                "error_rate": row.errors / row.hits,
+                "errors": row.errors,
+                "bytes": row.bytes,
+                "rank_before": row.rank_before,
+                "rank_change": None if row.rank_before is None else row.rank_before - row.rank,
+            }
+            for row in ranking.rows
+        ],
+    }
+    sys.stdout.write(json.dumps(fields, indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""A run as processes of this machine."""

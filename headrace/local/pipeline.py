@@ -1,0 +1,230 @@
+"""The running pipeline: three supervised stages, their start in the order bridge, then agent and job, and their end.
+
+The end goes in the order of the data, so that what is under way arrives before the next stage stops::
+
+    agent     memory channel: wait until the spool folder and the channel are empty, then stop
+              file channel:   stop; what is in the channel is on disk and goes on with the next start
+    job       told the bridge's last offset; it ends by itself when it has counted up to there
+    bridge    stops last, since the job reads from it and commits to it
+
+Each wait has a bound, and a second Ctrl-C ends all of them. Nothing that was acknowledged depends on this order: it
+only spares the next start some work, and with the memory channel the lines in it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING
+
+from headrace.errors import OptionError, StageRefused
+from headrace.local.orphan_guard import RUN_VARIABLE, STATE_VARIABLE, Guard, end_processes
+from headrace.local.stage_output import read_json
+from headrace.local.stages import AGENT_GRACE_S, JOB_GRACE_S, AgentStage, BridgeStage, JobStage
+from headrace.local.supervisor import Slot, Supervisor
+from headrace.state_folder import RunRecord, StageRecord, StateFolder
+from headrace.status import COMPLETED_SUFFIX, AgentFigures, BridgeFigures, bridge_figures, waiting_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from threading import Event
+
+    from headrace.local.run_options import RunOptions
+
+STEP_S = 0.1
+DRAIN_S = 60.0
+
+
+class Pipeline:
+    """One run over one state folder, which the caller has locked. Make it with :func:`started`."""
+
+    def __init__(
+        self,
+        state: StateFolder,
+        options: RunOptions,
+        jars: Sequence[Path],
+        say: Callable[[str], None],
+        *,
+        wake: Event,
+        stdout: int | IO[bytes] | None = None,
+    ) -> None:
+        """``wake`` is set by whoever wants the run to end; ``stdout`` is where the job's tables go, None for ours."""
+        self.state = state
+        self._options = options
+        self._say = say
+        self._wake = wake
+        environment = dict(os.environ)
+        self.bridge = BridgeStage(state, environment)
+        self.agent = AgentStage(state, options.channel, self.bridge, jars)
+        self.job = JobStage(state, options, self.bridge, environment, stdout)
+        slots = [Slot(self.bridge), Slot(self.agent, ("bridge",)), Slot(self.job, ("bridge",))]
+        self.supervisor = Supervisor(slots, time.monotonic, say, self.record)
+        self._run = RunRecord(
+            run_id=environment[RUN_VARIABLE],
+            pid=os.getpid(),
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            spool=str(state.spool),
+        )
+
+    def record(self) -> None:
+        """Write down what runs where, for the commands in other processes."""
+        stages: tuple[AgentStage | BridgeStage | JobStage, ...] = (self.agent, self.bridge, self.job)
+        for stage in stages:
+            slot = self.supervisor.slots[stage.name]
+            self._run.stages[stage.name] = StageRecord(
+                slot.state, stage.pid, slot.restarts, dict(stage.ports), slot.last_fault
+            )
+        self.state.write_run(self._run)
+
+    def step(self, only: Sequence[str] | None = None) -> None:
+        """Look after the stages once, then pause; the pause ends at once when somebody wakes us.
+
+        Raises:
+            StageRefused: a stage's configuration cannot be used.
+        """
+        self.supervisor.step(only)
+        self._wake.wait(STEP_S)
+
+    def agent_figures(self) -> AgentFigures:
+        """Return the spool folder's content and then the agent's figures, read in this order.
+
+        Once no file waits, nothing more is read; so figures taken afterwards are about all there is.
+        """
+        sizes = [size for _, size in waiting_files(self.state.spool)]
+        metrics = self.agent.read_metrics()
+        if metrics is None:
+            return AgentFigures(up=False, spool_files=len(sizes), spool_bytes=sum(sizes))
+        return AgentFigures(
+            up=True,
+            spool_files=len(sizes),
+            spool_bytes=sum(sizes),
+            read=metrics.events_read,
+            channel=metrics.events_waiting,
+            sent=metrics.events_sent,
+        )
+
+    def bridge_figures(self) -> BridgeFigures:
+        """Ask the bridge."""
+        return bridge_figures(self.bridge.ports.get("admin"))
+
+    def remove_completed(self) -> int:
+        """Delete the files that the agent is done with, if all their lines have arrived; return how many."""
+        completed = list(self.state.spool.glob(f"*{COMPLETED_SUFFIX}"))
+        if not completed or not is_shipped(self.agent_figures(), waiting_allowed=True):
+            return 0
+        for path in completed:
+            path.unlink(missing_ok=True)
+        return len(completed)
+
+    def stop(self, hurried: Callable[[], bool]) -> None:
+        """Stop the stages in the order of the data; as quickly as is safe once ``hurried`` says so."""
+        self._wake.clear()
+        self._stop_agent(hurried)
+        self._stop_job(hurried)
+        self.supervisor.release("bridge")
+        self.bridge.stop()
+        self._run.stopped = datetime.now(UTC).isoformat(timespec="seconds")
+        self.record()
+
+    def _stop_agent(self, hurried: Callable[[], bool]) -> None:
+        slots = self.supervisor.slots
+        both_work = slots["agent"].state == slots["bridge"].state == "ready"
+        if self._options.channel == "memory" and both_work and not hurried():
+            self._say("stopping: the agent ships what it has read")
+            shipped = self._wait(lambda: is_shipped(self.agent_figures()), ("agent", "bridge", "job"), hurried)
+            if not shipped:
+                self._say("the agent stops before its memory channel is empty: lines in it are lost")
+        self.supervisor.release("agent")
+        self.agent.stop(0 if hurried() else AGENT_GRACE_S)
+
+    def _stop_job(self, hurried: Callable[[], bool]) -> None:
+        """Let the job count what is stored, then stop it."""
+        slots = self.supervisor.slots
+        end = self.bridge_figures().next_offset
+        if slots["job"].state == slots["bridge"].state == "ready" and end is not None and not hurried():
+            self._say("stopping: the job counts what is stored")
+            self.job.drain_to({self.bridge.log_id: end})
+            self._wait(lambda: self.job.exit_code() is not None or self._job_is_done(), ("bridge",), hurried)
+        self.supervisor.release("job")
+        self.job.stop(0 if hurried() else JOB_GRACE_S)
+
+    def _job_is_done(self) -> bool:
+        """Say whether the job itself sees nothing more to count."""
+        progress = read_json(self.state.job / "progress.json") or {}
+        return progress.get("state") == "draining" and progress.get("waiting") == 0
+
+    def _wait(self, done: Callable[[], bool], only: Sequence[str], hurried: Callable[[], bool]) -> bool:
+        """Look after the stages named until ``done``; False when it was hurried or took too long."""
+        deadline = time.monotonic() + DRAIN_S
+        while not done():
+            if hurried() or time.monotonic() > deadline:
+                return False
+            try:
+                self.step(only)
+            except StageRefused as refused:
+                self._say(str(refused))
+                return False
+        return True
+
+
+def is_shipped(agent: AgentFigures, *, waiting_allowed: bool = False) -> bool:
+    """Say whether all that the agent has read is acknowledged and, unless ``waiting_allowed``, no file waits.
+
+    After a restart of the agent more is sent than was read since: a file channel had kept it.
+    """
+    if agent.read is None or agent.sent is None:
+        return False
+    return (waiting_allowed or agent.spool_files == 0) and agent.channel == 0 and agent.sent >= agent.read
+
+
+@contextmanager
+def started(
+    state: StateFolder,
+    options: RunOptions,
+    jars: Sequence[Path],
+    say: Callable[[str], None],
+    *,
+    wake: Event,
+    stdout: int | IO[bytes] | None = None,
+) -> Iterator[Pipeline]:
+    """Prepare a run in a locked state folder; whatever happens in the block, no process is left behind.
+
+    Raises:
+        OptionError: the folder holds events that the chosen channel would not ship.
+    """
+    if options.channel == "memory" and (state.agent / "channel").exists():
+        raise OptionError(
+            f"--channel memory: {state.agent / 'channel'} may hold lines of an earlier run with the file channel; "
+            "go on with --channel file, or take a new --state folder"
+        )
+    left = end_processes(lambda environment: environment.get(STATE_VARIABLE) == str(state.root))
+    if left:
+        say(f"ended {len(left)} processes that an earlier run of this folder left behind")
+    run_id = uuid.uuid4().hex
+    with _marked({RUN_VARIABLE: run_id, STATE_VARIABLE: str(state.root)}):
+        guard = Guard(run_id, os.environ)
+        try:
+            yield Pipeline(state, options, jars, say, wake=wake, stdout=stdout)
+        finally:
+            # What the stages' own stops left, first of all after an error.
+            end_processes(lambda environment: environment.get(RUN_VARIABLE) == run_id)
+            guard.dismiss()
+
+
+@contextmanager
+def _marked(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables that every process started in the block inherits."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,138 @@
+"""What a run can be told: read and checked as a whole before any process starts.
+
+The options of the job are the job's own models (:mod:`spark_job.runner.job_settings`, and one for each job), so a wrong
+one shows here, at once, in the words in which the job itself would refuse it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from headrace.errors import OptionError
+from headrace.state_folder import DEFAULT_STATE
+from spark_job.errors import SparkJobError
+from spark_job.jobs.window_options import UrlCountsOptions
+from spark_job.options.command_line import arguments, read_options
+from spark_job.options.model import Flag, OptionModel, choice_of
+from spark_job.runner.job_settings import JobOptions, JobSettings
+from spark_job.sinks.sink_spec import SinkChoice, parse_sink
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RUNNING = "Running the pipeline"
+URL_COUNTS = "url-counts"
+
+
+class PipelineOptions(OptionModel):
+    """What a run is told about itself, beside its job."""
+
+    state: Annotated[
+        Path | None, Flag(panel=RUNNING, shown_default="state, state-JOB; a temporary one with --once")
+    ] = Field(None, description="Folder that holds everything of a run.")
+    spool: Annotated[Path | None, Flag(panel=RUNNING, shown_default="<state>/spool")] = Field(
+        None, description="Folder where files are handed over."
+    )
+    channel: Annotated[str, choice_of("memory", "file"), Flag(panel=RUNNING)] = Field(
+        "memory",
+        description="Flume's channel: memory is four times faster, file loses nothing when the agent is killed.",
+    )
+    out: Annotated[Path | None, Flag(panel=RUNNING)] = Field(None, description="Short for --sink jsonl:PATH.")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """A checked set of options; ``settings`` lack the bridge's address and the job's folder, which the run fills in."""
+
+    job: str
+    settings: JobSettings
+    own: JobOptions
+    pipeline: PipelineOptions
+
+    @property
+    def state(self) -> Path:
+        """Where the run keeps everything: each job has a folder of its own, since the lines are kept for one reader."""
+        return self.pipeline.state or default_state(self.job)
+
+    @property
+    def channel(self) -> str:
+        """Kind of Flume's channel."""
+        return self.pipeline.channel
+
+    def job_arguments(self, **filled_in: Any) -> list[str]:
+        """Return what follows ``python -m spark_job``; ``filled_in`` are settings that the run knows by now."""
+        settings = self.settings.model_copy(update=filled_in)
+        return [self.job, *arguments(settings), *arguments(self.own)]
+
+    def over_files(self, files: Sequence[Path]) -> RunOptions:
+        """Return the options of a job that needs no bridge, with files for it to read and end."""
+        return self.with_own(files=tuple(path.absolute() for path in files))
+
+    def with_own(self, **changes: Any) -> RunOptions:
+        """Return the options with some of the job's own changed."""
+        return replace(self, own=self.own.model_copy(update=changes))
+
+    def with_settings(self, **changes: Any) -> RunOptions:
+        """Return the options with some of the job's settings changed."""
+        return replace(self, settings=self.settings.model_copy(update=changes))
+
+
+def default_state(job: str) -> Path:
+    """Return the state folder of a job's runs that name none."""
+    return DEFAULT_STATE if job == URL_COUNTS else DEFAULT_STATE.with_name(f"{DEFAULT_STATE.name}-{job}")
+
+
+def read_run_options(
+    given: Mapping[str, Any], job: str = URL_COUNTS, own: type[JobOptions] = UrlCountsOptions
+) -> RunOptions:
+    """Read what was given on the command line.
+
+    Raises:
+        OptionError: an option cannot be used; the text names it and what would be right.
+    """
+    try:
+        pipeline = read_options(PipelineOptions, given)
+        sinks: Sequence[str | SinkChoice] = given.get("sinks") or ()
+        if pipeline.out is not None:
+            sinks = [*sinks, parse_sink(f"jsonl:{pipeline.out}")]
+        settings = read_options(JobSettings, {**given, "sinks": tuple(sinks) or None}).of_job(job)
+        return RunOptions(job, settings, read_options(own, given), pipeline)
+    except SparkJobError as error:
+        raise OptionError(str(error)) from None
+
+
+def parse_options(**given: Any) -> RunOptions:
+    """Read the options of ``url-counts``, and check them as the job itself will.
+
+    Raises:
+        OptionError: as :func:`read_run_options`.
+    """
+    options = read_run_options(given)
+    check_job(options)
+    return options
+
+
+def needs_bridge(job: str) -> bool:
+    """Whether a job reads from a bridge, and not from elsewhere. Imports Spark."""
+    from spark_job.jobs.catalog import load
+    from spark_job.runner.object_store_job import SOURCE
+
+    return load(job).source != SOURCE
+
+
+def check_job(options: RunOptions) -> None:
+    """Let the job look at its options. Imports Spark.
+
+    Raises:
+        OptionError: the job refuses them.
+    """
+    from spark_job.jobs.catalog import load
+
+    try:
+        load(options.job).check(options.settings, options.own)
+    except SparkJobError as error:
+        raise OptionError(str(error)) from None

@@ -1,0 +1,64 @@
+"""What stages leave behind for others to read: their last words when they die, and small JSON files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from headrace.common.text import printable
+from headrace.local.supervisor import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from headrace.local.child_process import ChildProcess
+
+CONFIGURATION_REFUSED = 2
+MAX_CAUSE_CHARACTERS = 300
+
+
+def death_of(process: ChildProcess | None) -> Fault | None:
+    """Return why a process has ended: its exit code and the last thing it said; None while it lives."""
+    code = process.exit_code() if process is not None else None
+    if process is None or code is None:
+        return None
+    cause = last_words(process.last_lines())
+    said = f": {cause}" if cause else ""
+    if code == CONFIGURATION_REFUSED:
+        return Fault(f"refused its configuration{said}", final=True)
+    return Fault(f"was killed by signal {-code}{said}" if code < 0 else f"ended with exit code {code}{said}")
+
+
+def last_words(lines: Sequence[str]) -> str:
+    """Return the newest line that tells of trouble, as one harmless sentence.
+
+    Of a JSON log line that is its message, if its level is above info; of any other line all.
+    """
+    for line in reversed(lines):
+        text = line.strip()
+        fields = parse_json(text)
+        if fields is not None:
+            if fields.get("level") in ("debug", "info"):
+                continue
+            text = ", ".join(str(fields[key]) for key in ("msg", "error") if fields.get(key))
+        if text:
+            return printable(text.replace("\n", " "), MAX_CAUSE_CHARACTERS)
+    return ""
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, None where there is none (yet)."""
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def parse_json(text: str) -> dict[str, Any] | None:
+    """Return ``text`` as a JSON object, None when it is not one."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,107 @@
+"""The agent's container: renders the configuration, runs Flume, and ends when Flume has died or given up.
+
+The channel is the file channel on a volume: a container is killed more often than a machine is, and nothing that was
+read from the spool folder may be lost with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flume.agent.process import Agent
+from flume.config.render import render_agent
+from flume.config.values import Values
+from flume.errors import AgentNotReady, FlumeError
+from flume.jars.cache import ensure_jars
+from headrace.services.environment import AGENT_METRICS_PORT, AVRO_PORT, bridges, read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SPOOL, CHANNEL = "/spool", "/data/channel"
+FOLDER = Path("/tmp/agent")  # noqa: S108 - a tmpfs of this container alone
+COMPONENTS = FOLDER / "components"
+"""Names, one a line, of what the metrics page must show; the health check reads them."""
+
+LOOK_EVERY_S = 1.0
+START_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 25.0
+
+
+def agent_values(hosts: Sequence[str], heap_mib: int) -> Values:
+    """Return the values of an agent that ships the spool folder to these bridges, balanced over them."""
+    return Values().changed(
+        {
+            "spool.folder": SPOOL,
+            "spool.when_done": "delete",
+            "channel.type": "file",
+            "channel.folder": CHANNEL,
+            "sinks.bridges": [{"host": host, "port": AVRO_PORT} for host in hosts],
+            "sinks.group": "load_balance" if len(hosts) > 1 else "none",
+            "jvm.heap_mib": heap_mib,
+            # Java keeps an address for 30 seconds, and a container that comes back may have another one.
+            "jvm.options": ["-Dsun.net.inetaddr.ttl=5", "-Dsun.net.inetaddr.negative.ttl=1"],
+            # The bridge translates this page; the network is the project's own.
+            "metrics.host": "0.0.0.0",  # noqa: S104
+            "metrics.port": AGENT_METRICS_PORT,
+        }
+    )
+
+
+def values_of_environment() -> Values:
+    """Return the values that this container's variables ask for."""
+    return agent_values(bridges(), int(read("HEADRACE_AGENT_HEAP_MIB", "256")))
+
+
+def run() -> int:
+    """Run until SIGTERM or until Flume does not read any more; return the exit code.
+
+    Raises:
+        FlumeError: the configuration cannot be used, or Flume does not come up.
+    """
+    # What Flume writes into the spool folder and the channel is this account's alone.
+    os.umask(0o077)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    rendered = render_agent(values_of_environment(), FOLDER)
+    with Agent(rendered, ensure_jars(), output=_print_line) as agent:
+        agent.start()
+        COMPONENTS.write_text("".join(f"{name}\n" for name in rendered.components), encoding="ascii")
+        try:
+            _look_after(agent, stop)
+        except FlumeError:
+            if not stop.is_set():
+                raise
+        agent.stop(STOP_TIMEOUT_S)
+    return 0
+
+
+def _look_after(agent: Agent, stop: threading.Event) -> None:
+    """Return when a stop is asked for; any other end of the agent is an error."""
+    _wait_ready(agent, stop)
+    while not stop.wait(LOOK_EVERY_S):
+        agent.poll()
+
+
+def _wait_ready(agent: Agent, stop: threading.Event) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not stop.is_set():
+        try:
+            agent.wait_ready(LOOK_EVERY_S)
+        except AgentNotReady:
+            if time.monotonic() < deadline:
+                continue
+            raise
+        return
+
+
+def _print_line(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()

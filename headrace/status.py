@@ -1,0 +1,330 @@
+"""What the stages say of themselves at one moment, and the sums that must hold between their figures.
+
+==============  ========================================  ============================================================
+term            origin                                    note
+==============  ========================================  ============================================================
+acknowledged    the bridge's durable counter              events whose OK was written to Flume's connection
+stored          the bridge's durable counter              events written to the log
+duplicates      the bridge's durable counter              events that came again after a lost OK, and were left out
+read            the job's ledger                          summed over the ranges of all its batches
+waiting         *derived*: bridge's next offset less      both from one reading of each side
+                the job's position
+counted         *derived*: the table of counts            (hits + missed windows) / windows of a line
+malformed       the readers' audit                        lines that no format fits
+late            the readers' audit and the watermark      lines older than the watermark
+==============  ========================================  ============================================================
+
+A figure is None when its stage did not answer; a sum with such a term is neither true nor false. The stages are read
+one after the other while lines move; that breaks no sum, because the figures of one stage are from one answer, and
+where a sum has terms of two stages (stored, read) the difference between the two moments is in ``waiting``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from flume.agent.metrics import read_metrics, spooling_source_died
+from flume.errors import MetricsError
+from headrace.state_folder import STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from flume.agent.metrics import AgentMetrics
+    from headrace.state_folder import StageRecord, StateFolder
+
+ANSWER_TIMEOUT_S = 3.0
+COMPLETED_SUFFIX = ".COMPLETED"
+CONSUMER = "url-counts"
+
+
+@dataclass(frozen=True)
+class AgentFigures:
+    """The agent, since its start, and the spool folder."""
+
+    up: bool
+    spool_files: int
+    spool_bytes: int
+    read: int | None = None
+    channel: int | None = None
+    channel_fill: float | None = None
+    sent: int | None = None
+    send_failures: int | None = None
+    source_dead: bool = False
+
+
+@dataclass(frozen=True)
+class BridgeFigures:
+    """The bridge, or several together, since their logs were made."""
+
+    up: bool
+    log_id: str = ""
+    acknowledged: int | None = None
+    stored: int | None = None
+    duplicates: int | None = None
+    dropped: int | None = None
+    first_offset: int | None = None
+    next_offset: int | None = None
+    used_bytes: int | None = None
+    max_bytes: int | None = None
+    consumers: dict[str, int] = field(default_factory=dict)
+    """Events that each consumer has not committed."""
+    next_offsets: dict[str, int] = field(default_factory=dict)
+    """Log id to the offset of the next event, for each bridge that answered."""
+
+
+@dataclass(frozen=True)
+class JobFigures:
+    """The job, over all batches that were ever stored. Ages are in seconds."""
+
+    up: bool
+    state: str = ""
+    read: int | None = None
+    lost: int | None = None
+    counted: int | None = None
+    malformed: int | None = None
+    late: int | None = None
+    open: int | None = None
+    hits: int | None = None
+    watermark: str | None = None
+    batch_age_s: float | None = None
+    positions: dict[str, int] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """``left`` equals the sum of ``right``; each term is (name, number, where the number is from)."""
+
+    left: tuple[str, int | None, str]
+    right: tuple[tuple[str, int | None, str], ...]
+    note: str = ""
+
+    @property
+    def difference(self) -> int | None:
+        """Left less right; None when a term is not known."""
+        if self.left[1] is None or any(number is None for _, number, _ in self.right):
+            return None
+        return self.left[1] - sum(number or 0 for _, number, _ in self.right)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All three stages, read from the job back to the agent, so that what moves meanwhile only adds on the left."""
+
+    agent: AgentFigures
+    bridge: BridgeFigures
+    job: JobFigures
+    states: Mapping[str, str] = field(default_factory=dict)
+    """What the run says of each stage: starting, ready, restarting, ...; empty when nothing runs."""
+
+    def state_of(self, name: str) -> str:
+        """Return the word for a stage: up, down, or what it is doing to get up."""
+        up = {"agent": self.agent.up, "bridge": self.bridge.up, "job": self.job.up}[name]
+        state = self.states.get(name, "")
+        return "up" if up else state if state not in ("", "ready", "stopped") else "down"
+
+    def sums(self) -> tuple[Sum, ...]:
+        """Return the three sums of the pipeline, in the order of the data."""
+        bridge, job = self.bridge, self.job
+        waiting = None
+        if bridge.next_offset is not None and job.read is not None:
+            waiting = sum(end - job.positions.get(log_id, 0) for log_id, end in bridge.next_offsets.items())
+        acknowledged = Sum(
+            ("acknowledged", bridge.acknowledged, "bridge"),
+            (("stored", bridge.stored, "bridge"), ("duplicates", bridge.duplicates, "bridge")),
+        )
+        if (acknowledged.difference or 0) < 0:
+            # The other way round, acknowledged and not stored, is the one thing that must never be.
+            acknowledged = replace(acknowledged, note="stored, its OK not known to be sent: Flume would send it again")
+        return (
+            acknowledged,
+            Sum(
+                ("stored", bridge.stored, "bridge"),
+                (
+                    ("read", job.read, "job"),
+                    ("lost", job.lost, "job"),
+                    ("waiting", waiting, "derived: bridge's next offset - job's position"),
+                ),
+            ),
+            Sum(
+                ("read", job.read, "job"),
+                (
+                    ("counted", job.counted, "derived: hits in the table / windows of a line"),
+                    ("malformed", job.malformed, "job"),
+                    ("late", job.late, "job"),
+                    # Of jobs whose results come when they are final: what is left of the sum.
+                    *((("open", job.open, "derived: what is not final yet"),) if job.open else ()),
+                ),
+            ),
+        )
+
+    def faults(self) -> list[str]:
+        """Return what is wrong, a sentence each: a stage that is down, a source that gave up, a sum that is broken."""
+        found = [f"the {name} is {self.state_of(name)}" for name in STAGES if self.state_of(name) != "up"]
+        if self.agent.source_dead:
+            found.append("the agent's source gave up on a file and reads no more")
+        found += [
+            f"{each.left[0]} differs by {each.difference:+,} from the sum of its parts"
+            for each in self.sums()
+            if each.difference and not each.note
+        ]
+        return found
+
+
+def take_snapshot(state: StateFolder, now: datetime) -> Snapshot:
+    """Ask every stage of the run in a state folder. Works, with less to tell, when none runs."""
+    run = state.read_run() if state.is_locked() else None
+    stages: Mapping[str, StageRecord] = run.stages if run is not None else {}
+    job = job_figures(state.job / "progress.json", up=_is_ready(stages.get("job")), now=now)
+    bridge = bridge_figures(stages["bridge"].ports.get("admin") if "bridge" in stages else None)
+    agent = agent_figures(stages["agent"].ports.get("metrics") if "agent" in stages else None, state.spool)
+    return Snapshot(agent, bridge, job, {name: stage.state for name, stage in stages.items()})
+
+
+def agent_figures(metrics_port: int | None, spool: Path) -> AgentFigures:
+    """Read the spool folder and the metrics page of the agent on this machine."""
+    return agent_figures_at(None if metrics_port is None else f"http://127.0.0.1:{metrics_port}", spool)
+
+
+def agent_figures_at(metrics_url: str | None, spool: Path) -> AgentFigures:
+    """Read the spool folder and an agent's metrics page."""
+    files, size = spool_content(spool)
+    metrics: AgentMetrics | None = None
+    if metrics_url is not None:
+        try:
+            metrics = read_metrics(metrics_url, ANSWER_TIMEOUT_S)
+        except MetricsError:
+            metrics = None
+    if metrics is None:
+        return AgentFigures(up=False, spool_files=files, spool_bytes=size)
+    return AgentFigures(
+        up=True,
+        spool_files=files,
+        spool_bytes=size,
+        read=metrics.events_read,
+        channel=metrics.events_waiting,
+        channel_fill=metrics.channel_fill_ratio,
+        sent=metrics.events_sent,
+        send_failures=metrics.send_failures,
+        source_dead=spooling_source_died(metrics),
+    )
+
+
+def spool_content(spool: Path) -> tuple[int, int]:
+    """Return how many files wait for the agent, and their bytes."""
+    sizes = [size for _, size in waiting_files(spool)]
+    return len(sizes), sum(sizes)
+
+
+def waiting_files(spool: Path) -> Iterable[tuple[str, int]]:
+    """Give name and size of each file that the agent has still to read, the one it is reading included."""
+    try:
+        entries = list(os.scandir(spool))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if not entry.name.startswith(".") and not entry.name.endswith(COMPLETED_SUFFIX):
+            try:
+                yield entry.name, entry.stat().st_size
+            except FileNotFoundError:
+                continue
+
+
+def bridge_figures(admin_port: int | None) -> BridgeFigures:
+    """Read the status page of the bridge on this machine."""
+    return bridge_figures_at(f"http://127.0.0.1:{admin_port}") if admin_port else BridgeFigures(up=False)
+
+
+def bridge_figures_at(admin_url: str) -> BridgeFigures:
+    """Read a bridge's status page."""
+    status = fetch_json(f"{admin_url}/status")
+    if status is None:
+        return BridgeFigures(up=False)
+    counters = status["counters"]
+    return BridgeFigures(
+        up=True,
+        log_id=status["log_id"],
+        acknowledged=counters.get("acknowledged_events"),
+        stored=counters.get("stored_events"),
+        duplicates=counters.get("deduplicated_events"),
+        dropped=status["dropped_events"],
+        first_offset=status["first_offset"],
+        next_offset=status["next_offset"],
+        used_bytes=status["used_bytes"],
+        max_bytes=status["max_bytes"],
+        consumers={name: status["next_offset"] - held["committed"] for name, held in status["consumers"].items()},
+        next_offsets={status["log_id"]: status["next_offset"]},
+    )
+
+
+def together(bridges: Sequence[BridgeFigures]) -> BridgeFigures:
+    """Add up the figures of several bridges. What one of them does not tell is not known of all of them either."""
+    if len(bridges) == 1:
+        return bridges[0]
+
+    def added(name: str) -> int | None:
+        numbers = [getattr(each, name) for each in bridges]
+        return None if None in numbers else sum(numbers)
+
+    consumers = {name for each in bridges for name in each.consumers}
+    return BridgeFigures(
+        up=bool(bridges) and all(each.up for each in bridges),
+        log_id=",".join(each.log_id for each in bridges),
+        consumers={name: sum(each.consumers.get(name, 0) for each in bridges) for name in sorted(consumers)},
+        next_offsets={log_id: end for each in bridges for log_id, end in each.next_offsets.items()},
+        acknowledged=added("acknowledged"),
+        stored=added("stored"),
+        duplicates=added("duplicates"),
+        dropped=added("dropped"),
+        first_offset=added("first_offset"),
+        next_offset=added("next_offset"),
+        used_bytes=added("used_bytes"),
+        max_bytes=added("max_bytes"),
+    )
+
+
+def job_figures(progress: Path, *, up: bool, now: datetime) -> JobFigures:
+    """Read the job's own account of its progress; it is there, and true, also when the job is not running."""
+    try:
+        fields: dict[str, Any] = json.loads(progress.read_bytes())
+    except (OSError, ValueError):
+        return JobFigures(up=up)
+    tally = fields.get("tally") or {}
+    batch_at = fields.get("batch_at")
+    return JobFigures(
+        up=up,
+        state=fields["state"],
+        read=tally.get("read"),
+        lost=tally.get("lost"),
+        counted=tally.get("counted"),
+        malformed=tally.get("malformed"),
+        late=tally.get("late"),
+        open=tally.get("open"),
+        hits=tally.get("hits"),
+        watermark=fields.get("watermark"),
+        batch_age_s=(now - datetime.fromisoformat(batch_at)).total_seconds() if batch_at else None,
+        positions=fields.get("positions") or {},
+        error=fields.get("error") or "",
+    )
+
+
+def fetch_json(url: str) -> dict[str, Any] | None:
+    """Return the JSON object at ``url``, None when nothing answers in time."""
+    try:
+        with urllib.request.urlopen(url, timeout=ANSWER_TIMEOUT_S) as answer:  # noqa: S310 - always http of ours
+            value = json.load(answer)
+    except (OSError, ValueError, urllib.error.URLError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_ready(record: StageRecord | None) -> bool:
+    return record is not None and record.state == "ready"

@@ -1,0 +1,1 @@
+"""What happened to each line: read, counted, malformed or late."""

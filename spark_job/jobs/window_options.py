@@ -1,0 +1,59 @@
+"""Options of jobs that count in windows, and those of ``url-counts``. Imports no Spark: a help text shall be quick."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import Field, model_validator
+
+from spark_job.options.model import Duration, Flag, Length
+from spark_job.runner.job_settings import JobOptions
+
+if TYPE_CHECKING:
+    from spark_job.sinks.counts_table.writer import Retention
+    from spark_job.windows import Windows
+
+STORING = "What is kept"
+
+
+class WindowOptions(JobOptions):
+    """Window, slide and watermark. Making it raises OptionError where they do not fit together."""
+
+    window: Length = Field(timedelta(minutes=5), description="Length of a window: 30s, 5m, 1h.")
+    slide: Annotated[Length | None, Flag(shown_default="the window")] = Field(
+        None, description="Time between the starts of two windows; the window is a whole multiple of it."
+    )
+    watermark: Duration = Field(
+        timedelta(minutes=10), description="How far behind the newest line a line may be and still count."
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        _ = self.windows
+        return self
+
+    @property
+    def windows(self) -> Windows:
+        """The three as one, with their arithmetic."""
+        from spark_job.windows import Windows
+
+        return Windows(self.window, self.slide or self.window, self.watermark)
+
+
+class UrlCountsOptions(WindowOptions):
+    """Options of the job ``url-counts``."""
+
+    keep: Annotated[Length | None, Flag(panel=STORING, internal=True, shown_default="never")] = Field(
+        None, description="Age at which windows leave the table."
+    )
+    max_rows: Annotated[int, Flag(panel=STORING, internal=True)] = Field(
+        5_000_000, ge=0, description="Most rows of the table, oldest windows leave first; 0: no limit."
+    )
+
+    @property
+    def retention(self) -> Retention:
+        """Which closed windows the table lets go."""
+        from spark_job.sinks.counts_table.writer import Retention
+
+        return Retention(self.keep, self.max_rows or None)

@@ -1,0 +1,146 @@
+"""Sums per pane and request target straight from Arrow's buffers: the arrays around the kernels, and their growth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from spark_job.parse.kernels import scan, sums
+from spark_job.parse.schema import TIME_TYPE
+from spark_job.parse.urls import UrlRule
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from spark_job.parse.line_counter import Form
+
+LINES_AT_ONCE: Final = 4096
+"""So many lines go through one kernel and then the other: what passes between them stays in the processor's cache."""
+
+_NO_TIMES: Final = np.empty(0, np.int64)
+FIRST_BYTES: Final = 1 << 16
+FIRST_ROWS: Final = 2 * LINES_AT_ONCE
+"""A power of two; doubling always makes room for one more round of lines."""
+
+
+class Tally:
+    """Adds up the lines of one form that the kernels take.
+
+    Args:
+        form: the shape of the lines.
+        rule: what of a target is counted.
+        pane_us: length of a pane in microseconds.
+    """
+
+    def __init__(self, form: Form, rule: UrlRule, pane_us: int) -> None:
+        self._form = (
+            (scan.WITH_SERVER if form.server else 0)
+            | (scan.WITH_HEADERS if form.headers else 0)
+            | (scan.MAY_GO_ON if form.may_go_on else 0)
+        )
+        self._rule = rule
+        # A rule that drops the query has each target without it, of which there are fewer.
+        self._query = ord("#") if rule is UrlRule.FULL else ord("?")
+        self._pane_us = pane_us
+        self._found = np.empty((LINES_AT_ONCE, scan.FOUND_COLUMNS), np.int64)
+        self._left = np.empty(LINES_AT_ONCE, np.int64)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._used = np.zeros(sums.COUNTERS, np.int64)
+        self._kept = np.empty(FIRST_BYTES, np.uint8)
+        self._targets = np.empty((FIRST_ROWS, sums.TARGET_COLUMNS), np.int64)
+        self._sums = np.empty((FIRST_ROWS, sums.SUM_COLUMNS), np.int64)
+        self._target_slots = np.full(2 * FIRST_ROWS, sums.EMPTY, np.int32)
+        self._sum_slots = np.full(2 * FIRST_ROWS, sums.EMPTY, np.int32)
+
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes the targets have."""
+        return int(self._used[sums.BYTES_USED])
+
+    @property
+    def rows(self) -> int:
+        """How many pairs of pane and target there are."""
+        return int(self._used[sums.SUMS_USED])
+
+    def add(self, lines: pa.BinaryArray, arrived_us: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Add lines up, and return the places of those that were left.
+
+        Args:
+            lines: without their line feeds.
+            arrived_us: the time to count each by; None to count by its own.
+        """
+        if lines.null_count:
+            return np.arange(len(lines))
+        _, offsets, content = lines.buffers()
+        if not len(lines) or content is None:
+            return np.arange(len(lines))
+        data = np.frombuffer(content, np.uint8)
+        words = data[: len(data) // 8 * 8].view(np.uint64)
+        all_offsets = np.frombuffer(offsets, np.int32)[lines.offset : lines.offset + len(lines) + 1]
+        left = []
+        for first in range(0, len(lines), LINES_AT_ONCE):
+            some = all_offsets[first : first + LINES_AT_ONCE + 1]
+            found = self._found[: len(some) - 1]
+            self._make_room(len(found), int(some.max()) - int(some.min()))
+            scan.scan(data, words, some, self._form, self._query, found)
+            count = sums.add(
+                data,
+                found,
+                _NO_TIMES if arrived_us is None else arrived_us[first : first + len(found)],
+                self._pane_us,
+                self._kept,
+                self._targets,
+                self._target_slots,
+                self._sums,
+                self._sum_slots,
+                self._used,
+                self._left,
+            )
+            left.append(self._left[:count] + first)
+        return np.concatenate(left)
+
+    def take(self) -> pl.DataFrame:
+        """Return the sums as :func:`.rollup.roll_up` does, and forget them.
+
+        Several rows may have one pane and URL, for the rule makes one URL of several targets.
+        """
+        targets = self._targets[: self._used[sums.TARGETS_USED]]
+        rows = self._sums[: self.rows]
+        offsets = np.append(targets[:, sums.TARGET_PLACE], self._used[sums.BYTES_USED])
+        texts = pa.LargeStringArray.from_buffers(len(targets), pa.py_buffer(offsets), pa.py_buffer(self._kept))
+        urls = pl.select(self._rule.expression(pl.lit(pl.Series("url", texts)))).to_series()
+        made = pl.DataFrame(
+            {
+                "time": pl.Series(rows[:, sums.SUM_LATEST_US]).cast(TIME_TYPE),
+                "url": urls.gather(rows[:, sums.SUM_TARGET]),
+                "hits": rows[:, sums.SUM_HITS],
+                "bytes": rows[:, sums.SUM_BYTES],
+                "errors": rows[:, sums.SUM_ERRORS],
+            }
+        )
+        self._clear()
+        return made
+
+    def _make_room(self, lines: int, size: int) -> None:
+        """Let there be room for so many new targets and sums, and so many bytes of targets."""
+        targets, used_bytes, rows = (int(used) for used in self._used)
+        if used_bytes + size > len(self._kept):
+            self._kept = np.concatenate([self._kept, np.empty(max(size, used_bytes), np.uint8)])
+        if targets + lines > len(self._targets):
+            self._targets = np.concatenate([self._targets, np.empty_like(self._targets)])
+            self._target_slots = _slots(self._targets, self._targets[:targets, sums.TARGET_HASH])
+        if rows + lines > len(self._sums):
+            self._sums = np.concatenate([self._sums, np.empty_like(self._sums)])
+            self._sum_slots = _slots(self._sums, self._sums[:rows, sums.SUM_HASH])
+
+
+def _slots(rows: NDArray[np.int64], hashes: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return two slots a row, the hashes of the used rows in their places."""
+    slots = np.full(2 * len(rows), sums.EMPTY, np.int32)
+    sums.fill_slots(np.ascontiguousarray(hashes), slots)
+    return slots

@@ -1,0 +1,74 @@
+"""Batch interval, window and slide: which combinations there are, and which batches a result covers.
+
+::
+
+    batch 1 s, window 3 s, slide 2 s          time   1   2   3   4   5   6   7   8
+    batches                                          .   .   .   .   .   .   .   .
+    result at 2 covers batches (0) 1 2       ...-----|
+    result at 4 covers batches 2 3 4                 |-----------|
+    result at 6 covers batches 4 5 6                         |-----------|
+
+A batch is named by its end: the batch at 4 holds what came between 3 and 4. Window and slide are whole numbers of
+batches. Results are there at every slide, counted from the start of the stream.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from headrace.common.durations import MILLISECOND, format_duration
+from spark_job.errors import OptionError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """A batch interval, a window and a slide that fit together.
+
+    Raises:
+        OptionError: they do not fit; the text says why and what would.
+    """
+
+    batch: timedelta
+    window: timedelta
+    slide: timedelta
+
+    def __post_init__(self) -> None:
+        for option, length in (("--window", self.window), ("--slide", self.slide)):
+            if length % self.batch:
+                whole = max(length // self.batch, 1) * self.batch
+                raise OptionError(
+                    f"{option} {format_duration(length)} is not a whole number of batches of "
+                    f"{format_duration(self.batch)}: Spark can only put whole batches into a window; take "
+                    f"{format_duration(whole)} or {format_duration(whole + self.batch)}, or another --batch-interval"
+                )
+        if self.slide > self.window:
+            raise OptionError(
+                f"--slide {format_duration(self.slide)} is longer than --window {format_duration(self.window)}: "
+                "batches between two windows would be in none"
+            )
+
+    @property
+    def reach(self) -> timedelta:
+        """How far back a result needs batches: those that leave the window are subtracted from it."""
+        return self.window + self.slide
+
+    def covered(self, time_ms: int) -> list[int]:
+        """Return the batch times, in milliseconds, that the result of a batch time covers."""
+        batch_ms = self.batch // MILLISECOND
+        return list(range(time_ms - self.window // MILLISECOND + batch_ms, time_ms + 1, batch_ms))
+
+
+def seconds(length: timedelta) -> int:
+    """Return a length in the seconds that pyspark takes and cuts down to milliseconds, so that it gets them all.
+
+    pyspark's annotations know whole seconds only, its code takes fractions; so this may be one, whatever its type says.
+    """
+    milliseconds = length // MILLISECOND
+    exact = milliseconds / 1000
+    # 0.57 * 1000 is 569.99...
+    return cast("int", exact if int(exact * 1000) == milliseconds else math.nextafter(exact, math.inf))

@@ -1,0 +1,120 @@
+"""What a task of a direct stream does: read its part of a log, decode it in columns, and leave an audit of it.
+
+The part names a log and offsets. Where that log is may have changed since the batch was planned, above all when a
+batch is computed again after a restart; so a task whose bridge is away looks for the log at all bridges, and goes on
+behind the last event that it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spark_job.accounting.audit_file import AuditWriter
+from spark_job.errors import BridgeUnavailable
+from spark_job.source.bridge_client import RetryPolicy
+from spark_job.source.bridges import Bridges
+from spark_job.source.range_reader import RangePartition, RangeReader, as_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    import polars as pl
+    import pyarrow as pa
+
+    from spark_job.runner.dstreams.decoder import Decoded, Decoder
+    from spark_job.source.options import Address, FlumeOptions
+
+AUDIT_PANE_US, ONLY_PANE = 1, 0
+"""An audit counts lines per pane of event time; a batch of a DStream has none, and all its lines stand in one."""
+
+
+@dataclass(frozen=True)
+class PartReader:
+    """Reads parts of logs; for ``mapPartitions``.
+
+    Attributes:
+        options: how the bridges are found and spoken to.
+        decoder: what makes rows of the bodies.
+        audit: folder for what was read and for dead letters; None when the batch has been booked already.
+    """
+
+    options: FlumeOptions
+    decoder: Decoder
+    audit: Path | None
+
+    def __call__(self, parts: Iterable[RangePartition]) -> Iterator[pl.DataFrame]:
+        """Yield tables of rows, in the order of the log.
+
+        Raises:
+            BridgeUnavailable: no bridge has the log, for as long as the options allow.
+            DataLoss: events are gone or damaged, and the options do not allow it.
+        """
+        for part in parts:
+            if self.audit is None:
+                for table in as_tables(read_events(self.options, part)):
+                    yield self._decoded(table).rows
+                continue
+            with AuditWriter(self.audit, part, AUDIT_PANE_US) as audit:
+                for table in as_tables(read_events(self.options, part)):
+                    decoded = self._decoded(table)
+                    audit.record.add(table.num_rows, {ONLY_PANE: len(decoded.rows)})
+                    _write_dead_letters(audit, table, decoded)
+                    yield decoded.rows
+                audit.finish()
+
+    def _decoded(self, table: pa.Table) -> Decoded:
+        import polars as pl
+
+        return self.decoder.decode(pl.Series("body", table.column("body")))
+
+
+def read_events(options: FlumeOptions, part: RangePartition) -> Iterator[pa.RecordBatch]:
+    """Yield the events of a part in order, each once, wherever its log is now.
+
+    Raises:
+        BridgeUnavailable: no bridge has shown the log for ``bridge_timeout_s``.
+    """
+    reader = RangeReader(options)
+    position, address = part.start, part.address
+    while position < part.end:
+        try:
+            for batch in reader.read(RangePartition(address, position, part.end, part.whole)):
+                yield batch
+                position = batch.column(0)[batch.num_rows - 1].as_py() + 1
+        except BridgeUnavailable:
+            found = _find(options, part.log_id)
+            if found is None:
+                raise
+            address = found
+        else:
+            # What is missing at the end was lost, which the options allow.
+            return
+
+
+def _find(options: FlumeOptions, log_id: str) -> Address | None:
+    bridges = Bridges(options, RetryPolicy(options.bridge_timeout_s))
+    try:
+        place = bridges.poll(patient=True).logs.get(log_id)
+    finally:
+        bridges.close()
+    return place.client.address if place is not None else None
+
+
+def _write_dead_letters(audit: AuditWriter, table: pa.Table, decoded: Decoded) -> None:
+    import polars as pl
+
+    letters = decoded.malformed
+    if letters.is_empty():
+        return
+    places = pl.DataFrame({name: pl.Series(table.column(name)) for name in ("offset", "received")})
+    audit.add_dead_letters(
+        pl.concat([places[letters["place"]], letters.select("error", "raw")], how="horizontal").select(
+            pl.lit(audit.record.log_id).alias("log_id"),
+            "offset",
+            pl.col("received").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
+            "error",
+            "raw",
+        )
+    )

@@ -1,0 +1,202 @@
+"""What every job can be told, read and checked as a whole before Java is started.
+
+A job's own options are a model of its own, made from :class:`JobOptions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from headrace.common.durations import format_duration
+from spark_job.errors import OptionError
+from spark_job.options.model import Duration, Flag, Length, OptionModel, choice_of
+from spark_job.sinks.sink_spec import DATABASE, SinkChoice, parse_sink
+
+if TYPE_CHECKING:
+    from spark_job.sinks.base import Sink
+    from spark_job.sinks.counts_table.reader import CountsReader
+    from spark_job.sinks.database import Target
+
+READING = "How lines are read"
+RUNNING = "How the job runs"
+PROCESS = "The job's process"
+
+LOG_FORMATS = ("common", "combined", "vhost_combined", "nginx_json")
+READING_FIELDS = ("time", "log_format", "url", "timezone")
+"""The settings that only a job over access logs has."""
+
+
+class JobOptions(OptionModel):
+    """Base of a job's own options. Every field has a description; its option on the command line is made from it."""
+
+
+def _known_format(text: str) -> str:
+    if "%" not in text and text not in LOG_FORMATS:
+        import difflib
+
+        near = difflib.get_close_matches(text, LOG_FORMATS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"not one of {', '.join(LOG_FORMATS)}, nor a LogFormat string{hint}")
+    return text
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path.expanduser().absolute() if path is not None else None
+
+
+def _read_sinks(given: object) -> object:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return given
+    sinks = tuple(parse_sink(each) if isinstance(each, str) else each for each in given)
+    if len(set(sinks)) < len(sinks):
+        raise ValueError("the same sink is named twice")
+    return sinks
+
+
+class JobSettings(OptionModel):
+    """What every job is told beside its own options. Making it raises for what cannot be used.
+
+    ``bridges`` and ``job_folder`` have stand-ins until the pipeline knows them.
+    """
+
+    bridges: Annotated[str, Flag(panel=PROCESS, internal=True)] = Field(
+        "127.0.0.1:1", description="The bridges' Flight addresses: host:port,host:port."
+    )
+    job_folder: Annotated[Path, Flag(panel=PROCESS, internal=True)] = Field(
+        Path(), description="Where the job keeps its checkpoint, results and logs."
+    )
+    time: Annotated[str, choice_of("event", "arrival"), Flag(panel=READING)] = Field(
+        "event", description="event (in the line) or arrival (at the bridge)."
+    )
+    log_format: Annotated[str, AfterValidator(_known_format), Flag("format", READING)] = Field(
+        "combined", description="common, combined, vhost_combined, nginx_json, or an Apache LogFormat string."
+    )
+    url: Annotated[str, choice_of("path", "full", "template"), Flag(panel=READING)] = Field(
+        "path", description="path (without the query), full, or template (numbers and UUIDs collapsed)."
+    )
+    timezone: Annotated[str, Flag(panel=READING)] = Field(
+        "UTC", description="Zone of times that are logged without one."
+    )
+    top: Annotated[int, Flag(panel=RUNNING)] = Field(
+        10, ge=1, description="Rows of a window, or of a batch, on the console."
+    )
+    trigger: Annotated[Duration, Flag(panel=RUNNING)] = Field(
+        timedelta(milliseconds=500), description="Time between two micro-batches; 0s: at once."
+    )
+    max_events: Annotated[int, Flag(panel=RUNNING)] = Field(
+        1_000_000, ge=1, description="Events of one micro-batch at most."
+    )
+    sinks: Annotated[
+        tuple[SinkChoice, ...], BeforeValidator(_read_sinks), Flag("sink", RUNNING, shown_default="console")
+    ] = Field(
+        (),
+        description="Where results go: console, jsonl:PATH, parquet:PATH, or a database: sqlite:///PATH, "
+        "postgresql://user@host/db, mariadb://user@host/db. Repeat it for several.",
+    )
+    password_file: Annotated[Path | None, AfterValidator(_absolute), Flag(panel=RUNNING)] = Field(
+        None, description="File whose first line is the password of the database that --sink names."
+    )
+    retry_for: Annotated[Duration, Flag(panel=RUNNING)] = Field(
+        timedelta(minutes=2), description="How long an outage of that database is waited for."
+    )
+    consumer: Annotated[str, Flag(panel=PROCESS, internal=True, shown_default="the job's name")] = Field(
+        "", description="Name under which the bridges keep this job's place."
+    )
+    start: Annotated[str, choice_of("earliest", "latest"), Flag(panel=PROCESS, internal=True)] = Field(
+        "earliest", description="Where a new job starts: earliest or latest."
+    )
+    allow_data_loss: Annotated[bool, Flag(panel=PROCESS, internal=True)] = Field(
+        False, description="Go on behind events that are gone or damaged."
+    )
+    tls_root_certificates: Annotated[Path | None, Flag(panel=PROCESS, internal=True)] = Field(
+        None, description="PEM file; the bridges are spoken to with TLS."
+    )
+    token_file: Annotated[Path | None, Flag(panel=PROCESS, internal=True)] = Field(
+        None, description="File with the bridges' bearer token."
+    )
+    allow_plaintext: Annotated[bool, Flag(panel=PROCESS, internal=True)] = Field(
+        False, description="Send the token without TLS: in a private network only."
+    )
+    metrics: Annotated[str, Flag(panel=PROCESS, internal=True)] = Field(
+        "", description="host:port of a page for Prometheus."
+    )
+    master: Annotated[str, Flag(panel=PROCESS, internal=True)] = Field("local[*]", description="Spark's master.")
+    driver_memory: Annotated[str, Flag(panel=PROCESS, internal=True)] = Field(
+        "1g", description="Java heap of the driver, as Java writes it."
+    )
+    stall_after: Annotated[Length, Flag(panel=PROCESS, internal=True)] = Field(
+        timedelta(minutes=5), description="Give up when events wait and nothing moves for so long."
+    )
+    drain_to_file: Annotated[Path | None, Flag(panel=PROCESS, internal=True)] = Field(
+        None, description='Once this file is there ({"log id": offset}): go up to there and end.'
+    )
+    bounded: Annotated[bool, Flag(panel=PROCESS, internal=True)] = Field(
+        False, description="Give the final results of what --drain-to-file names, and end."
+    )
+
+    @model_validator(mode="after")
+    def _password_can_be_read(self) -> Self:
+        for target in self.databases():
+            target.with_password()
+        return self
+
+    def databases(self) -> list[Target]:
+        """Return the databases among the sinks."""
+        return [sink.target(self.password_file, self.retry_for) for sink in self.sinks if sink.kind == DATABASE]
+
+    def open_sink(self, sink: SinkChoice, table: CountsReader) -> Sink:
+        """Make a sink over the table of URL counts.
+
+        Raises:
+            OptionError: a database has a table that does not fit.
+            SinkError: it cannot be written.
+        """
+        return sink.open(table, top=self.top, password_file=self.password_file, retry_for=self.retry_for)
+
+    def of_job(self, name: str) -> Self:
+        """Return the settings with what depends on the job's name filled in."""
+        changes: dict[str, Any] = {} if self.consumer else {"consumer": name}
+        if not self.sinks:
+            changes["sinks"] = (SinkChoice("console"),)
+        return self.model_copy(update=changes)
+
+    def flume_options(self) -> dict[str, str]:
+        """Return the options that every source over the bridges has."""
+        options = {
+            "bridges": self.bridges,
+            "consumer": self.consumer,
+            "startingOffsets": self.start,
+            "failOnDataLoss": str(not self.allow_data_loss).lower(),
+            "maxEventsPerTrigger": str(self.max_events),
+        }
+        if self.tls_root_certificates is not None:
+            options["tlsRootCertificates"] = str(self.tls_root_certificates)
+        if self.token_file is not None:
+            options["tokenFile"] = str(self.token_file)
+            options["allowPlaintext"] = str(self.allow_plaintext).lower()
+        return options
+
+    def access_log_options(self) -> dict[str, str]:
+        """Return the options of the source ``access_log``, those of :meth:`flume_options` included."""
+        return self.flume_options() | {
+            "logFormat": self.log_format,
+            "url": self.url,
+            "timezone": self.timezone,
+            "time": self.time,
+        }
+
+
+def described(options: JobOptions) -> dict[str, str]:
+    """Return a job's own options as texts, for the fingerprint of its folder."""
+    return {name: format_duration(value) if isinstance(value, timedelta) else str(value) for name, value in options}
+
+
+def require(condition: bool, text: str) -> None:  # noqa: FBT001 -- reads as the sentence that it is
+    """Raise an OptionError with ``text`` unless the condition holds."""
+    if not condition:
+        raise OptionError(text)

@@ -1,0 +1,181 @@
+"""What the table of results holds, and how it is read: by sinks, by the status of the pipeline, by tests.
+
+A reader may look at the file of a running job: WAL mode gives it the state after some batch, whole.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from headrace.common.durations import MICROSECOND
+from spark_job.accounting.ledger import Tally
+from spark_job.errors import AccountingError, SinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+BUSY_TIMEOUT_S = 30.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Window(NamedTuple):
+    """A window by its two ends, in microseconds since the epoch; sorts by time."""
+
+    start_us: int
+    end_us: int
+
+    @property
+    def start(self) -> datetime:
+        """Return its first instant, in UTC."""
+        return EPOCH + self.start_us * MICROSECOND
+
+    @property
+    def end(self) -> datetime:
+        """Return the instant after its last, in UTC."""
+        return EPOCH + self.end_us * MICROSECOND
+
+
+class Sums(NamedTuple):
+    """What a window holds over all its URLs."""
+
+    urls: int
+    hits: int
+    bytes: int
+    errors: int
+
+
+class UrlCount(NamedTuple):
+    """What one URL has in one window."""
+
+    url: str
+    hits: int
+    bytes: int
+    errors: int
+
+
+class CountsReader:
+    """Reads a table of results. One thread at a time may use it; close it, or use it as a context manager.
+
+    Args:
+        path: the file.
+
+    Raises:
+        SinkError: it is not there, or cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db = self._connect("ro")
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        with self._errors():
+            # Spark calls back on a thread of its own, a job's main thread opens and closes: one at a time.
+            return sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=BUSY_TIMEOUT_S,
+                check_same_thread=False,
+                isolation_level=None,
+            )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise SinkError(f"{self.path}: the table of results cannot be used: {error}") from error
+
+    def owner(self) -> str | None:
+        """Return the id of the query whose counts these are; None while the table is new."""
+        row = self._db.execute("SELECT query_id FROM owner").fetchone()
+        return None if row is None else str(row[0])
+
+    def newest_batch(self) -> int | None:
+        """Return the number of the newest batch that is stored."""
+        newest: int | None = self._db.execute("SELECT max(batch_id) FROM batches").fetchone()[0]
+        return newest
+
+    def positions(self) -> dict[str, int]:
+        """Return, for each log, the offset up to which it has been counted."""
+        return dict(self._db.execute("SELECT log_id, next_offset FROM positions"))
+
+    def tally(self) -> Tally:
+        """Return the sum over all batches stored so far."""
+        with self._errors():
+            return Tally(
+                **{name: self.total(name) for name in ("read", "lost", "malformed", "late", "missed", "hits")},
+                windows_per_line=self._windows_per_line(),
+            )
+
+    def _windows_per_line(self) -> int:
+        row = self._db.execute("SELECT windows_per_line FROM owner").fetchone()
+        return 1 if row is None else int(row[0])
+
+    def total(self, name: str) -> int:
+        """Return one of the sums over all batches and windows; the schema names them."""
+        return int(self._db.execute("SELECT value FROM totals WHERE name = ?", (name,)).fetchone()[0])
+
+    def sums(self, window: Window) -> Sums:
+        """Return what a window holds over all its URLs; zeros for a window that is not (or no longer) there."""
+        with self._errors():
+            row = self._db.execute(
+                "SELECT urls, hits, bytes, errors FROM windows WHERE window_start = ? AND window_end = ?", window
+            ).fetchone()
+        return Sums(*row) if row else Sums(0, 0, 0, 0)
+
+    def top(self, window: Window, limit: int) -> list[UrlCount]:
+        """Return the URLs of a window with the most hits, in order; equal ones by URL. Below zero: all of them."""
+        with self._errors():
+            return [
+                UrlCount(*row)
+                for row in self._db.execute(
+                    "SELECT url, hits, bytes, errors FROM counts WHERE window_start = ? AND window_end = ?"
+                    " ORDER BY hits DESC, url LIMIT ?",
+                    (*window, limit),
+                )
+            ]
+
+    def windows(self) -> list[Window]:
+        """Return the windows that are kept, oldest first."""
+        with self._errors():
+            keys = self._db.execute("SELECT window_start, window_end FROM windows ORDER BY window_start, window_end")
+            return [Window(*key) for key in keys]
+
+    def rows(self) -> Iterator[tuple[Window, UrlCount]]:
+        """Yield all rows: windows oldest first, in each the URLs with the most hits first."""
+        with self._errors():
+            for start_us, end_us, *count in self._db.execute(
+                "SELECT window_start, window_end, url, hits, bytes, errors FROM counts"
+                " ORDER BY window_start, window_end, hits DESC, url"
+            ):
+                yield Window(start_us, end_us), UrlCount(*count)
+
+    def verify(self) -> None:
+        """Add up the whole table and compare it with the sums that were kept by differences.
+
+        Raises:
+            AccountingError: they differ.
+        """
+        with self._errors():
+            found = self._db.execute("SELECT count(*), ifnull(sum(hits), 0) FROM counts").fetchone()
+        kept = (self.total("rows"), self.total("hits") - self.total("archived_hits"))
+        if found != kept:
+            raise AccountingError(f"{self.path}: (rows, hits) add up to {found}, and were booked as {kept}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

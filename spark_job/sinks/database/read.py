@@ -1,0 +1,76 @@
+"""A table of results back, row by row in the order of its key."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+from spark_job.errors import SinkError
+from spark_job.sinks.database.connection import Database
+from spark_job.sinks.database.key_text import NO_VALUE
+from spark_job.sinks.database.tables import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from spark_job.sinks.database.url import Target
+
+ROWS_AT_A_TIME = 1_000
+
+
+def read_rows(target: Target | Database, table: str) -> Iterator[dict[str, Any]]:
+    """Yield each row as column to value, in the order of the primary key, all of one moment.
+
+    Instants come in UTC, decimals from SQLite as text. A key without a value comes as None; text that had to be
+    stored in another form (see ``keys``) comes in that form.
+
+    Raises:
+        SinkError: there is no such table, the database is gone for too long, or refuses.
+    """
+    check_name(table)
+    with ExitStack() as opened:
+        database = target if isinstance(target, Database) else opened.enter_context(Database(target))
+        connection = opened.enter_context(database.reading())
+        if not sa.inspect(connection).has_table(table):
+            raise SinkError(f"{database.target}: there is no table {table}")
+        found = sa.Table(table, sa.MetaData(), autoload_with=connection)
+        for column in found.columns:
+            if isinstance(column.type, sa.Float):
+                # As found in MariaDB it would come as a decimal, rounded.
+                column.type.asdecimal = False
+        key = list(found.primary_key.columns)
+        translate = {column.name: _translation(column) for column in found.columns}
+        query = sa.select(found).order_by(*(_by_bytes(column, database.dialect) for column in key or found.columns))
+        result = connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(query)
+        for row in result.mappings():
+            yield {name: translate[name](value) for name, value in row.items()}
+
+
+def _by_bytes(column: sa.Column[Any], dialect: str) -> sa.ColumnElement[Any]:
+    """Return the column as it is ordered: text by its bytes, whatever language the database speaks."""
+    text = isinstance(column.type, sa.String)
+    return sa.collate(column, "C") if text and dialect == "postgresql" else column
+
+
+def _translation(column: sa.Column[Any]) -> Callable[[Any], Any]:
+    if isinstance(column.type, sa.DateTime):
+        return _instant
+    if column.primary_key and isinstance(column.type, sa.String):
+        return _key_text
+    if isinstance(column.type, mysql.TINYINT) and column.type.display_width == 1:
+        return lambda value: None if value is None else bool(value)
+    return lambda value: value
+
+
+def _instant(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _key_text(value: str) -> str | None:
+    return None if value == NO_VALUE else value

@@ -1,0 +1,194 @@
+"""``format("upsert")``: writes a batch, or a stream in append or complete mode, into a table by its key.
+
+================  =====================================================================================================
+option            meaning
+================  =====================================================================================================
+url               the database; no password in it
+table             name of the table
+key               comma list of the columns that tell the rows apart; a struct stands for all its fields
+passwordFile      file whose first line is the password; tasks read it where they run
+retryFor          how long an outage is waited for  [2m]
+create            make the table when it is not there  [true]
+================  =====================================================================================================
+
+Mode "overwrite" and the output mode complete delete all other rows in the same transaction. Spark refuses the output
+mode update for writers in Python; that is what :func:`~spark_job.sinks.database.upsert.upsert` is for.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark import TaskContext
+from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, DataSourceStreamArrowWriter, WriterCommitMessage
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from headrace.common.durations import parse_duration
+from spark_job.errors import OptionError, SinkError
+from spark_job.options.spark_map import OptionReader
+from spark_job.sinks.database.connection import Database
+from spark_job.sinks.database.staging import Staging
+from spark_job.sinks.database.url import DEFAULT_RETRY_FOR, Target, parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import timedelta
+
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
+
+FORMAT = "upsert"
+OPTIONS = ("url", "table", "key", "passwordFile", "retryFor", "create")
+OF_SPARK = frozenset({"checkpointlocation", "path", "queryname"})
+"""Options of the query itself, which reach the sink as well."""
+
+
+@dataclass(frozen=True)
+class UpsertOptions:
+    """The options, read. Goes to the tasks."""
+
+    target: Target
+    table: str
+    key: tuple[str, ...]
+    create: bool
+
+
+def parse_upsert_options(options: Mapping[str, str]) -> UpsertOptions:
+    """Read Spark's map of texts.
+
+    Raises:
+        OptionError: an option is unknown, missing or cannot be used.
+    """
+    own = {name: value for name, value in options.items() if name.lower() not in OF_SPARK}
+    reader = OptionReader(own, OPTIONS)
+    for name in ("url", "table", "key"):
+        if not reader.text(name, ""):
+            raise OptionError(f'format("{FORMAT}") needs the option {name}')
+    retry_for: timedelta | None = reader.value("retryFor", parse_duration)
+    return UpsertOptions(
+        parse_target(
+            reader.text("url", ""),
+            reader.value("passwordFile", Path),
+            DEFAULT_RETRY_FOR if retry_for is None else retry_for,
+        ),
+        reader.text("table", ""),
+        tuple(name.strip() for name in reader.text("key", "").split(",")),
+        reader.flag("create", default=True),
+    )
+
+
+@dataclass
+class Staged(WriterCommitMessage):
+    """What a task tells the driver: whose rows it has staged, under which number, and how many."""
+
+    owner: str
+    part: str
+    rows: int
+
+
+class UpsertDataSource(DataSource):
+    """``format("upsert")`` as a target."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the name of the format."""
+        return FORMAT
+
+    def writer(self, schema: StructType, overwrite: bool) -> BatchUpsertWriter:  # noqa: FBT001 -- Spark's signature
+        """Return the writer of a batch; table and staging table are there after this."""
+        return BatchUpsertWriter(parse_upsert_options(self.options), schema, replace=overwrite)
+
+    def streamWriter(self, schema: StructType, overwrite: bool) -> StreamUpsertWriter:  # noqa: FBT001 -- as above
+        """Return the writer of a stream; table and staging table are there after this."""
+        return StreamUpsertWriter(parse_upsert_options(self.options), schema, replace=overwrite)
+
+
+class _Writer:
+    """What both writers do: made in the driver, sent to the tasks, and used again in the driver for the commit."""
+
+    def __init__(self, options: UpsertOptions, schema: StructType, *, replace: bool) -> None:
+        self._options = options
+        self._schema = schema
+        self._replace = replace
+        with self._open() as database:
+            self._staging(database).purge()
+
+    def _open(self) -> Database:
+        return Database(self._options.target)
+
+    def _staging(self, database: Database) -> Staging:
+        schema = to_arrow_schema(self._schema, timezone="UTC")
+        return Staging(database, self._options.table, schema, self._options.key, create=self._options.create)
+
+    def _stage(self, owner: str, batches: Iterator[pa.RecordBatch]) -> Staged:
+        with self._open() as database:
+            part, rows = self._staging(database).stage(owner, batches)
+        return Staged(owner, part, rows)
+
+    def _commit(self, owner: str, staged: Iterable[Staged], batch_id: int | None) -> None:
+        parts = {message.part: message.rows for message in staged}
+        with self._open() as database:
+            self._staging(database).move(owner, parts, batch_id, replace=self._replace)
+
+    def _abort(self, messages: Iterable[WriterCommitMessage | None]) -> None:
+        try:
+            with self._open() as database:
+                self._staging(database).drop(message.part for message in _staged(messages))
+        except SinkError:
+            # The write has failed already, maybe for the same reason; the next commit of the query purges.
+            return
+
+
+class BatchUpsertWriter(_Writer, DataSourceArrowWriter):
+    """Writes one batch."""
+
+    def __init__(self, options: UpsertOptions, schema: StructType, *, replace: bool) -> None:
+        super().__init__(options, schema, replace=replace)
+        self._owner = str(uuid.uuid4())
+
+    def write(self, iterator: Iterator[pa.RecordBatch]) -> Staged:
+        """Stage the rows of a task."""
+        return self._stage(self._owner, iterator)
+
+    def commit(self, messages: list[WriterCommitMessage | None]) -> None:
+        """Move what the tasks have staged."""
+        self._commit(self._owner, _staged(messages), None)
+
+    def abort(self, messages: list[WriterCommitMessage | None]) -> None:
+        """Delete what the tasks have staged."""
+        self._abort(messages)
+
+
+class StreamUpsertWriter(_Writer, DataSourceStreamArrowWriter):
+    """Writes the micro-batches of a query."""
+
+    def write(self, iterator: Iterator[pa.RecordBatch]) -> Staged:
+        """Stage the rows of a task."""
+        context = TaskContext.get()
+        query_id = context.getLocalProperty("sql.streaming.queryId") if context is not None else None
+        if query_id is None:
+            raise OptionError("this is no task of a query")
+        return self._stage(query_id, iterator)
+
+    def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:
+        """Move what the tasks have staged, unless this batch has been moved before."""
+        staged = _staged(messages)
+        if staged:
+            self._commit(staged[0].owner, staged, batchId)
+
+    def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # noqa: ARG002 -- Spark's
+        """Delete what the tasks have staged."""
+        self._abort(messages)
+
+
+def _staged(messages: Iterable[WriterCommitMessage | None]) -> list[Staged]:
+    return [message for message in messages if isinstance(message, Staged)]
+
+
+def register_upsert(spark: SparkSession) -> None:
+    """Make ``format("upsert")`` known to a session."""
+    spark.dataSource.register(UpsertDataSource)

@@ -1,0 +1,171 @@
+"""The top URLs of a stretch of time, with their ranks in the stretch before: what ``headrace top`` shows.
+
+::
+
+    --last 15m, windows of 5m      ... |--w--|--w--|--w--|--w--|--w--|--w--|
+                                       '---- before -----'----- shown -----'
+                                                                           end of the newest window, or of --at's
+
+A stretch is made of whole windows, one behind the other; of windows that overlap every one is taken that ends where the
+next one starts. Times are those of the counts: what is new is what was counted last, not what is now.
+
+The same statements read the mirror in a database and the table of results itself, which has times in microseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy as sa
+
+from headrace.common.durations import MICROSECOND, format_duration
+from spark_job.errors import OptionError, SinkError
+from spark_job.sinks.counts_table.reader import EPOCH, Window
+from spark_job.sinks.database.columns import Instant
+from spark_job.sinks.database.counts_copy import TABLE as MIRRORED
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+    from spark_job.sinks.database.connection import Database
+
+MOST_WINDOWS = 2_000
+
+
+class Ranked(NamedTuple):
+    """One URL in a stretch of time."""
+
+    rank: int
+    url: str
+    hits: int
+    bytes: int
+    errors: int
+    rank_before: int | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A stretch of time.
+
+    Attributes:
+        start: its first instant.
+        end: the instant after its last.
+        urls: how many URLs it has.
+        hits: of all of them.
+        hits_before: of all URLs in the stretch before; 0 when there is none.
+        rows: the top, best first; equal ones by URL.
+    """
+
+    start: datetime
+    end: datetime
+    urls: int
+    hits: int
+    hits_before: int
+    rows: list[Ranked]
+
+
+class MicrosecondsInstant(sa.TypeDecorator[datetime]):
+    """An instant that is stored as microseconds since the epoch."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 -- SQLAlchemy's
+        """Return the number."""
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 -- as above
+        """Return the instant."""
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+def counts_table(*, embedded: bool) -> sa.TableClause:
+    """Return the table of counts, as the job keeps it for itself or as its mirror is."""
+    kind: sa.types.TypeEngine[Any] = MicrosecondsInstant() if embedded else Instant()
+    times = [sa.column(name, kind) for name in ("window_start", "window_end")]
+    numbers = [sa.column(name, sa.BigInteger()) for name in ("hits", "bytes", "errors")]
+    return sa.table("counts" if embedded else MIRRORED, *times, sa.column("url", sa.String()), *numbers)
+
+
+def rank_urls(
+    database: Database, limit: int, *, embedded: bool, last: timedelta | None = None, at: datetime | None = None
+) -> Ranking:
+    """Return the top URLs of the newest window, or of a stretch of time.
+
+    Args:
+        database: where the counts are.
+        limit: how many URLs.
+        embedded: they are in the job's own table.
+        last: how long the stretch is, in whole windows, rounded up; None: one window.
+        at: an instant of the last window of the stretch; None: the newest window.
+
+    Raises:
+        OptionError: there are no counts of that time, or the stretch is made of too many windows.
+        SinkError: there is no such table, the database is gone for too long, or refuses.
+    """
+    table = counts_table(embedded=embedded)
+    with database.reading() as connection:
+        if not sa.inspect(connection).has_table(table.name):
+            raise SinkError(f"{database.target}: there is no table {table.name}; it comes with the first counts")
+        newest = _last_window(connection, table, at)
+        if newest is None:
+            raise OptionError(_nothing(connection, table, at))
+        length = newest.end - newest.start
+        number = 1 if last is None else -(-last // length)
+        if number > MOST_WINDOWS:
+            raise OptionError(
+                f"{format_duration(last or length)} are {number:,} windows of {format_duration(length)}; "
+                f"at most {MOST_WINDOWS:,} are added up"
+            )
+        shown, before = (_ranks(table, newest, number, skipped) for skipped in (0, number))
+        joined = sa.select(*shown.c, before.c.place.label("place_before")).outerjoin_from(
+            shown, before, shown.c.url == before.c.url
+        )
+        rows = connection.execute(joined.where(shown.c.place <= limit).order_by(shown.c.place)).all()
+        (urls, hits), (_, hits_before) = (_sums(connection, each) for each in (shown, before))
+    ranked = [
+        Ranked(row.place, row.url, int(row.hits), int(row.bytes), int(row.errors), row.place_before) for row in rows
+    ]
+    return Ranking(newest.end - number * length, newest.end, urls, hits, hits_before, ranked)
+
+
+def _sums(connection: sa.Connection, ranks: sa.Subquery) -> tuple[int, int]:
+    """Return the number of URLs and that of their hits."""
+    urls, hits = connection.execute(sa.select(sa.func.count(), sa.func.sum(ranks.c.hits))).one()
+    return int(urls), int(hits or 0)
+
+
+def _last_window(connection: sa.Connection, table: sa.TableClause, at: datetime | None) -> Window | None:
+    found = sa.select(table.c.window_start, table.c.window_end).limit(1)
+    if at is not None:
+        found = found.where(table.c.window_start <= at, table.c.window_end > at)
+    row = connection.execute(found.order_by(table.c.window_start.desc(), table.c.window_end.desc())).first()
+    return None if row is None else Window(*((instant - EPOCH) // MICROSECOND for instant in row))
+
+
+def _nothing(connection: sa.Connection, table: sa.TableClause, at: datetime | None) -> str:
+    ends = sa.select(sa.func.min(table.c.window_start), sa.func.max(table.c.window_end))
+    found = [instant for instant in connection.execute(ends).one() if instant is not None]
+    if not found or at is None:
+        return "there are no counts yet"
+    first, last, asked = (f"{instant:%Y-%m-%d %H:%M:%S}" for instant in (*found, at.astimezone(UTC)))
+    return f"no window holds {asked} UTC; there are counts from {first} to {last} UTC"
+
+
+def _ranks(table: sa.TableClause, newest: Window, number: int, skipped: int) -> sa.Subquery:
+    """Return the query of (url, hits, bytes, errors, place) over ``number`` windows, the last ``skipped`` left out."""
+    length = newest.end - newest.start
+    windows = [(newest.start - back * length, newest.end - back * length) for back in range(skipped, skipped + number)]
+    oldest = windows[-1][0]
+    summed = (
+        sa.select(table.c.url, *(sa.func.sum(table.c[name]).label(name) for name in ("hits", "bytes", "errors")))
+        # The first condition is for the index, the second for windows that overlap or are of another length.
+        .where(table.c.window_start.between(oldest, windows[0][0]))
+        .where(sa.tuple_(table.c.window_start, table.c.window_end).in_(windows))
+        .group_by(table.c.url)
+        .subquery()
+    )
+    place = sa.func.row_number().over(order_by=(summed.c.hits.desc(), summed.c.url)).label("place")
+    return sa.select(*summed.c, place).subquery()

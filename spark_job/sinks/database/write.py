@@ -1,0 +1,106 @@
+"""One batch of a result into its table: one transaction, which the ledger knows."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from spark_job.sinks.database.columns import flat_key, flat_schema, flat_table
+from spark_job.sinks.database.connection import Database
+from spark_job.sinks.database.dialects import upsert_rows
+from spark_job.sinks.database.ledger import book, newest_batch, prepare_ledger
+from spark_job.sinks.database.rows import bound_rows
+from spark_job.sinks.database.tables import prepare_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.sql import DataFrame
+
+    from spark_job.sinks.database.url import Target
+
+ROWS_PER_STATEMENT = 10_000
+
+
+class TableWriter:
+    """Writes the batches of one result into one table. One thread at a time may use it.
+
+    Args:
+        database: where; the caller closes it.
+        name: of the table.
+        schema: of the result; structs in it become columns of their own.
+        key: columns that tell the rows of the result apart; a struct stands for all its fields.
+        create: make table and ledger where they are not there.
+
+    Raises:
+        OptionError: the table does not fit, or is not there and not to be made.
+        SinkError: the database is gone for too long, or refuses.
+    """
+
+    def __init__(self, database: Database, name: str, schema: pa.Schema, key: Sequence[str], *, create: bool) -> None:
+        self._database = database
+        self.target = prepare_table(database, name, flat_schema(schema), flat_key(key, schema), create=create)
+        self._create = create
+        self._ledger_is_there = False
+
+    def write(self, rows: pa.Table, *, query_id: str | None, batch_id: int = 0, replace: bool = False) -> int:
+        """Store a batch, unless it has been stored before; return the number of rows written.
+
+        Args:
+            rows: absolute values; a row takes the place of the one with its key.
+            query_id: whose batch it is; None: of no query, and not known to the ledger.
+            batch_id: the batch's number in that query.
+            replace: delete all other rows, in the same transaction.
+
+        Raises:
+            SinkError: the database is gone for too long, or refuses; a key comes twice or lacks a value.
+        """
+        if query_id is not None and not self._ledger_is_there:
+            prepare_ledger(self._database, create=self._create)
+            self._ledger_is_there = True
+        table, key = self.target.table, self.target.key
+        bound = bound_rows(flat_table(rows), self.target, decimals_as_text=self._database.dialect == "sqlite")
+
+        def store(connection: sa.Connection) -> int:
+            if query_id is not None and newest_batch(connection, query_id, table.name) >= batch_id:
+                return 0
+            if replace:
+                connection.execute(sa.delete(table))
+            statement = upsert_rows(table, key, connection.dialect.name)
+            for first in range(0, len(bound), ROWS_PER_STATEMENT):
+                connection.execute(statement, bound[first : first + ROWS_PER_STATEMENT])
+            if query_id is not None:
+                book(connection, query_id, table.name, batch_id, len(bound))
+            return len(bound)
+
+        return self._database.transaction(store)
+
+
+def write_batch(
+    target: Target | Database,
+    table: str,
+    key: Sequence[str],
+    rows: pa.Table | DataFrame,
+    *,
+    query_id: str | None,
+    batch_id: int = 0,
+    create: bool = True,
+    replace: bool = False,
+) -> int:
+    """Store one batch: :class:`TableWriter` for once. Who has many keeps a writer, and saves the look at the table.
+
+    Returns:
+        The number of rows written; 0 when the batch had been stored before.
+
+    Raises:
+        OptionError: the table does not fit, or is not there and not to be made.
+        SinkError: the database is gone for too long, or refuses; a key comes twice or lacks a value.
+    """
+    found = rows if isinstance(rows, pa.Table) else rows.toArrow()
+    with ExitStack() as opened:
+        database = target if isinstance(target, Database) else opened.enter_context(Database(target))
+        writer = TableWriter(database, table, found.schema, key, create=create)
+        return writer.write(found, query_id=query_id, batch_id=batch_id, replace=replace)

@@ -1,0 +1,262 @@
+"""The Spark source ``access_log``: lines that a bridge keeps, parsed where they are read, or counted there as well.
+
+Without ``rollup`` each line is a row: ``bridge``, ``offset`` and ``received`` as in the source ``flume``, then the
+columns of :mod:`spark_job.parse.schema`. With ``rollup`` = a pane length the rows are sums::
+
+    time timestamp   largest event time among the lines added
+    url string       key that the URL rule makes
+    hits bigint      lines
+    bytes bigint     sum of their sizes
+    errors bigint    lines with status 400 or higher
+
+Spark can add such rows up to windows whose boundaries cut no pane, with the same watermark and the same late rows as
+from the lines themselves: the watermark follows the largest time, which is kept, and a row is late by the end of its
+window.
+
+With ``time=arrival`` the time at which the bridge received a line takes the place of the time in the line.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSource
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import (
+    DataType,
+    DoubleType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from spark_job.accounting.audit_file import AuditWriter, remove_leftovers
+from spark_job.errors import OptionError
+from spark_job.source.audited_rows import Audited
+from spark_job.source.options import AccessLogOptions, check_for_batch, check_for_stream, parse_access_log_options
+from spark_job.source.range_reader import as_tables
+from spark_job.source.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import polars as pl
+    from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
+
+    from spark_job.parse import Counts, LineCounter, LineParser
+    from spark_job.source.range_reader import RangePartition
+
+ROLL_UP_SCHEMA = StructType(
+    [
+        StructField("time", TimestampType()),
+        StructField("url", StringType()),
+        StructField("hits", LongType()),
+        StructField("bytes", LongType()),
+        StructField("errors", LongType()),
+    ]
+)
+
+POLARS_THREADS: Final = "1"
+"""Spark runs one task a core, so each task's Polars needs one thread; a user's POLARS_MAX_THREADS goes first."""
+
+
+@lru_cache(maxsize=8)
+def line_parser(log_format: str, url: str, timezone: str) -> LineParser:
+    """Return the parser of these options, made once a process. Polars is imported here, not before.
+
+    Raises:
+        OptionError: an option cannot be used.
+    """
+    os.environ.setdefault("POLARS_MAX_THREADS", POLARS_THREADS)
+    from spark_job.parse import LineParser
+
+    return LineParser(log_format, url, timezone)
+
+
+def line_schema() -> StructType:
+    """Return the columns of parsed lines, made from the parser's own."""
+    import polars as pl
+
+    from spark_job.parse import SCHEMA
+
+    kinds: dict[type[pl.DataType], DataType] = {
+        pl.String: StringType(),
+        pl.Int32: IntegerType(),
+        pl.Int64: LongType(),
+        pl.Float64: DoubleType(),
+        pl.Datetime: TimestampType(),
+    }
+    places = [
+        StructField("bridge", StringType()),
+        StructField("offset", LongType()),
+        StructField("received", TimestampType()),
+    ]
+    return StructType(places + [StructField(name, kinds[type(kind)]) for name, kind in SCHEMA.items()])
+
+
+class Lines(Conversion):
+    """Gives each line as a row."""
+
+    def __init__(self, options: AccessLogOptions) -> None:
+        self._options = options
+
+    def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield rows in :func:`line_schema`."""
+        schema = to_arrow_schema(line_schema(), timezone="UTC")
+        for table in as_tables(batches):
+            columns = dict(zip(table.column_names, table.columns, strict=True))
+            parsed = _to_arrow(_parse(self._options, table))
+            columns |= dict(zip(parsed.column_names, parsed.columns, strict=True))
+            columns["bridge"] = pa.chunked_array([pa.repeat(partition.log_id, table.num_rows)])
+            rows = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
+            yield from rows.combine_chunks().to_batches()
+
+
+class RollUp(Conversion):
+    """Gives sums per pane and URL, and leaves the audit of what was read."""
+
+    def __init__(self, options: AccessLogOptions, rollup_us: int) -> None:
+        self._options = options
+        self._pane = timedelta(microseconds=rollup_us)
+        self._pane_us = rollup_us
+
+    def prepare(self, partitions: Sequence[RangePartition]) -> None:
+        """Clear the batch's audit folders of what an earlier try with another plan left."""
+        if self._options.audit is not None:
+            remove_leftovers(self._options.audit, partitions)
+
+    def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield rows in :data:`ROLL_UP_SCHEMA`; the audit is on disk before the last ones.
+
+        A part with very many sums yields some of them early, which bounds memory; Spark adds them up all the same.
+        """
+        if self._options.audit is None:
+            for rows in self._rows(batches, None):
+                yield from _roll_up_batches(rows)
+            return
+        with AuditWriter(self._options.audit, partition, self._pane_us) as audit:
+            for rows in self._rows(batches, audit):
+                yield from _roll_up_batches(rows)
+
+    def _rows(self, batches: Iterable[pa.RecordBatch], audit: AuditWriter | None) -> Iterator[pl.DataFrame]:
+        counter: LineCounter | None = None
+        events = 0
+        for table in as_tables(batches):
+            # Polars is imported when there is something to count.
+            counter = counter or self._counter()
+            counter.add(table)
+            events += table.num_rows
+            if counter.is_full:
+                yield self._noted(counter.take(), events, audit)
+                events = 0
+        last = self._noted(counter.take(), events, audit) if counter is not None else None
+        if audit is not None:
+            audit.finish()
+        if last is not None:
+            yield last
+
+    def _counter(self) -> LineCounter:
+        options = self._options
+        parser = line_parser(options.log_format, options.url, options.timezone)
+        from spark_job.parse import LineCounter
+
+        return LineCounter(parser, self._pane, by_arrival=options.arrival_time)
+
+    def _noted(self, counts: Counts, events: int, audit: AuditWriter | None) -> pl.DataFrame:
+        """Return the sums of so many events, once the audit has them."""
+        from spark_job.parse import panes
+
+        if audit is not None:
+            audit.record.add(events, panes(counts.sums, self._pane))
+            if len(counts.malformed):
+                _write_dead_letters(audit, counts.malformed)
+        return counts.sums
+
+
+class AccessLogDataSource(DataSource):
+    """``format("access_log")`` for batch and stream."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the name of the format."""
+        return "access_log"
+
+    def schema(self) -> StructType:
+        """Return the columns; the options are checked here first, since Spark asks for the schema first."""
+        options = self._checked()
+        return line_schema() if options.rollup_us is None else ROLL_UP_SCHEMA
+
+    def reader(self, schema: StructType) -> DataSourceReader:
+        """Return a reader of a range."""
+        options = self._checked()
+        check_for_batch(options.flume)
+        require_schema(schema, self.schema())
+        return EventBatchReader(options.flume, _conversion(options))
+
+    def streamReader(self, schema: StructType) -> DataSourceStreamReader:
+        """Return a reader of a stream."""
+        options = self._checked()
+        check_for_stream(options.flume)
+        require_schema(schema, self.schema())
+        return EventStreamReader(options.flume, _conversion(options))
+
+    def _checked(self) -> AccessLogOptions:
+        options = parse_access_log_options(self.options)
+        parser = line_parser(options.log_format, options.url, options.timezone)
+        if not options.arrival_time and not parser.has_time:
+            raise OptionError(
+                f"option logFormat={options.log_format!r} has no time in it; count by time=arrival instead"
+            )
+        return options
+
+
+def _conversion(options: AccessLogOptions) -> Conversion:
+    if options.rollup_us is not None:
+        return RollUp(options, options.rollup_us)
+    if options.audit is None or options.audit_pane_us is None:
+        return Lines(options)
+    return Audited(Lines(options), options.audit, options.audit_pane_us)
+
+
+def _parse(options: AccessLogOptions, table: pa.Table) -> pl.DataFrame:
+    """Parse the bodies of a table; with arrival time, put that in place of the time of the line."""
+    parser = line_parser(options.log_format, options.url, options.timezone)
+    import polars as pl
+
+    lines = parser.parse(pl.Series("body", table.column("body")))
+    if not options.arrival_time:
+        return lines
+    received = pl.Series("received", table.column("received"))
+    return lines.with_columns(time=pl.when(pl.col("error").is_null()).then(received))
+
+
+def _write_dead_letters(audit: AuditWriter, malformed: pl.DataFrame) -> None:
+    import polars as pl
+
+    audit.add_dead_letters(
+        malformed.select(
+            pl.lit(audit.record.log_id).alias("log_id"),
+            "offset",
+            pl.col("received").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
+            "error",
+            "raw",
+        )
+    )
+
+
+def _to_arrow(frame: pl.DataFrame) -> pa.Table:
+    import polars as pl
+
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _roll_up_batches(rows: pl.DataFrame) -> Iterator[pa.RecordBatch]:
+    schema = to_arrow_schema(ROLL_UP_SCHEMA, timezone="UTC")
+    yield from _to_arrow(rows.select(schema.names)).cast(schema).combine_chunks().to_batches()

@@ -1,0 +1,264 @@
+"""A thin client of one bridge's Flight endpoint (:mod:`avro_bridge.contract`).
+
+Every call has a time limit, and no failure of gRPC or Arrow leaves this module: callers see the classes of
+:mod:`avro_bridge.errors` for what the bridge says of its log, and ours for what stands between us and the bridge.
+
+===============================================  ===========================================================
+Flight says                                      raised here
+===============================================  ===========================================================
+an error with ``extra_info`` and a known case    the class of :mod:`avro_bridge.errors` with that case
+unavailable, timed out, stream broken off        BridgeUnavailable, after ``RetryPolicy.patience_s`` of tries
+unauthenticated, unauthorized, anything else     BridgeRefused, at once
+===============================================  ===========================================================
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+from pyarrow import flight
+
+from avro_bridge.contract import Status, Ticket, read_json_object
+from avro_bridge.errors import (
+    BadRequest,
+    BridgeError,
+    LogClosed,
+    LogDamaged,
+    LogFull,
+    LogIdDiffers,
+    LogWriteFailed,
+    RangeAbove,
+    RangeBelow,
+)
+from spark_job.errors import BridgeRefused, BridgeUnavailable, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from spark_job.source.options import Address, Security
+
+TRANSIENT: Final = (flight.FlightUnavailableError, flight.FlightTimedOutError, flight.FlightCancelledError)
+MAX_TEXT: Final = 500
+ERRORS_BY_CASE: Final[dict[str, type[BridgeError]]] = {
+    kind.case: kind
+    for kind in (LogIdDiffers, RangeBelow, RangeAbove, BadRequest, LogDamaged, LogFull, LogWriteFailed, LogClosed)
+}
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How long an unavailable bridge is asked again, and how calls are bounded.
+
+    ``patience_s`` counts from the first failure without progress in between; ``clock`` and ``sleep`` are those of
+    :mod:`time` outside tests.
+    """
+
+    patience_s: float
+    first_delay_s: float = 0.05
+    max_delay_s: float = 2.0
+    call_timeout_s: float = 10.0
+    read_timeout_s: float = 120.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+class BridgeClient:
+    """One bridge. Connects when first used; close it, or use it as a context manager."""
+
+    def __init__(self, address: Address, security: Security, retry: RetryPolicy) -> None:
+        self.address = address
+        self._security = security
+        self._retry = retry
+        self._connection: flight.FlightClient | None = None
+
+    def status(self, *, patient: bool = True) -> Status:
+        """Return what the bridge's log holds; a bridge that is away is asked once only unless ``patient``."""
+        return Status.from_bytes(self._action("status", {}, patient=patient))
+
+    def start(self, consumer: str, log_id: str, position: str | int) -> int:
+        """Return the consumer's first offset; the bridge stores it, so that later calls give the same."""
+        return self._offset("start", {"consumer": consumer, "log_id": log_id, "position": position})
+
+    def commit(self, consumer: str, log_id: str, offset: int) -> int:
+        """Let go of all below ``offset``; returns where the consumer stands, which never moves backwards.
+
+        Not tried again: the next commit says the same and more.
+        """
+        return self._offset("commit", {"consumer": consumer, "log_id": log_id, "offset": offset}, patient=False)
+
+    def forget(self, consumer: str) -> None:
+        """Let go of everything that is kept for the consumer, its first offset included."""
+        self._action("forget", {"consumer": consumer})
+
+    def read(self, log_id: str, start: int, end: int, *, headers: bool) -> Iterator[pa.RecordBatch]:
+        """Yield the events ``start <= offset < end`` in order, each exactly once.
+
+        A stream that breaks off is taken up again behind the last event that was yielded.
+
+        Raises:
+            RangeBelow: the range starts below what is kept.
+            LogDamaged: a part of the range is damaged; what lies before it has been yielded.
+            BridgeUnavailable: the bridge stayed away for ``patience_s``.
+        """
+        position = start
+        backoff = _Backoff(self._retry, self.address)
+        while position < end:
+            try:
+                for batch in self._stream(Ticket(log_id, position, end, headers)):
+                    if batch.num_rows == 0:
+                        continue
+                    _check_dense(batch, position, end, self.address)
+                    position += batch.num_rows
+                    backoff.reset()
+                    yield batch
+                if position < end:
+                    raise BridgeRefused(f"bridge {self.address} ended the read of {start}..{end} early, at {position}")
+            except BridgeUnavailable as error:
+                self.close()
+                backoff.wait(error)
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _stream(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
+        with _translated(self.address):
+            reader = self._connect().do_get(flight.Ticket(ticket.to_bytes()), self._call(self._retry.read_timeout_s))
+        try:
+            while True:
+                with _translated(self.address):
+                    try:
+                        batch = reader.read_chunk().data
+                    except StopIteration:
+                        return
+                if batch is not None:
+                    yield batch
+        finally:
+            reader.cancel()
+
+    def _offset(self, action: str, body: dict[str, Any], *, patient: bool = True) -> int:
+        offset = read_json_object(self._action(action, body, patient=patient), action).get("offset")
+        if type(offset) is not int:
+            raise BridgeRefused(f"bridge {self.address} answered {action} without an offset")
+        return offset
+
+    def _action(self, action: str, body: dict[str, Any], *, patient: bool = True) -> bytes:
+        """Run one action, tried again while the bridge is away. All actions may be repeated safely."""
+        backoff = _Backoff(self._retry, self.address)
+        while True:
+            try:
+                with _translated(self.address):
+                    request = flight.Action(action, json.dumps(body).encode())
+                    results = list(self._connect().do_action(request, self._call(self._retry.call_timeout_s)))
+                return results[0].body.to_pybytes() if results else b"{}"
+            except BridgeUnavailable as error:
+                self.close()
+                if not patient:
+                    raise
+                backoff.wait(error)
+
+    def _connect(self) -> flight.FlightClient:
+        if self._connection is None:
+            roots = self._security.root_certificates
+            self._connection = flight.FlightClient(
+                f"grpc+tls://{self.address}" if self._security.tls else f"grpc://{self.address}",
+                tls_root_certs=_read_file(roots) if roots else None,
+            )
+        return self._connection
+
+    def _call(self, timeout_s: float) -> flight.FlightCallOptions:
+        headers = []
+        if self._security.token_file is not None:
+            token = _read_file(self._security.token_file).strip()
+            headers.append((b"authorization", f"Bearer {token}".encode()))
+        return flight.FlightCallOptions(timeout=timeout_s, headers=headers)
+
+
+class _Backoff:
+    """Waits between tries, doubling, until ``patience_s`` have passed since the first failure without progress."""
+
+    def __init__(self, retry: RetryPolicy, address: Address) -> None:
+        self._retry = retry
+        self._address = address
+        self.reset()
+
+    def reset(self) -> None:
+        self._delay_s = self._retry.first_delay_s
+        self._deadline: float | None = None
+
+    def wait(self, error: BridgeUnavailable) -> None:
+        """Sleep before the next try, or raise when patience is at its end."""
+        now = self._retry.clock()
+        if self._deadline is None:
+            self._deadline = now + self._retry.patience_s
+        if now + self._delay_s > self._deadline:
+            raise BridgeUnavailable(f"{error}; asked again for {self._retry.patience_s:g} s") from None
+        self._retry.sleep(self._delay_s)
+        self._delay_s = min(self._delay_s * 2, self._retry.max_delay_s)
+
+
+@contextmanager
+def _translated(address: Address) -> Iterator[None]:
+    """Turn whatever Flight raises into the classes of the table above."""
+    try:
+        yield
+    except TRANSIENT as error:
+        raise BridgeUnavailable(f"bridge {address} does not answer: {_first_line(error)}") from None
+    except (flight.FlightError, pa.ArrowException, OSError) as error:
+        raise _said_by_bridge(error) or BridgeRefused(f"bridge {address} refuses: {_first_line(error)}") from None
+
+
+def _said_by_bridge(error: Exception) -> BridgeError | None:
+    """Rebuild the error that the bridge raised, or None when the text is not from the bridge's own code."""
+    try:
+        details = json.loads(getattr(error, "extra_info", b"") or b"{}")
+        kind = ERRORS_BY_CASE[details["case"]]
+        message = str(details["message"])
+        if kind is LogDamaged:
+            first, last = int(details["first"]), int(details["last"])
+            return LogDamaged(message.removeprefix(f"offsets {first} to {last}: "), first, last)
+        return kind(message)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    return "".join(character for character in line[:MAX_TEXT] if character.isprintable())
+
+
+def _check_dense(batch: pa.RecordBatch, position: int, end: int, address: Address) -> None:
+    """Refuse a batch that does not follow on what was read: counting it would lose or double events."""
+    offsets = batch.column(0)
+    first, last = offsets[0].as_py(), offsets[batch.num_rows - 1].as_py()
+    if first != position or last != position + batch.num_rows - 1 or last >= end:
+        raise BridgeRefused(
+            f"bridge {address} sent offsets {first}..{last} in {batch.num_rows} events, asked for {position}..{end}"
+        )
+
+
+def _read_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        raise OptionError(
+            f"{path}: {error.strerror}; it must be readable on the driver and on every executor"
+        ) from None

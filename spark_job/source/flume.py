@@ -1,0 +1,99 @@
+"""The Spark source ``flume``: the events that a bridge keeps, one row each.
+
+=========  ===================  ==================================================================================
+column     type                 meaning
+=========  ===================  ==================================================================================
+bridge     string               id of the log: offsets mean something only together with it
+offset     bigint               place of the event in that log
+received   timestamp            when the bridge received it
+headers    map<string,string>   Flume's headers; empty with option includeHeaders=false
+body       binary               the event itself
+=========  ===================  ==================================================================================
+
+The options are in :mod:`spark_job.source.options`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSource
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import BinaryType, LongType, MapType, StringType, StructField, StructType, TimestampType
+
+from spark_job.source.access_log import AccessLogDataSource
+from spark_job.source.audited_rows import Audited
+from spark_job.source.json_events import JsonEventsDataSource
+from spark_job.source.options import check_for_batch, check_for_stream, parse_flume_audit, parse_flume_options
+from spark_job.source.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pyspark.sql import SparkSession
+    from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
+
+    from spark_job.source.range_reader import RangePartition
+
+EVENT_SCHEMA = StructType(
+    [
+        StructField("bridge", StringType()),
+        StructField("offset", LongType()),
+        StructField("received", TimestampType()),
+        StructField("headers", MapType(StringType(), StringType())),
+        StructField("body", BinaryType()),
+    ]
+)
+
+
+class EventRows(Conversion):
+    """Gives each event as a row; bodies and headers are handed on as they came, uncopied."""
+
+    def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield rows in :data:`EVENT_SCHEMA`."""
+        schema = to_arrow_schema(EVENT_SCHEMA, timezone="UTC")
+        for batch in batches:
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            columns["bridge"] = pa.repeat(partition.log_id, batch.num_rows)
+            if "headers" not in columns:
+                columns["headers"] = pa.repeat(pa.scalar([], schema.field("headers").type), batch.num_rows)
+            yield pa.record_batch([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
+
+
+class FlumeDataSource(DataSource):
+    """``format("flume")`` for batch and stream."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the name of the format."""
+        return "flume"
+
+    def schema(self) -> StructType:
+        """Return the columns; the options are checked here first, since Spark asks for the schema first."""
+        parse_flume_options(self.options)
+        return EVENT_SCHEMA
+
+    def reader(self, schema: StructType) -> DataSourceReader:
+        """Return a reader of a range."""
+        options = parse_flume_options(self.options)
+        check_for_batch(options)
+        require_schema(schema, EVENT_SCHEMA)
+        return EventBatchReader(options, self._conversion())
+
+    def streamReader(self, schema: StructType) -> DataSourceStreamReader:
+        """Return a reader of a stream."""
+        options = parse_flume_options(self.options)
+        check_for_stream(options)
+        require_schema(schema, EVENT_SCHEMA)
+        return EventStreamReader(options, self._conversion())
+
+    def _conversion(self) -> Conversion:
+        audit = parse_flume_audit(self.options)
+        return EventRows() if audit is None else Audited(EventRows(), *audit, time="received")
+
+
+def register(spark: SparkSession) -> None:
+    """Make ``format("flume")``, ``format("access_log")`` and ``format("json_events")`` known to a session."""
+    for source in (FlumeDataSource, AccessLogDataSource, JsonEventsDataSource):
+        spark.dataSource.register(source)

@@ -1,0 +1,112 @@
+"""The Spark source ``json_events``: events that are JSON objects, their fields as typed columns.
+
+The columns are ``bridge``, ``offset`` and ``received`` as in the source ``flume``, then the fields of option ``fields``
+(``device string, time timestamp, value double``), then ``raw`` and ``error``, which only malformed events have.
+:mod:`spark_job.parse.json_objects` says what is malformed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSource
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import (
+    BooleanType,
+    DataType,
+    DoubleType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from spark_job.source.audited_rows import Audited
+from spark_job.source.json_options import JsonEventsOptions, parse_json_events_options
+from spark_job.source.options import check_for_batch, check_for_stream
+from spark_job.source.range_reader import as_tables
+from spark_job.source.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
+
+    from spark_job.source.range_reader import RangePartition
+
+KINDS: dict[str, DataType] = {
+    "string": StringType(),
+    "long": LongType(),
+    "double": DoubleType(),
+    "boolean": BooleanType(),
+    "timestamp": TimestampType(),
+}
+
+
+def json_schema(fields: Mapping[str, str]) -> StructType:
+    """Return the columns of events with these fields."""
+    places = [("bridge", "string"), ("offset", "long"), ("received", "timestamp")]
+    columns = [*places, *fields.items(), ("raw", "string"), ("error", "string")]
+    return StructType([StructField(name, KINDS[kind]) for name, kind in columns])
+
+
+class JsonObjects(Conversion):
+    """Gives each event as a row."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = dict(fields)
+
+    def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield rows in :func:`json_schema`."""
+        # Spark runs one task a core, so each task's Polars needs one thread.
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
+        import polars as pl
+
+        from spark_job.parse.json_objects import parse_objects
+
+        schema = to_arrow_schema(json_schema(self._fields), timezone="UTC")
+        for table in as_tables(batches):
+            parsed = parse_objects(table.column("body").to_pylist(), self._fields)
+            found = parsed.to_arrow(compat_level=pl.CompatLevel.oldest())
+            columns = dict(zip(found.column_names, found.columns, strict=True))
+            columns |= {name: table.column(name) for name in ("offset", "received")}
+            columns["bridge"] = pa.chunked_array([pa.repeat(partition.log_id, table.num_rows)])
+            rows = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
+            yield from rows.combine_chunks().to_batches()
+
+
+class JsonEventsDataSource(DataSource):
+    """``format("json_events")`` for batch and stream."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the name of the format."""
+        return "json_events"
+
+    def schema(self) -> StructType:
+        """Return the columns; the options are checked here first, since Spark asks for the schema first."""
+        return json_schema(parse_json_events_options(self.options).fields)
+
+    def reader(self, schema: StructType) -> DataSourceReader:
+        """Return a reader of a range."""
+        options = parse_json_events_options(self.options)
+        check_for_batch(options.flume)
+        require_schema(schema, json_schema(options.fields))
+        return EventBatchReader(options.flume, _conversion(options))
+
+    def streamReader(self, schema: StructType) -> DataSourceStreamReader:
+        """Return a reader of a stream."""
+        options = parse_json_events_options(self.options)
+        check_for_stream(options.flume)
+        require_schema(schema, json_schema(options.fields))
+        return EventStreamReader(options.flume, _conversion(options))
+
+
+def _conversion(options: JsonEventsOptions) -> Conversion:
+    rows = JsonObjects(options.fields)
+    if options.audit is None or options.audit_pane_us is None:
+        return rows
+    return Audited(rows, options.audit, options.audit_pane_us, options.time)

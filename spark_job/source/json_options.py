@@ -1,0 +1,57 @@
+"""The options of the source ``json_events``; their table is that of :mod:`spark_job.source.options`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from spark_job.errors import OptionError
+from spark_job.options.spark_map import OptionReader
+from spark_job.source.options import AUDIT_OPTIONS, SHARED_OPTIONS, FlumeOptions, audit_of, flume_options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+JSON_EVENTS_OPTIONS: Final = ("fields", "timeField")
+JSON_TYPES: Final = ("string", "long", "double", "boolean", "timestamp")
+
+
+@dataclass(frozen=True)
+class JsonEventsOptions:
+    """Which fields an event has, name to type, and which of them tells the time."""
+
+    flume: FlumeOptions
+    fields: dict[str, str]
+    time: str
+    audit: Path | None
+    audit_pane_us: int | None
+
+
+def parse_json_events_options(options: Mapping[str, str]) -> JsonEventsOptions:
+    """Read the options of ``format("json_events")``.
+
+    Raises:
+        OptionError: one is unknown, missing or cannot be used.
+    """
+    reader = OptionReader(options, SHARED_OPTIONS + JSON_EVENTS_OPTIONS + AUDIT_OPTIONS)
+    fields = reader.value("fields", _fields)
+    if fields is None:
+        raise OptionError("option fields is missing: names and types, such as 'device string, time timestamp'")
+    time = reader.text("timeField", "received")
+    if time != "received" and fields.get(time) != "timestamp":
+        raise OptionError(f"option timeField={time!r}: no field of type timestamp is called that")
+    audit, audit_pane_us = audit_of(reader, has_panes=False)
+    return JsonEventsOptions(flume_options_of(reader, include_headers=False), fields, time, audit, audit_pane_us)
+
+
+def _fields(text: str) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for part in text.split(","):
+        name, _, kind = part.strip().partition(" ")
+        if not name.isidentifier() or kind.strip() not in JSON_TYPES or name in fields:
+            raise ValueError(
+                f"{part.strip()!r} is not a new name and one of {', '.join(JSON_TYPES)}; write it like 'item string'"
+            )
+        fields[name] = kind.strip()
+    return fields

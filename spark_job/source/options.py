@@ -1,0 +1,330 @@
+"""The options of the sources ``flume``, ``access_log`` and ``json_events``, as one typed and frozen object each.
+
+Spark hands options over as texts under case-insensitive names. They are all read and checked here, on the driver,
+before anything is connected to; the objects are what travels to the executors. A secret never is an option: the token
+is named by its file, because options show up in plans, logs and the web page of Spark.
+
+========================  =========  ===============================================================================
+option                    default    meaning
+========================  =========  ===============================================================================
+bridges                   required   comma list of ``host:port``, the bridges' Flight addresses; IPv6 as ``[::1]:port``
+consumer                  (streams)  the name under which the bridges keep this query's place; one per query
+startingOffsets           earliest   ``earliest``, ``latest``, ``committed``, or JSON ``{"<log id>": offset}``
+endingOffsets             latest     batch reads only: ``latest``, or JSON ``{"<log id>": offset}``
+maxEventsPerTrigger       no limit   most events of one micro-batch, over all bridges
+maxBytesPerTrigger        no limit   the same in bytes, by the mean event size of each bridge; at least one event
+minPartitions             1          a hint: read in at least so many parts when there are so many events
+failOnDataLoss            true       fail when unread events are gone or damaged; false: log it and go on behind them
+includeHeaders            true       ``flume`` only: whether the events' headers are read (else the map is empty)
+bridgeTimeout             30s        how long a bridge that does not answer is asked again
+tls                       see text   speak TLS; default true when ``tlsRootCertificates`` is set
+tlsRootCertificates       system's   PEM file with the certificates to trust
+tokenFile                 none       file with the bearer token; read again at every connection
+allowPlaintext            false      send the token without TLS beyond this machine: for a private network only
+------------------------  ---------  -------------------------------------------------------------------------------
+logFormat                 combined   ``access_log``: common, combined, vhost_combined, nginx_json or a LogFormat string
+url                       path       ``access_log``: path, full or template
+timezone                  UTC        ``access_log``: zone of times that carry none
+time                      event      ``access_log``: event, or arrival (when the bridge received the line)
+rollup                    none       ``access_log``: pane length; counts per pane and URL come instead of lines
+fields                    required   ``json_events``: names and types, such as ``device string, time timestamp``
+timeField                 received   ``json_events``: the field that tells when it happened, for the audit
+------------------------  ---------  -------------------------------------------------------------------------------
+audit                     none       folder for what was read, malformed, per pane
+auditPane                 rollup     length of these panes, where there is no roll-up
+========================  =========  ===============================================================================
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from headrace.common.durations import parse_length
+from spark_job.errors import OptionError
+from spark_job.options.spark_map import OptionReader, existing_file, positive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_BRIDGE_TIMEOUT: Final = timedelta(seconds=30)
+MAX_CONSUMER_BYTES: Final = 200
+SHARED_OPTIONS: Final = (
+    "bridges",
+    "consumer",
+    "startingOffsets",
+    "endingOffsets",
+    "maxEventsPerTrigger",
+    "maxBytesPerTrigger",
+    "minPartitions",
+    "failOnDataLoss",
+    "bridgeTimeout",
+    "tls",
+    "tlsRootCertificates",
+    "tokenFile",
+    "allowPlaintext",
+)
+AUDIT_OPTIONS: Final = ("audit", "auditPane")
+FLUME_OPTIONS: Final = ("includeHeaders",)
+ACCESS_LOG_OPTIONS: Final = ("logFormat", "url", "timezone", "time", "rollup")
+MICROSECOND: Final = timedelta(microseconds=1)
+
+Position = Literal["earliest", "latest"] | int
+"""Where reading of one log starts or ends."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a bridge's Flight endpoint listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether traffic to it stays on this machine."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+@dataclass(frozen=True)
+class Security:
+    """How a bridge is spoken to. Holds names of files, never their contents."""
+
+    tls: bool = False
+    root_certificates: Path | None = None
+    token_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class StartingOffsets:
+    """Where a query without a checkpoint starts.
+
+    ``word`` holds for every log that ``by_log`` does not name.
+    """
+
+    word: Literal["earliest", "latest", "committed"]
+    by_log: tuple[tuple[str, Position], ...] = ()
+
+
+@dataclass(frozen=True)
+class FlumeOptions:
+    """What both sources need to find and read the bridges' logs."""
+
+    bridges: tuple[Address, ...]
+    security: Security
+    consumer: str | None
+    starting: StartingOffsets
+    ending: tuple[tuple[str, Position], ...] | None
+    max_events_per_trigger: int | None
+    max_bytes_per_trigger: int | None
+    min_partitions: int
+    fail_on_data_loss: bool
+    include_headers: bool
+    bridge_timeout_s: float
+
+
+@dataclass(frozen=True)
+class AccessLogOptions:
+    """How lines are parsed and, with ``rollup_us``, counted in the reader.
+
+    ``audit_pane_us`` is how finely rows are audited; sums are audited by their own panes.
+    """
+
+    flume: FlumeOptions
+    log_format: str
+    url: str
+    timezone: str
+    arrival_time: bool
+    rollup_us: int | None
+    audit: Path | None
+    audit_pane_us: int | None
+
+
+def parse_flume_options(options: Mapping[str, str]) -> FlumeOptions:
+    """Read the options of ``format("flume")``.
+
+    Raises:
+        OptionError: one is unknown, missing or cannot be used.
+    """
+    reader = OptionReader(options, SHARED_OPTIONS + FLUME_OPTIONS + AUDIT_OPTIONS)
+    audit_of(reader, has_panes=False)
+    return flume_options_of(reader, include_headers=reader.flag("includeHeaders", default=True))
+
+
+def parse_flume_audit(options: Mapping[str, str]) -> tuple[Path, int] | None:
+    """Return folder and pane (microseconds) of the audit of ``format("flume")``; None when none is asked for.
+
+    Raises:
+        OptionError: an option cannot be used.
+    """
+    audit, pane_us = audit_of(OptionReader(options, SHARED_OPTIONS + FLUME_OPTIONS + AUDIT_OPTIONS), has_panes=False)
+    return None if audit is None or pane_us is None else (audit, pane_us)
+
+
+def parse_access_log_options(options: Mapping[str, str]) -> AccessLogOptions:
+    """Read the options of ``format("access_log")``. The log format, URL rule and zone are checked by the parser.
+
+    Raises:
+        OptionError: one is unknown, missing or cannot be used.
+    """
+    reader = OptionReader(options, SHARED_OPTIONS + ACCESS_LOG_OPTIONS + AUDIT_OPTIONS)
+    rollup = reader.value("rollup", parse_length)
+    audit, audit_pane_us = audit_of(reader, has_panes=rollup is not None)
+    return AccessLogOptions(
+        flume=flume_options_of(reader, include_headers=False),
+        log_format=reader.text("logFormat", "combined"),
+        url=reader.text("url", "path"),
+        timezone=reader.text("timezone", "UTC"),
+        arrival_time=reader.choice("time", ("event", "arrival")) == "arrival",
+        rollup_us=rollup // MICROSECOND if rollup is not None else None,
+        audit=audit,
+        audit_pane_us=audit_pane_us,
+    )
+
+
+def audit_of(reader: OptionReader, *, has_panes: bool) -> tuple[Path | None, int | None]:
+    """Return folder and pane (microseconds) of an audit; ``has_panes``: a roll-up brings its own.
+
+    Raises:
+        OptionError: there is a folder and no pane.
+    """
+    audit = reader.value("audit", Path)
+    pane = reader.value("auditPane", _pane)
+    if audit is not None and pane is None and not has_panes:
+        raise OptionError(f"option audit={str(audit)!r}: it counts lines per pane; set option auditPane too")
+    return audit, pane
+
+
+def _pane(text: str) -> int:
+    """Read a pane in microseconds; ``instant`` stands for the finest."""
+    return 1 if text == "instant" else parse_length(text) // MICROSECOND
+
+
+def check_for_stream(options: FlumeOptions) -> None:
+    """Refuse what makes no sense for a stream.
+
+    Raises:
+        OptionError: ``consumer`` is missing, or ``endingOffsets`` is given.
+    """
+    if options.consumer is None:
+        raise OptionError(
+            "option consumer is missing: a stream keeps its place at the bridges under this name, and what it has not "
+            "read is kept for it; give each query a name of its own"
+        )
+    if options.ending is not None:
+        raise OptionError("option endingOffsets is for batch reads; to end a stream, use trigger(availableNow=True)")
+
+
+def check_for_batch(options: FlumeOptions) -> None:
+    """Refuse what makes no sense for a batch read.
+
+    Raises:
+        OptionError: the range would be empty by its words, or ``committed`` lacks a consumer.
+    """
+    if options.starting.word == "latest":
+        raise OptionError("option startingOffsets='latest': a batch read from there is always empty; use 'earliest'")
+    if options.starting.word == "committed" and options.consumer is None:
+        raise OptionError("option startingOffsets='committed' needs option consumer: whose place is meant?")
+
+
+def flume_options_of(reader: OptionReader, *, include_headers: bool) -> FlumeOptions:
+    """Return what every source over the bridges is told.
+
+    Raises:
+        OptionError: an option is missing or cannot be used.
+    """
+    timeout = reader.value("bridgeTimeout", parse_length) or DEFAULT_BRIDGE_TIMEOUT
+    addresses = reader.value("bridges", _addresses)
+    if addresses is None:
+        raise OptionError("option bridges is missing: a comma list of host:port, the bridges' Flight addresses")
+    return FlumeOptions(
+        bridges=addresses,
+        security=_security(reader, addresses),
+        consumer=reader.value("consumer", _consumer),
+        starting=reader.value("startingOffsets", _starting) or StartingOffsets("earliest"),
+        ending=reader.value("endingOffsets", _ending),
+        max_events_per_trigger=reader.value("maxEventsPerTrigger", positive),
+        max_bytes_per_trigger=reader.value("maxBytesPerTrigger", positive),
+        min_partitions=reader.value("minPartitions", positive) or 1,
+        fail_on_data_loss=reader.flag("failOnDataLoss", default=True),
+        include_headers=include_headers,
+        bridge_timeout_s=timeout.total_seconds(),
+    )
+
+
+def _security(reader: OptionReader, addresses: tuple[Address, ...]) -> Security:
+    roots = reader.value("tlsRootCertificates", existing_file)
+    tls = reader.flag("tls", default=roots is not None)
+    token_file = reader.value("tokenFile", existing_file)
+    if roots is not None and not tls:
+        raise OptionError("option tls='false' contradicts option tlsRootCertificates")
+    private = reader.flag("allowPlaintext", default=False)
+    if token_file is not None and not (tls or private or all(address.is_loopback for address in addresses)):
+        raise OptionError(
+            "option tokenFile: without TLS the token would cross the network in clear; set tls=true, or "
+            "allowPlaintext=true if the network is private"
+        )
+    return Security(tls=tls, root_certificates=roots, token_file=token_file)
+
+
+def _consumer(text: str) -> str:
+    if not text or not text.isprintable() or len(text.encode()) > MAX_CONSUMER_BYTES:
+        raise ValueError(f"a printable name of 1 to {MAX_CONSUMER_BYTES} bytes")
+    return text
+
+
+def _addresses(text: str) -> tuple[Address, ...]:
+    addresses = tuple(_address(part.strip()) for part in text.split(",") if part.strip())
+    if not addresses:
+        raise ValueError("a comma list of host:port, such as 'bridge-1:4142,bridge-2:4142'")
+    if len(set(addresses)) < len(addresses):
+        raise ValueError("an address is named twice")
+    return addresses
+
+
+def _address(text: str) -> Address:
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})", text, re.ASCII)
+    if match is None or not 0 < int(match[3]) < 65536:
+        raise ValueError(f"{text!r} is not host:port, such as bridge-1:4142 or [::1]:4142")
+    return Address(match[1] or match[2], int(match[3]))
+
+
+def _starting(text: str) -> StartingOffsets:
+    word = text.strip().lower()
+    if word in ("earliest", "latest", "committed"):
+        return StartingOffsets(cast('Literal["earliest", "latest", "committed"]', word))
+    return StartingOffsets("earliest", _positions(text, "earliest, latest, committed"))
+
+
+def _ending(text: str) -> tuple[tuple[str, Position], ...] | None:
+    if text.strip().lower() == "latest":
+        return None
+    return _positions(text, "latest")
+
+
+def _positions(text: str, words: str) -> tuple[tuple[str, Position], ...]:
+    wanted = f'{words}, or JSON such as {{"<log id>": 1200}} (an offset, "earliest" or "latest" each)'
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not isinstance(value, dict) or not all(_is_position(position) for position in value.values()):
+        raise ValueError(wanted)
+    return tuple(sorted(value.items()))
+
+
+def _is_position(value: object) -> bool:
+    return value in ("earliest", "latest") or (type(value) is int and value >= 0)

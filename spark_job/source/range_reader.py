@@ -1,0 +1,125 @@
+"""Reading one part of a log on an executor, straight from its bridge, and what to do about events that are gone."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+from pyspark.sql.datasource import InputPartition
+
+from avro_bridge.errors import LogDamaged, LogIdDiffers, RangeBelow
+from spark_job.errors import BridgeUnavailable, DataLoss
+from spark_job.source.bridge_client import BridgeClient, RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from spark_job.source.offsets import LogRange
+    from spark_job.source.options import Address, FlumeOptions
+
+logger = logging.getLogger(__name__)
+
+MAX_TABLE_EVENTS: Final = 131_072
+MAX_TABLE_BYTES: Final = 32 * 1024 * 1024
+
+
+class RangePartition(InputPartition):
+    """The events ``start <= offset < end`` of one log: what one task reads.
+
+    ``address`` is None when the log is gone, which was allowed. ``whole`` is the range of which this is a part: all
+    that the batch reads of that log.
+    """
+
+    def __init__(self, address: Address | None, start: int, end: int, whole: LogRange) -> None:
+        self.address = address
+        self.log_id = whole.log_id
+        self.start = start
+        self.end = end
+        self.whole = whole
+
+    def __repr__(self) -> str:
+        return f"RangePartition({self.log_id} {self.start}..{self.end} at {self.address})"
+
+
+@dataclass(frozen=True)
+class LossPolicy:
+    """Whether lost events stop the query (option ``failOnDataLoss``)."""
+
+    fail: bool
+
+    def lose(self, text: str) -> None:
+        """Report events that are lost.
+
+        Raises:
+            DataLoss: the option says so.
+        """
+        if self.fail:
+            raise DataLoss(f"{text}; with option failOnDataLoss=false the query would log this and go on behind them")
+        logger.warning("%s; going on behind them, as failOnDataLoss=false says", text)
+
+
+class RangeReader:
+    """Reads partitions. Holds options only, so that it travels to the executors."""
+
+    def __init__(self, options: FlumeOptions) -> None:
+        self._security = options.security
+        self._headers = options.include_headers
+        self._loss = LossPolicy(options.fail_on_data_loss)
+        self._retry = RetryPolicy(patience_s=options.bridge_timeout_s)
+
+    def read(self, partition: RangePartition) -> Iterator[pa.RecordBatch]:
+        """Yield the partition's events in order, in the schema of the contract.
+
+        Raises:
+            DataLoss: some are gone or damaged, and the options do not allow it.
+            BridgeUnavailable: the bridge does not answer, or another log is at its address now: plan again.
+        """
+        if partition.address is None:
+            return
+        with BridgeClient(partition.address, self._security, self._retry) as client:
+            position, stop = partition.start, partition.end
+            while position < partition.end:
+                try:
+                    for batch in client.read(partition.log_id, position, stop, headers=self._headers):
+                        yield batch
+                        position += batch.num_rows
+                    stop = partition.end
+                except (RangeBelow, LogDamaged) as error:
+                    position, stop = self._step_over(error, client, partition, position)
+                except LogIdDiffers:
+                    raise BridgeUnavailable(
+                        f"log {partition.log_id} is not at {partition.address} any more; the next try looks for it"
+                    ) from None
+
+    def _step_over(
+        self, error: RangeBelow | LogDamaged, client: BridgeClient, partition: RangePartition, position: int
+    ) -> tuple[int, int]:
+        """Return where to go on, and up to where, after the bridge refused to give what lies at ``position``."""
+        if isinstance(error, LogDamaged):
+            if error.first > position:
+                return position, min(error.first, partition.end)
+            behind, why = error.last + 1, str(error)
+        else:
+            behind, why = client.status().first_offset, "the bridge has deleted them"
+        behind = min(behind, partition.end)
+        if behind <= position:
+            raise DataLoss(f"log {partition.log_id}: offset {position} cannot be read: {error}") from None
+        self._loss.lose(f"log {partition.log_id}: events {position} to {behind - 1} are lost: {why}")
+        return behind, partition.end
+
+
+def as_tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Join small record batches to tables worth the fixed cost of a columnar operation; nothing is copied."""
+    waiting: list[pa.RecordBatch] = []
+    events = size = 0
+    for batch in batches:
+        if waiting and (events + batch.num_rows > MAX_TABLE_EVENTS or size + batch.nbytes > MAX_TABLE_BYTES):
+            yield pa.Table.from_batches(waiting)
+            waiting, events, size = [], 0, 0
+        waiting.append(batch)
+        events += batch.num_rows
+        size += batch.nbytes
+    if waiting:
+        yield pa.Table.from_batches(waiting)

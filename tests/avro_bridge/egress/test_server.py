@@ -1,0 +1,164 @@
+"""What a reader sees of a bridge over Arrow Flight."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.flight as flight
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from avro_bridge.contract import schema
+from avro_bridge.egress.batches import record_batches
+from avro_bridge.log.record import PayloadKind, StoredBatch
+from tests.support.avro_events import Event, events_lists
+from tests.support.bridge_process import running_bridge
+from tests.support.peers import Peer, lines, lines_with_ids
+from tests.support.waiting import wait_until
+from tests.support.wire_client import encode_events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.bridge_process import RunningBridge
+
+EVENTS = 3000
+
+
+@pytest.fixture(scope="module")
+def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBridge]:
+    with running_bridge(tmp_path_factory.mktemp("egress")) as running:
+        with Peer(running.avro_port) as peer:
+            for first in range(0, EVENTS, 1000):
+                peer.store(lines_with_ids(first, 1000))
+        yield running
+
+
+def case_of(error: flight.FlightError) -> str:
+    return str(json.loads(error.extra_info)["case"])
+
+
+def test_a_range_is_read_whole_and_twice_alike(bridge: RunningBridge) -> None:
+    table = bridge.read(990, 2010, headers=True)
+    assert table.schema == schema(headers=True)
+    assert table["offset"].to_pylist() == list(range(990, 2010))
+    assert table["body"].to_pylist() == [b"line %d" % number for number in range(990, 2010)]
+    assert table["headers"].to_pylist() == [[("id", f"id-{number:08d}")] for number in range(990, 2010)]
+    assert bridge.read(990, 2010, headers=True).equals(table)
+
+
+def test_headers_are_left_out_unless_asked_for(bridge: RunningBridge) -> None:
+    assert bridge.read(0, 10).schema == schema(headers=False)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc to see what a process has loaded")
+def test_pandas_is_not_loaded_to_serve_events(bridge: RunningBridge) -> None:
+    """It would cost the first reader 0.4 s, and the bridge 50 MB of memory ever after."""
+    bridge.read(0, 10, headers=True)
+    loaded = Path(f"/proc/{bridge.process.pid}/maps").read_text()
+    assert "pyarrow" in loaded
+    assert "pandas" not in loaded
+
+
+def test_an_empty_range_is_an_empty_table(bridge: RunningBridge) -> None:
+    assert bridge.read(EVENTS, EVENTS).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "log_id", "case"),
+    [
+        (0, EVENTS + 1, None, "range_above"),
+        (0, 1, "00000000-0000-0000-0000-000000000000", "log_id_differs"),
+        (5, 4, None, "bad_request"),
+        (-1, 4, None, "bad_request"),
+    ],
+)
+def test_a_read_that_cannot_be_served_names_its_case(
+    bridge: RunningBridge, start: int, end: int, log_id: str | None, case: str
+) -> None:
+    with pytest.raises(flight.FlightServerError) as refused:
+        bridge.read(start, end, log_id=log_id)
+    assert case_of(refused.value) == case
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("start", {"consumer": "c", "position": "middle"}),
+        ("start", {"consumer": "", "position": "earliest"}),
+        ("start", {"consumer": "x" * 201, "position": "earliest"}),
+        ("start", {"consumer": "tab\there", "position": "earliest"}),
+        ("commit", {"consumer": "c", "offset": "1"}),
+        ("commit", {"consumer": "never started", "offset": 1}),
+        ("nonsense", {}),
+    ],
+)
+def test_an_action_that_makes_no_sense_is_refused(bridge: RunningBridge, action: str, body: dict[str, Any]) -> None:
+    with pytest.raises(flight.FlightServerError) as refused:
+        bridge.act(action, log_id=bridge.log_id, **body)
+    assert case_of(refused.value) == "bad_request"
+
+
+def test_a_consumer_starts_once_and_never_goes_back(bridge: RunningBridge) -> None:
+    def act(action: str, **body: Any) -> int:
+        return int(bridge.act(action, consumer="one", log_id=bridge.log_id, **body)["offset"])
+
+    assert act("start", position="latest") == EVENTS
+    assert act("start", position="earliest") == EVENTS
+    assert act("commit", offset=EVENTS) == EVENTS
+    assert act("commit", offset=5) == EVENTS
+    assert bridge.status().consumers["one"] == {"start": EVENTS, "committed": EVENTS}
+    bridge.act("forget", consumer="one")
+    assert "one" not in bridge.status().consumers
+
+
+def test_what_every_consumer_committed_is_deleted(tmp_path: Path) -> None:
+    with running_bridge(tmp_path) as bridge, Peer(bridge.avro_port) as peer:
+        bridge.act("start", consumer="c", log_id=bridge.log_id, position="earliest")
+        peer.store(lines(0, 100))
+        peer.store(lines(100, 100))
+        bridge.act("commit", consumer="c", log_id=bridge.log_id, offset=150)
+        # The batch that the commit ends in is kept whole.
+        wait_until(lambda: bridge.status().first_offset == 100, 10, "the first batch to be deleted")
+        with pytest.raises(flight.FlightServerError) as refused:
+            bridge.read(0, 1)
+        assert case_of(refused.value) == "range_below"
+        assert bridge.read(100, 200)["body"].to_pylist() == [b"line %d" % number for number in range(100, 200)]
+
+
+def test_a_token_is_required_when_configured(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("open sesame\n")
+    with running_bridge(tmp_path, {"flight": {"token_file": str(tmp_path / "token")}}) as bridge:
+        with pytest.raises(flight.FlightUnauthenticatedError):
+            bridge.act("status")
+        options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer open sesame")])
+        with flight.connect(f"grpc://127.0.0.1:{bridge.flight_port}") as client:
+            assert list(client.do_action(flight.Action("status", b""), options))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    batches=st.lists(events_lists.filter(bool), min_size=1, max_size=5),
+    base=st.integers(0, 2**40),
+    joined=st.integers(1, 20),
+    data=st.data(),
+)
+def test_arrow_gives_back_what_was_stored(
+    batches: list[list[Event]], base: int, joined: int, data: st.DataObject
+) -> None:
+    stored, everything, offset = [], [], base
+    for number, events in enumerate(batches):
+        payload = memoryview(encode_events(events))
+        stored.append(StoredBatch(offset, len(events), PayloadKind.EVENTS, 1_000_000 + number, 0, payload))
+        everything += [(offset + place, headers, body) for place, (headers, body) in enumerate(events)]
+        offset += len(events)
+    start = data.draw(st.integers(base, base + len(batches[0]) - 1))
+    end = data.draw(st.integers(max(start, stored[-1].first_offset), offset))
+    pieces = list(record_batches(stored, start, end, headers=True, batch_events=joined))
+    rows = [row for piece in pieces for row in piece.to_pylist()]
+    wanted = [(place, headers, body) for place, headers, body in everything if start <= place < end]
+    assert [(row["offset"], dict(row["headers"]), row["body"]) for row in rows] == wanted
+    assert all(piece.num_rows < joined + 8 for piece in pieces)

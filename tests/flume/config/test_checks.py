@@ -1,0 +1,94 @@
+"""What Flume would swallow is refused, with the keys in the text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flume.config.checks import refuse, refuse_machine
+from flume.config.values import Values
+from flume.errors import RenderError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+TWO = [{"host": "a"}, {"host": "b"}]
+FILE: Mapping[str, object] = {"channel.type": "file", "spool.when_done": "delete"}
+MEMORY: Mapping[str, object] = {"channel.type": "memory", "spool.when_done": "rename"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sinks.batch_size": 10_001}, "sinks.batch_size = 10001 is above channel.transaction_capacity = 10000"),
+        ({**FILE, "spool.batch_lines": 10_001}, "spool.batch_lines = 10001 is above channel.transaction_capacity"),
+        ({"channel.capacity": 9_999}, "channel.transaction_capacity = 10000 is above channel.capacity = 9999"),
+        ({**MEMORY, "spool.max_line_chars": 200_000}, "above channel.max_bytes"),
+        ({**MEMORY, "jvm.heap_mib": 256}, "above three quarters of jvm.heap_mib = 256"),
+        ({"spool.when_done": "delete"}, 'spool.when_done = "delete" with channel.type = "memory"'),
+        ({"sinks.max_batch_bytes": 33_000_000}, "sinks.max_batch_bytes = 33000000"),
+        ({"sinks.connect_timeout_ms": 999}, "sinks.connect_timeout_ms = 999 is below 1000"),
+        ({"sinks.request_timeout_ms": 0}, "sinks.request_timeout_ms = 0 is below 1000"),
+        ({"sinks.group": "failover"}, 'sinks.group = "failover" needs two or more'),
+        ({"sinks.bridges": [{"host": "a"}, {"host": "a"}]}, "names the same host and port twice"),
+        (
+            {"sinks.group": "failover", "sinks.bridges": [{"host": "a", "priority": 1}, {"host": "b", "priority": 1}]},
+            "two have the same priority",
+        ),
+        (
+            {"sinks.group": "failover", "sinks.bridges": [{"host": "a", "priority": 1}, {"host": "b"}]},
+            "give each bridge a priority, or none",
+        ),
+        ({"sinks.bridges": [{"host": "a", "priority": 1}]}, 'with sinks.group = "failover" only'),
+        ({"tls.trust_all_certs": True}, "tls.trust_all_certs = true"),
+        ({"tls.enabled": True, "compression.type": "deflate"}, "encrypts first and compresses the result"),
+        ({**FILE, "spool.folder": "/s", "channel.folder": "/s/../s/channel"}, "one is the other or in it"),
+        ({**FILE, "spool.folder": "/s/spool", "channel.folder": "/s"}, "one is the other or in it"),
+    ],
+)
+def test_a_combination_that_flume_would_swallow_is_refused(changes: Mapping[str, object], said: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        refuse(Values().changed(changes))
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        MEMORY,
+        {"sinks.group": "load_balance", "sinks.bridges": TWO, "sinks.parallel": 3},
+        {"sinks.group": "failover", "sinks.bridges": TWO},
+        {"sinks.bridges": TWO},
+        {"tls.enabled": True},
+        {"compression.type": "deflate"},
+        {"spool.folder": "/s/spool", "channel.folder": "/s/spool-channel"},
+    ],
+)
+def test_what_flume_does_as_told_is_accepted(changes: Mapping[str, object]) -> None:
+    refuse(Values().changed(changes))
+
+
+def test_what_is_not_on_the_machine_is_refused(tmp_path: Path) -> None:
+    values = Values().changed(
+        {
+            "spool.folder": str(tmp_path / "none"),
+            "tls.enabled": True,
+            "tls.truststore": str(tmp_path / "trust.jks"),
+            "tls.truststore_password_file": str(tmp_path / "password"),
+        }
+    )
+    with pytest.raises(RenderError) as caught:
+        refuse_machine(values)
+    assert [line.split(" = ")[0] for line in str(caught.value).splitlines()] == [
+        "spool.folder",
+        "tls.truststore",
+        "tls.truststore_password_file",
+    ]
+    (tmp_path / "none").mkdir()
+    (tmp_path / "trust.jks").touch()
+    (tmp_path / "password").touch()
+    refuse_machine(values)

@@ -1,0 +1,200 @@
+"""The sums between the stages' figures: which hold, which are broken, and which cannot be told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from headrace.local.pipeline import is_shipped
+from headrace.state_folder import RunRecord, StageRecord, StateFolder
+from headrace.status import AgentFigures, BridgeFigures, JobFigures, Snapshot, take_snapshot, together
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+AGENT = AgentFigures(up=True, spool_files=0, spool_bytes=0, read=100, channel=0, sent=100)
+BRIDGE = BridgeFigures(
+    up=True,
+    log_id="L",
+    acknowledged=110,
+    stored=100,
+    duplicates=10,
+    first_offset=0,
+    next_offset=100,
+    dropped=0,
+    next_offsets={"L": 100},
+)
+JOB = JobFigures(up=True, read=80, lost=0, counted=70, malformed=6, late=4, positions={"L": 80})
+
+
+def differences(snapshot: Snapshot) -> list[int | None]:
+    return [each.difference for each in snapshot.sums()]
+
+
+def test_the_sums_hold_while_lines_are_under_way() -> None:
+    snapshot = Snapshot(AGENT, BRIDGE, JOB)
+    assert differences(snapshot) == [0, 0, 0]
+    assert snapshot.faults() == []
+    waiting = {name: number for name, number, _ in snapshot.sums()[1].right}["waiting"]
+    assert waiting == 20
+
+
+def test_several_bridges_are_added_up_and_each_log_has_its_own_position() -> None:
+    other = replace(BRIDGE, log_id="M", acknowledged=50, stored=50, duplicates=0)
+    other = replace(other, next_offset=50, next_offsets={"M": 50})
+    both = together([BRIDGE, other])
+    job = replace(JOB, read=90, counted=80, positions={"L": 80, "M": 10})
+    assert (both.acknowledged, both.stored, both.log_id) == (160, 150, "L,M")
+    assert differences(Snapshot(AGENT, both, job)) == [0, 0, 0]
+    assert together([BRIDGE]) is BRIDGE
+
+
+def test_of_several_bridges_a_silent_one_leaves_the_sum_unknown() -> None:
+    both = together([BRIDGE, BridgeFigures(up=False)])
+    assert not both.up
+    assert both.stored is None
+    assert differences(Snapshot(AGENT, both, JOB))[:2] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("bridge", "job", "broken"),
+    [
+        (replace(BRIDGE, acknowledged=111), JOB, [1, 0, 0]),
+        (replace(BRIDGE, stored=101), JOB, [-1, 1, 0]),
+        (BRIDGE, replace(JOB, read=79), [0, 1, -1]),
+        (BRIDGE, replace(JOB, late=3), [0, 0, 1]),
+        (BRIDGE, replace(JOB, lost=1), [0, -1, 0]),
+    ],
+)
+def test_a_line_that_is_missing_anywhere_breaks_a_sum(
+    bridge: BridgeFigures, job: JobFigures, broken: list[int]
+) -> None:
+    snapshot = Snapshot(AGENT, bridge, job)
+    assert differences(snapshot) == broken
+    # More stored than acknowledged is what a lost OK looks like; everything else is a fault.
+    expected = sum(bool(n) for n in broken) - (broken[0] < 0)
+    assert len(snapshot.faults()) == expected
+
+
+def test_an_ok_that_may_be_lost_is_explained_and_is_no_fault() -> None:
+    snapshot = Snapshot(AGENT, replace(BRIDGE, acknowledged=105), JOB)
+    assert snapshot.sums()[0].difference == -5
+    assert "Flume would send it again" in snapshot.sums()[0].note
+    assert snapshot.faults() == []
+
+
+def test_without_an_answer_a_sum_is_neither_true_nor_false() -> None:
+    snapshot = Snapshot(AGENT, BridgeFigures(up=False), JobFigures(up=False))
+    assert differences(snapshot) == [None, None, None]
+    assert snapshot.faults() == ["the bridge is down", "the job is down"]
+
+
+def test_a_stage_that_is_on_its_way_up_is_called_so() -> None:
+    snapshot = Snapshot(AGENT, BRIDGE, replace(JOB, up=False), {"agent": "ready", "bridge": "ready", "job": "starting"})
+    assert snapshot.faults() == ["the job is starting"]
+
+
+def test_a_source_that_gave_up_is_a_fault() -> None:
+    snapshot = Snapshot(replace(AGENT, source_dead=True), BRIDGE, JOB)
+    assert snapshot.faults() == ["the agent's source gave up on a file and reads no more"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "shipped"),
+    [
+        (AGENT, True),
+        (replace(AGENT, spool_files=1), False),
+        (replace(AGENT, channel=1), False),
+        (replace(AGENT, sent=99), False),
+        # After its restart the agent sends what a file channel had kept.
+        (replace(AGENT, sent=150), True),
+        (replace(AGENT, read=None, sent=None, channel=None), False),
+    ],
+)
+def test_all_is_shipped_only_when_nothing_can_be_on_its_way(agent: AgentFigures, shipped: bool) -> None:  # noqa: FBT001
+    assert is_shipped(agent) is shipped
+
+
+PAGES = {
+    "/status": {
+        "log_id": "L",
+        "first_offset": 5,
+        "next_offset": 100,
+        "used_bytes": 10,
+        "max_bytes": 20,
+        "dropped_events": 0,
+        "consumers": {"url-counts": {"start": 0, "committed": 60}},
+        "counters": {"acknowledged_events": 100, "stored_events": 100, "deduplicated_events": 0},
+    },
+    "/metrics": {
+        "SOURCE.spool": {"EventAcceptedCount": "100", "EventReadFail": "0"},
+        "CHANNEL.queue": {"ChannelSize": "7", "ChannelFillPercentage": "0.7"},
+        "SINK.bridge0_0": {"EventDrainSuccessCount": "93", "EventWriteFail": "2"},
+    },
+}
+
+
+@pytest.fixture
+def pages_port() -> Iterator[int]:
+    """Serve what the bridge and the agent would."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(PAGES[self.path]).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_a_snapshot_is_read_from_the_stages_of_the_recorded_run(tmp_path: Path, pages_port: int) -> None:
+    state = StateFolder(tmp_path)
+    state.create()
+    run = RunRecord(run_id="r", pid=1, started="", spool=str(state.spool))
+    run.stages["agent"] = StageRecord("ready", 1, ports={"metrics": pages_port})
+    run.stages["bridge"] = StageRecord("ready", 1, ports={"admin": pages_port})
+    run.stages["job"] = StageRecord("ready", 1)
+    state.write_run(run)
+    for name, size in (("a.log", 3), ("b.log", 4), (".part", 5), ("c.log.COMPLETED", 6)):
+        (state.spool / name).write_bytes(b"x" * size)
+    tally = {"read": 60, "lost": 0, "counted": 58, "malformed": 1, "late": 1, "hits": 58}
+    progress = {"state": "running", "batch_at": "2026-01-02T03:04:00Z", "tally": tally, "positions": {"L": 60}}
+    (state.job / "progress.json").write_text(json.dumps(progress))
+    with state.lock():
+        snapshot = take_snapshot(state, NOW)
+    assert (snapshot.agent.spool_files, snapshot.agent.spool_bytes) == (2, 7)
+    assert (snapshot.agent.read, snapshot.agent.channel, snapshot.agent.sent) == (100, 7, 93)
+    assert snapshot.bridge.consumers == {"url-counts": 40}
+    assert snapshot.job.batch_age_s == 5.0
+    assert differences(snapshot) == [0, 0, 0]
+    assert snapshot.faults() == []
+
+
+def test_a_run_that_is_gone_leaves_the_jobs_own_account(tmp_path: Path, pages_port: int) -> None:
+    state = StateFolder(tmp_path)
+    state.create()
+    run = RunRecord(run_id="r", pid=1, started="", spool=str(state.spool))
+    run.stages["bridge"] = StageRecord("ready", 1, ports={"admin": pages_port})
+    state.write_run(run)
+    (state.job / "progress.json").write_text('{"state": "stopped", "tally": {"read": 60}}')
+    snapshot = take_snapshot(state, NOW)
+    assert not snapshot.bridge.up
+    assert snapshot.job.read == 60

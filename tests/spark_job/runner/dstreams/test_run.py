@@ -1,0 +1,168 @@
+"""A DStream job as a process: killed and recovered, stopped, drained; and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from spark_job.jobs import url_counts_dstream
+from tests.support.bridges import RealBridge
+from tests.support.counting import line
+from tests.support.streams import results_by_time
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+ROOT = Path(__file__).parents[4]
+START_TIMEOUT_S, STOP_TIMEOUT_S = 300, 120
+BATCH, WINDOW = 2, 6
+
+
+class JobProcess:
+    """``python -m spark_job NAME`` on a bridge; a context manager that leaves no process behind."""
+
+    def __init__(self, name: str, bridges: str, folder: Path, *options: str) -> None:
+        self.folder = folder
+        number = len(list(folder.parent.glob("*.err")))
+        self.out, self.err = folder.with_suffix(f".{number}.out"), folder.with_suffix(f".{number}.err")
+        command = [sys.executable, "-m", "spark_job", name, "--bridges", bridges, "--job-folder", str(folder)]
+        with self.out.open("wb") as out, self.err.open("wb") as err:
+            self.process = psutil.Popen(
+                [*command, "--driver-memory", "512m", *options], cwd=ROOT, stdout=out, stderr=err
+            )
+
+    def progress(self) -> dict[str, Any]:
+        try:
+            found = json.loads((self.folder / "progress.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        return dict(found) if found["pid"] == self.process.pid else {}
+
+    def wait_for_read(self, lines: int) -> None:
+        def is_read() -> bool:
+            assert self.process.poll() is None, self.err.read_text()
+            return bool(self.progress().get("tally", {}).get("read", 0) >= lines)
+
+        wait_until(is_read, START_TIMEOUT_S, f"{lines} lines to be counted")
+
+    def signal_tree(self, number: signal.Signals) -> None:
+        """Send a signal to the job and everything below it; Python workers come and go, and may just have gone."""
+        for process in [self.process, *self.process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def end(self, timeout_s: float = START_TIMEOUT_S) -> int:
+        return int(self.process.wait(timeout_s))
+
+    def errors(self) -> list[str]:
+        """Return what it said, but for the note that the API is deprecated, which it says once."""
+        lines = self.err.read_text().splitlines()
+        notes = [line for line in lines if line.startswith("note: DStreams are deprecated")]
+        assert len(notes) <= 1
+        return [line for line in lines if line not in notes]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.is_running():
+            children = self.process.children(recursive=True)
+            for process in [self.process, *children]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(children, STOP_TIMEOUT_S)
+            self.process.wait(STOP_TIMEOUT_S)
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[RealBridge]:
+    with RealBridge(tmp_path / "log") as opened:
+        yield opened
+
+
+def planned_in(folder: Path, log_id: str) -> dict[int, Counter[str]]:
+    """Return what each batch holds that is done and still known, counted from the lines themselves."""
+    planned: dict[int, Counter[str]] = {}
+    with closing(sqlite3.connect(folder / "batches.db")) as database:
+        for time_ms, starts, ends in database.execute("SELECT time_ms, starts, ends FROM batches WHERE booked"):
+            offsets = range(json.loads(starts)[log_id], json.loads(ends)[log_id])
+            planned[time_ms // 1000] = Counter(f"/{offset % 7}" for offset in offsets if offset % 11)
+    return planned
+
+
+def expected_in(planned: dict[int, Counter[str]]) -> dict[int, Counter[str]]:
+    """Return the count of each window of which every batch is known."""
+    windows = {time: range(time - WINDOW + BATCH, time + 1, BATCH) for time in planned}
+    return {
+        time: sum((planned[each] for each in window), Counter())
+        for time, window in windows.items()
+        if planned.keys() >= set(window)
+    }
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_stopped_and_drained_every_result_is_that_of_its_batches(bridge: RealBridge, tmp_path: Path) -> None:
+    folder, out, drain = tmp_path / "job", tmp_path / "counts.jsonl", tmp_path / "drain.json"
+    options = ["--batch-interval", f"{BATCH}s", "--window", f"{WINDOW}s", "--keep", "1h"]
+    options += ["--sink", "console", "--sink", f"jsonl:{out}"]
+
+    def extend(start: int, end: int) -> None:
+        bridge.extend([line(n, f"/{n % 7}") if n % 11 else b"no line \x1b[2J" for n in range(start, end)])
+
+    extend(0, 500)
+    planned: dict[int, Counter[str]] = {}
+    for number, end in ((signal.SIGKILL, 500), (signal.SIGTERM, 900)):
+        with JobProcess("url-counts-dstream", bridge.address, folder, *options, "--max-events", "150") as job:
+            extend(end, end + 400)
+            job.wait_for_read(end)
+            job.signal_tree(number)
+            assert job.end(STOP_TIMEOUT_S) == (-number if number == signal.SIGKILL else 0)
+        # A job that goes on forgets what it no longer needs.
+        planned |= planned_in(folder, bridge.log_id)
+    drain.write_text(json.dumps({bridge.log_id: 1300}))
+    with JobProcess("url-counts-dstream", bridge.address, folder, *options, "--drain-to-file", str(drain)) as job:
+        assert job.end() == 0, job.errors()
+        assert job.errors()[-1] == "lines read 1,300 = counted 1,181 + malformed 119 + late 0"
+        assert "hits  url" in job.out.read_text()
+        assert json.loads((folder / "tally.json").read_bytes())["balanced"] is True
+        assert job.progress()["state"] == "stopped"
+    found = results_by_time(url_counts_dstream.JOB, folder / "counts.db")
+    expected = expected_in(planned | planned_in(folder, bridge.log_id))
+    assert {time: found.get(time, {}) for time in expected} == expected
+    assert len(found.keys() & expected.keys()) > 5
+    newest = [json.loads(text) for text in out.read_text().splitlines()]
+    assert {row["url"]: row["hits"] for row in newest} in (*found.values(), {})
+    assert sum(len(path.read_bytes().splitlines()) for path in (folder / "dead-letters").rglob("*.jsonl")) == 119
+
+    with JobProcess("url-counts-dstream", bridge.address, folder, "--window", "8s") as job:
+        assert job.end() == 2
+        assert "window was '6s' and is '8s'" in job.errors()[0]
+
+
+def test_wrong_intervals_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "spark_job", "intervals", "--job-folder", str(tmp_path), "--bridges", "a:1"]
+    ended = subprocess.run(
+        [*command, "--batch-interval", "2s", "--window", "5s"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=STOP_TIMEOUT_S,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "--window 5s is not a whole number of batches of 2s" in ended.stderr
