@@ -26,13 +26,13 @@ from avro_bridge.ingest.server import IngestServer
 from avro_bridge.log.callbacks import WriterHooks
 from avro_bridge.log.folder_lock import claim_folder
 from avro_bridge.log.log import Log
-from avro_bridge.log.memory import keep_freed_memory
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
 from avro_bridge.metrics import BridgeMetrics, LogCollector
 from avro_bridge.wire.events import count_events
-from avro_bridge.wire.kernels.compiled import precompile
 from avro_bridge.wire.limits import WireLimits
+from headrace.common.allocator import keep_freed_memory
+from headrace.common.kernels import precompile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,7 +184,7 @@ def _now_us() -> int:
 
 async def serve(config: BridgeConfig, ready_file: Path | None = None) -> None:
     """Run a bridge until SIGTERM or SIGINT."""
-    keep_freed_memory()
+    keep_freed_memory(one_arena=True)
     bridge = Bridge(config, ready_file)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -44,7 +44,7 @@ def check(config: ConfigOption = None) -> None:
 @app.command()
 def precompile() -> None:
     """Compile the kernels into their cache, so that a first start need not."""
-    from avro_bridge.wire.kernels.compiled import precompile as compile_kernels
+    from headrace.common.kernels import precompile as compile_kernels
 
     compile_kernels()
 

@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"Usage: python -m spark_job JOB [OPTIONS]; each job has a --help\n\n{names}\n")
             return 0 if given else EXIT_USAGE
         if given == ["precompile"]:
-            from spark_job.parse.kernels.compiled import precompile
+            from spark_job.parse.kernels.precompile import precompile
 
             precompile()
             return 0

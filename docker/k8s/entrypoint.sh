@@ -5,12 +5,6 @@ set -euo pipefail
 
 role=${1:-}
 
-# The kernels' machine code is in the image; numba uses it only where it may also write.
-if [ -d /opt/headrace/numba ] && [ -n "${NUMBA_CACHE_DIR:-}" ]; then
-  mkdir -p "$NUMBA_CACHE_DIR"
-  cp -R /opt/headrace/numba/. "$NUMBA_CACHE_DIR"
-fi
-
 case $role in
   driver)
     shift

@@ -89,7 +89,7 @@ def main() -> None:
 def _fail(text: str, code: int) -> None:
     from headrace.common.text import printable
 
-    sys.stderr.write(f"headrace: {printable(text)}\n")
+    sys.stderr.write(f"headrace: {printable(text, lines=True)}\n")
     sys.exit(code)
 
 

@@ -114,13 +114,13 @@ def show_snapshot(snapshot: Snapshot, where: str, *, as_json: bool) -> int:
     console = Console()
     table = Table(box=None, pad_edge=False, show_header=False)
     for cells in _stage_rows(snapshot):
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        table.add_row(*(Text(printable(cell, lines=True)) for cell in cells))
     console.print(table)
     console.print()
     for each in snapshot.sums():
         console.print(_shown_sum(each))
     for fault in faults:
-        console.print(Text(printable(fault), "red"))
+        console.print(Text(printable(fault, lines=True), "red"))
     return 1 if faults else 0
 
 
@@ -191,7 +191,7 @@ class _Bars:
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(printable(text, max_characters=1 << 24) + "\n")
+    sys.stdout.write(printable(text, max_characters=1 << 24, lines=True) + "\n")
 
 
 def _joined(*terms: tuple[str, int | None]) -> str:

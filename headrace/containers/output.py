@@ -27,7 +27,7 @@ PAGES = {
 
 def say(text: str) -> None:
     """Tell people something on standard error, each line marked as ours and harmless for terminals."""
-    for line in printable(text).splitlines():
+    for line in printable(text, lines=True).splitlines():
         sys.stderr.write(f"headrace: {line}\n")
     sys.stderr.flush()
 
@@ -87,7 +87,7 @@ def show_settings(settings: Settings) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines to standard output, harmless for terminals."""
     for line in lines:
-        sys.stdout.write(printable(line, max_characters=1 << 24) + "\n")
+        sys.stdout.write(printable(line, max_characters=1 << 24, lines=True) + "\n")
     sys.stdout.flush()
 
 

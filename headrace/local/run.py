@@ -66,7 +66,7 @@ def caught_signals() -> Iterator[Signals]:
 def say(text: str) -> None:
     """Tell people something on standard error, one line, harmless for terminals."""
     try:
-        sys.stderr.write(f"headrace: {printable(text)}\n")
+        sys.stderr.write(f"headrace: {printable(text, lines=True)}\n")
         sys.stderr.flush()
     except OSError:
         pass  # the terminal is gone; that is no reason to leave the stages alone

@@ -16,7 +16,6 @@ from headrace.services.environment import (
     TOKEN_FILE,
     read,
 )
-from headrace.services.kernel_cache import bring_kernels
 
 CONFIGURATION = Path("/tmp/bridge.toml")  # noqa: S108 - a tmpfs of this container alone
 LOG_FOLDER = "/data/log"
@@ -53,6 +52,5 @@ def configuration() -> str:
 
 def run() -> None:
     """Become the bridge; does not return."""
-    bring_kernels()
     CONFIGURATION.write_text(configuration(), encoding="utf-8")
     os.execv(sys.executable, [sys.executable, "-m", "avro_bridge", "serve", "--config", str(CONFIGURATION)])  # noqa: S606

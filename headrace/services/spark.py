@@ -31,7 +31,6 @@ from headrace.services.environment import (
     profiles,
     read,
 )
-from headrace.services.kernel_cache import bring_kernels
 
 CONF_DIR = Path("/tmp/spark-conf")  # noqa: S108 - a tmpfs of this container alone
 RECOVERY, EVENTS, JOB_FOLDER = "/data/recovery", "/data/events", "/data/job"
@@ -133,7 +132,6 @@ def run_master() -> None:
 
 def run_worker() -> None:
     """Become a worker; does not return."""
-    bring_kernels()
     arguments = ["--host", _address_towards(MASTER_HOST), "--webui-port", str(WORKER_UI_PORT), "--work-dir", WORK_DIR]
     arguments += ["--cores", read("HEADRACE_WORKER_CORES", "2"), "--memory", read("HEADRACE_WORKER_MEMORY", "1g")]
     _become("org.apache.spark.deploy.worker.Worker", [*arguments, MASTER_URL])
@@ -146,7 +144,6 @@ def run_history() -> None:
 
 def run_driver() -> None:
     """Become the job's process; does not return."""
-    bring_kernels()
     write_defaults()
     command = driver_command()
     os.execvp(command[0], command)  # noqa: S606 - every word is ours or the operator's

@@ -16,17 +16,11 @@ Together they took two fifths of the processor time that a worker spent on readi
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
 from dataclasses import dataclass
 
-# The numbers are glibc's own, from its <malloc.h>.
-M_TRIM_THRESHOLD = -1
-M_MMAP_THRESHOLD = -3
-LARGEST_MMAP_THRESHOLD = 32 * 1024 * 1024
-KEPT_BYTES = 128 * 1024 * 1024
-"""Free memory beyond this is given back."""
+from headrace.common.allocator import keep_freed_memory
 
 
 @dataclass
@@ -39,7 +33,7 @@ class WorkerProcess:
     def after_task(self) -> None:
         """Prepare the process for the next task."""
         if not self.keeps_memory:
-            keep_memory()
+            keep_freed_memory()
             self.keeps_memory = True
         if len(sys.modules) != self.frozen_modules:
             # What is garbage already must not be frozen with the rest.
@@ -49,11 +43,3 @@ class WorkerProcess:
 
 
 THIS_PROCESS = WorkerProcess()
-
-
-def keep_memory() -> bool:
-    """Tell glibc to keep freed memory; returns whether it will. Another C library is left alone."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))

@@ -53,8 +53,8 @@ TIERS: dict[str, tuple[str, ...]] = {
 of one line know nothing of each other. What is inside a sub-package is its own affair."""
 
 UPSTREAM: dict[str, tuple[str, ...]] = {
-    "flume": (),
-    "avro_bridge": ("flume.agent.metrics", "flume.errors"),
+    "flume": ("headrace.common",),
+    "avro_bridge": ("flume.agent.metrics", "flume.errors", "headrace.common"),
     "spark_job": ("avro_bridge.contract", "avro_bridge.errors", "headrace.common"),
     "headrace": ("flume", "avro_bridge", "spark_job"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from avro_bridge.wire.kernels.compiled import BYTES, INDEX, NUMBERS, WRITABLE_BYTES, kernel
+from headrace.common.kernels import BYTES, NUMBERS, TABLE, WRITABLE_BYTES, kernel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +98,7 @@ def gather(source: Bytes, starts: Numbers, lengths: Numbers, target: Bytes) -> b
     return True
 
 
-@kernel(f"void({BYTES}, {INDEX}, {NUMBERS})")
+@kernel(f"void({BYTES}, {TABLE}, {NUMBERS})")
 def hash_spans(data: Bytes, spans: Numbers, hashes: Numbers) -> None:
     """Hash stretches of bytes: FNV-1a of 32 bits, since nothing in it goes beyond a signed number of 64 bits.
 

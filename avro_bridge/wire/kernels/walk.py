@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avro_bridge.wire.kernels import error_codes
-from avro_bridge.wire.kernels.compiled import BYTES, INDEX, NUMBERS, called, inlined, kernel
+from headrace.common.kernels import BYTES, NUMBERS, TABLE, called, inlined, kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -180,7 +180,7 @@ def _note(index: Numbers, row: int, header: int, header_end: int, body: int, sto
         index[row, 3] = stop - body
 
 
-@kernel(f"UniTuple(int64, 3)({BYTES}, {INDEX}, {NUMBERS})")
+@kernel(f"UniTuple(int64, 3)({BYTES}, {TABLE}, {NUMBERS})")
 def walk(data: Bytes, index: Numbers, limits: Numbers) -> tuple[int, int, int]:
     """Read a whole payload: either check everything, or note where each event lies.
 
@@ -264,7 +264,7 @@ def _place(data: Bytes, entries: Numbers, first: int, total: int, key: int, leng
     return total
 
 
-@kernel(f"int64({BYTES}, {INDEX}, {NUMBERS}, {INDEX})")
+@kernel(f"int64({BYTES}, {TABLE}, {NUMBERS}, {TABLE})")
 def list_headers(data: Bytes, index: Numbers, offsets: Numbers, entries: Numbers) -> int:
     """Note where each header's key and value lie, a repeated key once with its last value, as a Python dict has it.
 
@@ -314,7 +314,7 @@ def _same(data: Bytes, position: int, key: Bytes) -> bool:
     return ahead == len(key)
 
 
-@kernel(f"int64({BYTES}, {INDEX}, {BYTES}, {INDEX})")
+@kernel(f"int64({BYTES}, {TABLE}, {BYTES}, {TABLE})")
 def find_header(data: Bytes, index: Numbers, key: Bytes, spans: Numbers) -> int:
     """Note where one header's value lies in each event: start and length, or twice -1 where an event lacks it.
 

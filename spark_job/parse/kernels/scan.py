@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spark_job.parse.kernels.compiled import BYTES, OFFSETS, TABLE, WORDS, inlined, kernel
+from headrace.common.kernels import BYTES, OFFSETS, TABLE, WORDS, inlined, kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

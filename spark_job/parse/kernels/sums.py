@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from spark_job.parse.kernels.compiled import BYTES, NUMBERS, SLOTS, TABLE, TIMES, WRITABLE_BYTES, inlined, kernel
+from headrace.common.kernels import BYTES, NUMBERS, SLOTS, TABLE, TIMES, WRITABLE_BYTES, inlined, kernel
 
 if TYPE_CHECKING:
     import numpy as np

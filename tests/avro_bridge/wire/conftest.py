@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from avro_bridge.wire.kernels.compiled import precompile
+from headrace.common.kernels import precompile
 
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("unhurried", deadline=None)

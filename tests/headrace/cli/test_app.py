@@ -15,7 +15,6 @@ import pytest
 import headrace.errors
 from headrace.cli.app import main
 from headrace.cli.exit_codes import exit_code_of
-from headrace.common.text import printable
 from headrace.errors import HeadraceError, OptionError
 from headrace.local.run_options import parse_options
 from spark_job.jobs.window_options import UrlCountsOptions
@@ -206,8 +205,3 @@ def test_the_slide_is_the_window_and_the_sink_is_the_console_unless_told_otherwi
     assert [sink.kind for sink in both.sinks] == ["console", "jsonl"]
     with pytest.raises(OptionError, match="--top 0"):
         parse_options(top="0")
-
-
-def test_text_for_terminals_is_harmless_and_bounded() -> None:
-    assert printable("a\x1b[31mb\nc\u202ed\x7f").replace("\N{REPLACEMENT CHARACTER}", "?") == "a?[31mb\nc?d?"
-    assert printable("x" * 50, 10) == "x" * 9 + "\N{HORIZONTAL ELLIPSIS}"

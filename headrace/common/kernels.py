@@ -1,20 +1,20 @@
-"""How the kernels of this package are compiled: once, for one set of argument types, kept on disk.
+"""Compiles kernels: once, for one set of argument types, and keeps the machine code on disk.
 
-A kernel is plain Python that numba turns into machine code, at its first call or in :func:`precompile`. The machine
-code is kept on disk, since a worker that compiles spends seconds of its processor, and one that loads a tenth of one:
+A kernel is plain Python that numba turns into machine code, at its first call or in :func:`precompile`. Other argument
+types are an error, not another silent compilation. The machine code is kept on disk, since a process that compiles
+spends seconds of its processor, and one that loads a tenth of one. numba looks in this order:
 
 ==========================================  =========================================================================
-the folder of the source                    where the machine code is kept
-==========================================  =========================================================================
-holds it already (set-up, image build)      there, in ``__pycache__``, also when nothing can be written there any more
-does not                                    in the folder that ``NUMBA_CACHE_DIR`` names; without that name in
-                                            ``__pycache__``, or else in the user's cache folder
-(and none of these can be written)          nowhere: each process compiles anew, and all else works
+``__pycache__`` beside the source           if it holds code for this source, this numba and this processor. An image
+                                            build puts it there; nothing needs to be writable
+the folder named by ``NUMBA_CACHE_DIR``     if that is set
+the user's cache folder                     ``~/.cache/numba``, or below ``XDG_CACHE_HOME``
+nowhere                                     if none of these can be written: each process compiles anew, all else works
 ==========================================  =========================================================================
 
-numba itself reads no folder that it could not write to, so :class:`ReadOnlyLocator` stands before its own. Machine code
-fits the kind of processor that it was made for; an image that is to run elsewhere is built and run with
-``NUMBA_CPU_NAME=generic``. Source and machine code belong together by a hash of the source, whatever the file's time.
+So an installed package is never written to. An image build sets ``NUMBA_CACHE_LOCATOR_CLASSES=InTreeCacheLocator`` to
+put the code beside the source; one that is to run on other processors also sets ``NUMBA_CPU_NAME=generic``, here and
+at run time. Code belongs to a source by a hash of its text, whatever the file's time.
 
 With ``NUMBA_DISABLE_JIT=1`` the kernels run as ordinary Python, many times slower, so that a coverage tool can see
 their lines. A compiled caller keeps its callee's code, and numba does not notice when a callee in *another* file
@@ -57,7 +57,7 @@ TABLE = "Array(int64, 2, 'C')"
 NUMBERS = "Array(int64, 1, 'C')"
 """A column of numbers."""
 
-_LOCATORS = (f"{__name__}.ReadOnlyLocator", "UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator")
+_LOCATORS = (f"{__name__}.ReadOnlyLocator", "UserProvidedCacheLocator", "UserWideCacheLocator")
 # The setting of the environment variable of the same name, which wins. mypy does not see what numba sets at run time.
 if not config.CACHE_LOCATOR_CLASSES:  # type: ignore[attr-defined]
     config.CACHE_LOCATOR_CLASSES = ",".join(_LOCATORS)  # type: ignore[attr-defined]
@@ -139,11 +139,16 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", numba.njit(nogil=True, forceinline=True)(function))
 
 
-def precompile() -> None:
-    """Compile every kernel, or load it from the disk: for set-up and image builds."""
-    # Imported here, since they need this module; importing them registers what they define.
-    import spark_job.parse.kernels.scan
-    import spark_job.parse.kernels.sums  # noqa: F401
+def called(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function callable by the kernels of its own file."""
+    return cast("Callable[P, R]", numba.njit(nogil=True)(function))
 
+
+def precompile() -> None:
+    """Compile every kernel of the modules that are imported, or load it from the disk.
+
+    For set-up and image builds, and for a bridge before it listens. The caller imports the modules with its kernels
+    first: importing them registers what they define.
+    """
     for each in _registry:
         each.compile()

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from avro_bridge.log import memory
+from headrace.common import allocator
 
 FAULTS = """
 import resource, sys
-from avro_bridge.log.memory import keep_freed_memory
+from headrace.common.allocator import keep_freed_memory
 if sys.argv[1] == "keep" and not keep_freed_memory():
     print(-1)
     sys.exit()
@@ -39,7 +39,7 @@ def test_kept_memory_is_not_faulted_in_again() -> None:
 
 def test_an_allocator_without_the_setting_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
-    assert not memory.keep_freed_memory()
+    assert not allocator.keep_freed_memory()
 
 
 def test_what_is_asked_of_the_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,5 +51,8 @@ def test_what_is_asked_of_the_allocator(monkeypatch: pytest.MonkeyPatch) -> None
             return 1
 
     monkeypatch.setattr("ctypes.CDLL", lambda _name: Allocator())
-    assert memory.keep_freed_memory(1000)
+    assert allocator.keep_freed_memory(1000, one_arena=True)
     assert asked == {-3: 32 * 2**20, -1: 1000, -8: 1}
+    asked.clear()
+    assert allocator.keep_freed_memory(1000)
+    assert asked == {-3: 32 * 2**20, -1: 1000}

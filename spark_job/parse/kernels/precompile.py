@@ -1,0 +1,14 @@
+"""Compiles the kernels of this folder ahead of their first use: for set-up and image builds."""
+
+from __future__ import annotations
+
+from headrace.common import kernels
+
+
+def precompile() -> None:
+    """Compile every kernel, or load it from the disk."""
+    # Importing the modules registers what they define.
+    import spark_job.parse.kernels.scan
+    import spark_job.parse.kernels.sums  # noqa: F401
+
+    kernels.precompile()

@@ -1,0 +1,64 @@
+"""Text that strangers wrote cannot steer a terminal, and nothing of it is lost where it is data."""
+
+from __future__ import annotations
+
+import ast
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.common.text import binary_size, escaped, is_safe, iso_utc, printable
+
+STEERING = "\x1b[31m \x07 \x9b2J \u202e \u2066 \ud800 \ue000 \u2028"
+
+
+def test_what_steers_a_terminal_is_replaced_or_escaped() -> None:
+    assert printable("a\x1b[31mb") == "a\N{REPLACEMENT CHARACTER}[31mb"
+    assert escaped("a\x1b[31mb\u202e\n") == r"a\x1b[31mb\u202e\n"
+    assert all(is_safe(c) for c in printable(STEERING) + escaped(STEERING))
+
+
+def test_ordinary_text_of_any_script_stays() -> None:
+    text = "/caf\u00e9/\u65e5\u672c\u8a9e/\U0001f600?q=a b"
+    assert printable(text) == escaped(text) == text
+
+
+def test_line_feeds_stay_only_where_they_are_wanted() -> None:
+    assert printable("a\nb", lines=True) == "a\nb"
+    assert printable("a\nb") == "a\N{REPLACEMENT CHARACTER}b"
+
+
+@given(st.text(), st.integers(1, 50))
+def test_printable_text_is_safe_and_bounded(text: str, most: int) -> None:
+    shown = printable(text, most)
+    assert len(shown) <= most
+    assert all(is_safe(c) for c in shown)
+    if len(text) > most:
+        assert shown.endswith("\N{HORIZONTAL ELLIPSIS}")
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="\\'")))
+def test_escaped_text_can_be_read_back(text: str) -> None:
+    assert ast.literal_eval(f"'{escaped(text)}'") == text
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (10 * 1024, "10 KiB"),
+        (1536 * 1024, "1.5 MiB"),
+        (2**60, "1024 PiB"),
+    ],
+)
+def test_sizes_have_two_digits_at_least(count: int, shown: str) -> None:
+    assert binary_size(count) == shown
+
+
+def test_an_instant_is_written_with_a_z_and_no_empty_fraction() -> None:
+    assert iso_utc(datetime(2015, 5, 17, 10, 5, tzinfo=UTC)) == "2015-05-17T10:05:00Z"
+    assert iso_utc(datetime(2015, 5, 17, 10, 5, 0, 250, tzinfo=UTC)) == "2015-05-17T10:05:00.000250Z"
