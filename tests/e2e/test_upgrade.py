@@ -7,16 +7,21 @@ where it knows the old format, and leave everything as it is, with a sentence th
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import tarfile
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
+from headrace.drop import drop
+from headrace.sample import SampleSettings
 from tests.support.bridge_process import start_bridge, write_config
 from tests.support.bridges import RealBridge
 from tests.support.counting import line
+from tests.support.headrace_run import HeadraceRun, make_sample
 from tests.support.peers import Peer, lines
 from tests.support.source_tree import ROOT
 
@@ -131,3 +136,25 @@ def test_a_job_is_upgraded_counts_on_exactly_and_cannot_be_put_back(tmp_path: Pa
     rows = [json.loads(text) for text in out.read_text().splitlines()]
     hits = Counter({(row["window_start"], row["url"]): row["hits"] for row in rows})
     assert hits == Counter((f"1970-01-01T00:{second // 60:02d}:00Z", f"/{second % 7}") for second in range(300))
+
+
+STATE_OF_0_1_0 = ROOT / "tests" / "golden" / "state-folder-0.1.0.tar.gz"
+"""Made on 2026-11-27 by headrace 0.1.0 at commit d5b4e95, before its modules moved: ``headrace sample --lines 600
+--seed 1`` dropped into ``headrace run --state state --window 1m``, counted, stopped; without the stages' logs."""
+
+
+@pytest.mark.java
+@pytest.mark.spark
+def test_a_state_folder_of_the_version_before_goes_on(tmp_path: Path) -> None:
+    with tarfile.open(STATE_OF_0_1_0) as archive:
+        archive.extractall(tmp_path, filter="data")
+    before = make_sample(tmp_path / "one.log", SampleSettings(lines=600, seed=1))
+    after = make_sample(tmp_path / "two.log", SampleSettings(lines=400, seed=2))
+    with HeadraceRun(tmp_path, "--window", "1m") as run:
+        run.wait_ready()
+        drop([tmp_path / "two.log"], run.state.spool)
+        snapshot = run.wait_counted(1000)
+        assert snapshot.job.counted == 1000, run.said()
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait(180) == 0, run.said()
+    assert run.counted() == before + after
