@@ -16,8 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from headrace.errors import OptionError, StageRefused
 from headrace.local import run_options as reading
 from spark_job.jobs.catalog import JOBS, SQL, Entry, entry_of, load
-from spark_job.jobs.sql_options import SqlOptions
-from spark_job.jobs.window_options import UrlCountsOptions
+from spark_job.jobs.options import SqlOptions, UrlCountsOptions
 from spark_job.options import command_line
 from spark_job.runner.job_settings import READING_FIELDS, RUNNING, JobSettings
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from headrace.errors import OptionError
 from headrace.state_folder import DEFAULT_STATE
 from spark_job.errors import SparkJobError
-from spark_job.jobs.window_options import UrlCountsOptions
+from spark_job.jobs.options import UrlCountsOptions
 from spark_job.options.command_line import arguments, read_options
 from spark_job.options.model import Flag, OptionModel, choice_of
 from spark_job.runner.job_settings import JobOptions, JobSettings

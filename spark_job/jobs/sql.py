@@ -25,8 +25,8 @@ from headrace.common.durations import spark_interval
 from spark_job.accounting.ledger import NeverLate
 from spark_job.errors import OptionError
 from spark_job.jobs.job import StructuredJob
+from spark_job.jobs.options import SqlOptions
 from spark_job.jobs.sql_errors import refusal_of
-from spark_job.jobs.sql_options import SqlOptions
 from spark_job.runner.results import NUMBER
 from spark_job.runner.structured.job import Shape
 

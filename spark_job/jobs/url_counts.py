@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 from pyspark.errors import PySparkException
 
 from headrace.common.durations import format_duration, spark_interval
+from headrace.common.files import replacing
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import Ledger, Tally
-from spark_job.jobs.window_options import UrlCountsOptions
+from spark_job.errors import sink_errors
+from spark_job.jobs.options import UrlCountsOptions
 from spark_job.parse import LineParser
 from spark_job.runner.batch_writer import BatchWriter
 from spark_job.runner.job_folder import JobFolder
@@ -26,7 +28,6 @@ from spark_job.runner.query_watch import QueryKeeper, cause_of
 from spark_job.runner.session import SessionSettings, start_session, stop_session
 from spark_job.runner.structured.job import StructuredJob
 from spark_job.runner.structured.stream import first_offset
-from spark_job.sinks.atomic import replacing
 from spark_job.sinks.counts_table.writer import CountsTable
 from spark_job.source import register
 from spark_job.source.bridge_client import RetryPolicy
@@ -168,7 +169,7 @@ def _run(settings: JobSettings, options: UrlCountsOptions, folder: JobFolder, st
         writer.settle()
         table.verify()
         tally = table.tally()
-        with replacing(folder.tally) as file:
+        with sink_errors(folder.tally), replacing(folder.tally) as file:
             file.write(json.dumps(tally.as_json(), indent=2).encode())
         keeper.report("stopped")
     return tally

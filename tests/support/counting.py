@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import Ledger
+from spark_job.jobs.options import UrlCountsOptions
 from spark_job.jobs.url_counts import source_options, start_query, url_counts
-from spark_job.jobs.window_options import UrlCountsOptions
 from spark_job.runner.batch_writer import BatchWriter
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings

@@ -17,7 +17,7 @@ from headrace.cli.app import main
 from headrace.cli.exit_codes import exit_code_of
 from headrace.errors import HeadraceError, OptionError
 from headrace.local.run_options import parse_options
-from spark_job.jobs.window_options import UrlCountsOptions
+from spark_job.jobs.options import UrlCountsOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

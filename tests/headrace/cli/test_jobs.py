@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAMES = [entry.name for entry in JOBS]
 NOT_JOBS = {
-    "__init__", "both_apis", "catalog", "job", "pairs", "sql_errors", "sql_options", "visitors", "window_options",
+    "__init__", "both_apis", "catalog", "job", "options", "pairs", "sql_errors", "visitors",
 }  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.errors import OptionError
+from spark_job.jobs.options import SqlOptions
 from spark_job.jobs.sql import JOB, ask, for_query, shape_of
-from spark_job.jobs.sql_options import SqlOptions
 from spark_job.runner.structured.job import stream_of
 from tests.support.bridges import RealBridge
 from tests.support.counting import forget_newest_commit, line

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spark_job.jobs.options import UrlCountsOptions
 from spark_job.jobs.url_counts import BATCH
-from spark_job.jobs.window_options import UrlCountsOptions
 from spark_job.windows import Windows
 from tests.support.bridges import RealBridge
 from tests.support.counting import CountingQuery, line

@@ -1,4 +1,4 @@
-"""Options of jobs that count in windows, and those of ``url-counts``. Imports no Spark: a help text shall be quick."""
+"""Options of the jobs that count in windows, and of SQL queries. Imports no Spark, which keeps ``--help`` fast."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ STORING = "What is kept"
 
 
 class WindowOptions(JobOptions):
-    """Window, slide and watermark. Making it raises OptionError where they do not fit together."""
+    """Window, slide and watermark.
+
+    Raises:
+        OptionError: they do not fit together.
+    """
 
     window: Length = Field(timedelta(minutes=5), description="Length of a window: 30s, 5m, 1h.")
     slide: Annotated[Length | None, Flag(shown_default="the window")] = Field(
@@ -35,7 +39,7 @@ class WindowOptions(JobOptions):
 
     @property
     def windows(self) -> Windows:
-        """The three as one, with their arithmetic."""
+        """The three lengths as one value, with their arithmetic."""
         from spark_job.windows import Windows
 
         return Windows(self.window, self.slide or self.window, self.watermark)
@@ -53,7 +57,19 @@ class UrlCountsOptions(WindowOptions):
 
     @property
     def retention(self) -> Retention:
-        """Which closed windows the table lets go."""
+        """Which closed windows leave the table."""
         from spark_job.sinks.counts_table.writer import Retention
 
         return Retention(self.keep, self.max_rows or None)
+
+
+class SqlOptions(JobOptions):
+    """Options of the job ``sql``: a query and how its results are keyed."""
+
+    query: Annotated[str, Flag(internal=True)] = Field(description="The query.")
+    key: Annotated[str, Flag(shown_default="none")] = Field(
+        "", description="Comma list of the columns that tell rows apart: only changed rows are handed on."
+    )
+    watermark: Annotated[Duration | None, Flag(shown_default="none")] = Field(
+        None, description="With --key: windows are forgotten so far behind the newest line."
+    )
