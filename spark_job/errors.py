@@ -22,7 +22,12 @@ into :class:`DataLoss`.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 class SparkJobError(Exception):
@@ -85,3 +90,16 @@ class QueryStalled(SparkJobError):
     """Events wait at a bridge, and no batch has been finished for longer than allowed."""
 
     retry = True
+
+
+@contextmanager
+def sink_errors(path: Path) -> Iterator[None]:
+    """Turn an :class:`OSError` of the block, which writes ``path``, into a :class:`SinkError` that names the file.
+
+    Raises:
+        SinkError: the block could not write.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from spark_job.source.range_reader import RangePartition
+    from spark_job.ranges import Part
 
 DEAD_LETTERS_SUFFIX = ".malformed.jsonl"
 
@@ -59,10 +59,10 @@ class AuditRecord:
 class AuditWriter:
     """Writes the files of one task; use as a context manager, so that a failed task leaves nothing that looks whole."""
 
-    def __init__(self, folder: Path, partition: RangePartition, pane_us: int) -> None:
-        self.record = AuditRecord(partition.log_id, partition.start, partition.end, pane_us)
-        self._folder = _batch_folder(folder, partition)
-        self._stem = _stem(partition)
+    def __init__(self, folder: Path, part: Part, pane_us: int) -> None:
+        self.record = AuditRecord(part.log_id, part.start, part.end, pane_us)
+        self._folder = _batch_folder(folder, part)
+        self._stem = _stem(part)
         self._letters: NewFile | None = None
 
     def add_dead_letters(self, letters: pl.DataFrame) -> None:
@@ -123,16 +123,16 @@ class NewFile:
         self._temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path, partitions: Iterable[RangePartition]) -> None:
+def remove_leftovers(folder: Path, parts: Iterable[Part]) -> None:
     """Remove from a planned batch's folders what its tasks will not write: parts of another plan, unfinished files.
 
     Raises:
         AuditError: a folder cannot be changed.
     """
     expected: dict[Path, set[str]] = {}
-    for partition in partitions:
-        names = {f"{_stem(partition)}.json", f"{_stem(partition)}{DEAD_LETTERS_SUFFIX}"}
-        expected.setdefault(_batch_folder(folder, partition), set()).update(names)
+    for part in parts:
+        names = {f"{_stem(part)}.json", f"{_stem(part)}{DEAD_LETTERS_SUFFIX}"}
+        expected.setdefault(_batch_folder(folder, part), set()).update(names)
     for batch, names in expected.items():
         with _told(batch):
             for path in batch.iterdir() if batch.is_dir() else ():
@@ -140,12 +140,12 @@ def remove_leftovers(folder: Path, partitions: Iterable[RangePartition]) -> None
                     path.unlink(missing_ok=True)
 
 
-def _batch_folder(folder: Path, partition: RangePartition) -> Path:
-    return folder / partition.log_id / f"{partition.whole.start}-{partition.whole.end}"
+def _batch_folder(folder: Path, part: Part) -> Path:
+    return folder / part.log_id / f"{part.whole.start}-{part.whole.end}"
 
 
-def _stem(partition: RangePartition) -> str:
-    return f"{partition.start}-{partition.end}"
+def _stem(part: Part) -> str:
+    return f"{part.start}-{part.end}"
 
 
 def _sync_folder(folder: Path) -> None:

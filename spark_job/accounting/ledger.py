@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from headrace.common.durations import MICROSECOND
 from spark_job.errors import AccountingError
+from spark_job.ranges import LogRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,15 +90,6 @@ class NeverLate:
 
 
 @dataclass(frozen=True)
-class OffsetRange:
-    """The events ``start <= offset < end`` of one log."""
-
-    log_id: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
 class LedgerEntry:
     """What one batch read, and what became of it as far as the readers and the watermark can tell.
 
@@ -108,7 +100,7 @@ class LedgerEntry:
 
     query_id: str
     batch_id: int
-    ranges: tuple[OffsetRange, ...]
+    ranges: tuple[LogRange, ...]
     lost: int
     malformed: int
     late: int
@@ -119,7 +111,7 @@ class LedgerEntry:
     @property
     def read(self) -> int:
         """Return the number of lines in the batch's ranges that the bridges still had."""
-        return sum(r.end - r.start for r in self.ranges) - self.lost
+        return sum(r.events for r in self.ranges) - self.lost
 
 
 @dataclass(frozen=True)
@@ -205,7 +197,7 @@ class Ledger:
         starts = before.ends if before else {}
         late_before_ms = before.watermark_ms if before else WATERMARK_OF_BATCH_0_MS
         ranges = tuple(
-            OffsetRange(log_id, starts[log_id] if log_id in starts else self._first_offset(log_id), end)
+            LogRange(log_id, starts[log_id] if log_id in starts else self._first_offset(log_id), end)
             for log_id, end in sorted(plan.ends.items())
         )
         pane_us = self._windows.pane // MICROSECOND
@@ -224,7 +216,7 @@ class Ledger:
             query_id=self._checkpoint.query_id() or "",
             batch_id=batch_id,
             ranges=tuple(r for r in ranges if r.start != r.end),
-            lost=sum(r.end - r.start for r in ranges) - sum(part.events for part in parts),
+            lost=sum(r.events for r in ranges) - sum(part.events for part in parts),
             malformed=sum(part.malformed for part in parts),
             late=late,
             missed=missed,
@@ -233,7 +225,7 @@ class Ledger:
         )
 
 
-def read_parts(audit: Path, wanted: OffsetRange, pane_us: int, *, allow_loss: bool = False) -> Iterator[AuditPart]:
+def read_parts(audit: Path, wanted: LogRange, pane_us: int, *, allow_loss: bool = False) -> Iterator[AuditPart]:
     """Yield the audit of a range part by part in order, after the check that they join, cover it and lost nothing.
 
     Raises:
@@ -256,7 +248,7 @@ def read_parts(audit: Path, wanted: OffsetRange, pane_us: int, *, allow_loss: bo
         raise AccountingError(f"{folder}: the audit ends at offset {reached}, the batch at {wanted.end}")
 
 
-def _audit_folder(audit: Path, wanted: OffsetRange, *, allow_loss: bool) -> Path:
+def _audit_folder(audit: Path, wanted: LogRange, *, allow_loss: bool) -> Path:
     """Return the audit folder of a range.
 
     A range whose beginning was lost is audited under the name of what was left of it, which may be less each time.

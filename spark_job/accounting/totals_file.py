@@ -15,9 +15,10 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from spark_job.accounting.ledger import LedgerEntry, OffsetRange, Tally
-from spark_job.errors import AccountingError
-from spark_job.sinks.atomic import replacing
+from headrace.common.files import replacing
+from spark_job.accounting.ledger import LedgerEntry, Tally
+from spark_job.errors import AccountingError, sink_errors
+from spark_job.ranges import LogRange
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ class Books:
         try:
             fields: dict[str, Any] = json.loads(path.read_bytes())
             newest = fields["newest"]
-            ranges = tuple(OffsetRange(**each) for each in newest.pop("ranges"))
+            ranges = tuple(LogRange(**each) for each in newest.pop("ranges"))
             self._newest = LedgerEntry(ranges=ranges, **newest)
             self._sums |= {name: int(value) for name, value in fields["sums"].items()}
             self._positions = {str(log_id): int(end) for log_id, end in fields["positions"].items()}
@@ -110,5 +111,5 @@ class Books:
     def _write(self) -> None:
         assert self._newest is not None  # noqa: S101 -- only record calls this
         fields = {"newest": asdict(self._newest), "sums": self._sums, "positions": self._positions}
-        with replacing(self.path) as file:
+        with sink_errors(self.path), replacing(self.path) as file:
             file.write(json.dumps(fields, indent=2, sort_keys=True).encode())

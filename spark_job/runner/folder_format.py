@@ -24,8 +24,8 @@ import json
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from spark_job.errors import JobFolderError
-from spark_job.sinks.atomic import replacing
+from headrace.common.files import replacing
+from spark_job.errors import JobFolderError, sink_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def check_versions(root: Path) -> None:
         )
     now = {"format": FORMAT_VERSION, "spark": running}
     if now != {"format": found, "spark": spark}:
-        with replacing(path) as file:
+        with sink_errors(path), replacing(path) as file:
             file.write(json.dumps(now).encode())
 
 

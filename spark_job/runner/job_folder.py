@@ -26,11 +26,11 @@ from contextlib import contextmanager, redirect_stderr
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from headrace.common.files import replacing
 from spark_job.accounting.spark_checkpoint import Checkpoint
-from spark_job.errors import JobFolderError, SparkJobError
+from spark_job.errors import JobFolderError, SparkJobError, sink_errors
 from spark_job.runner.folder_format import check_versions
 from spark_job.runner.progress import write_progress
-from spark_job.sinks.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +123,7 @@ class JobFolder:
         try:
             made_with = json.loads(self.settings.read_bytes())
         except FileNotFoundError:
-            with replacing(self.settings) as file:
+            with sink_errors(self.settings), replacing(self.settings) as file:
                 file.write(json.dumps(fingerprint, indent=2, sort_keys=True).encode())
             return
         except ValueError:

@@ -32,7 +32,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as f
 from pyspark.sql.streaming.query import StreamingQuery
 
-from spark_job.errors import OptionError, QueryFailed, QueryStalled
+from headrace.common.files import replacing
+from spark_job.errors import OptionError, QueryFailed, QueryStalled, sink_errors
 from spark_job.options.model import Flag
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import PROCESS, JobOptions, described
@@ -40,7 +41,6 @@ from spark_job.runner.progress import write_progress
 from spark_job.runner.query_watch import JAVA_IS_GONE, cause_of, first_line
 from spark_job.runner.s3a import SCHEME, check_endpoint, check_object_path, s3a_settings
 from spark_job.runner.session import SessionSettings, start_session, stop_session
-from spark_job.sinks.atomic import replacing
 from spark_job.sinks.database import Database, Target, parse_target, read_rows, upsert
 from spark_job.sinks.database.columns import flat_table
 from spark_job.sinks.rows import RowsConsole, json_line
@@ -180,7 +180,7 @@ class ObjectsJob:
             except Py4JJavaError as error:
                 # What Java raised before there was a query: no bucket of that name, no right to look into it.
                 raise QueryFailed(first_line(str(error.java_exception.toString()))) from error
-            with replacing(folder.tally) as file:
+            with sink_errors(folder.tally), replacing(folder.tally) as file:
                 file.write(json.dumps(asdict(tally), indent=2).encode())
             write_progress(folder.progress, "stopped", datetime.now(UTC))
         return tally
@@ -200,7 +200,7 @@ class ObjectsJob:
             upsert(result, str(target), name, key=key, output_mode="complete", password_file=target.password_file)
         for sink in settings.sinks:
             if sink.path is not None:
-                with replacing(sink.path) as file:
+                with sink_errors(sink.path), replacing(sink.path) as file:
                     file.writelines(json_line(row).encode() for row in read_rows(target, table_name(self.name)))
         lines = spark.read.text(paths).where(r"value RLIKE '\\S'")
         (read,) = lines.selectExpr(f"sum({RECORDS_OF_A_LINE})").collect()[0]

@@ -26,7 +26,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from headrace.common.durations import MILLISECOND
-from spark_job.sinks.atomic import replacing
+from headrace.common.files import replacing
+from spark_job.errors import sink_errors
 from spark_job.sinks.counts_table.reader import EPOCH
 from spark_job.sinks.jsonl import iso_utc
 
@@ -71,5 +72,5 @@ def write_progress(
         fields["batch_ms"] = spark.durationMs.get("triggerExecution")
         fields["state_rows"] = sum(operator.numRowsTotal for operator in spark.stateOperators)
     fields |= {"waiting": waiting, "error": error}
-    with replacing(path, durable=False) as file:
+    with sink_errors(path), replacing(path, durable=False) as file:
         file.write(json.dumps(fields, indent=2).encode())

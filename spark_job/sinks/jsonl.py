@@ -20,7 +20,8 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from spark_job.sinks.atomic import replacing
+from headrace.common.files import replacing
+from spark_job.errors import sink_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ class JsonLinesSink:
 
     def _snapshot(self) -> None:
         began_s = self._clock()
-        with replacing(self._path) as file:
+        with sink_errors(self._path), replacing(self._path) as file:
             for window, count in self._table.rows():
                 file.write(json_line(window, count).encode())
         ended_s = self._clock()

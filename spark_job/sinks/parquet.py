@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spark_job.errors import SinkError
-from spark_job.sinks.atomic import replacing
+from headrace.common.files import replacing
+from spark_job.errors import SinkError, sink_errors
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -81,7 +81,7 @@ class ParquetSink:
             **{name: [getattr(count, name) for count in counts] for name in ("url", "hits", "bytes", "errors")},
         }
         schema = SCHEMA.with_metadata({SUMS_KEY: _as_metadata(table.sums(window))})
-        with replacing(self._path(window), durable=False) as file:
+        with sink_errors(self._path(window)), replacing(self._path(window), durable=False) as file:
             pq.write_table(pa.table(columns, schema=schema), file, compression="zstd")
 
 

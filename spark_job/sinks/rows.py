@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
-from spark_job.errors import SinkError
-from spark_job.sinks.atomic import replacing
+from headrace.common.files import replacing
+from spark_job.errors import SinkError, sink_errors
 from spark_job.sinks.console import visible
 from spark_job.sinks.jsonl import REST_PER_WORK, iso_utc
 
@@ -94,7 +94,7 @@ class RowsFile:
 
     def _snapshot(self) -> None:
         began_s = self._clock()
-        with replacing(self._path) as file:
+        with sink_errors(self._path), replacing(self._path) as file:
             for row in self._rows():
                 file.write(json_line(row).encode())
         ended_s = self._clock()

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
 
     from spark_job.parse import Counts, LineCounter, LineParser
-    from spark_job.source.range_reader import RangePartition
+    from spark_job.ranges import Part
 
 ROLL_UP_SCHEMA = StructType(
     [
@@ -107,14 +107,14 @@ class Lines(Conversion):
     def __init__(self, options: AccessLogOptions) -> None:
         self._options = options
 
-    def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield rows in :func:`line_schema`."""
         schema = to_arrow_schema(line_schema(), timezone="UTC")
         for table in as_tables(batches):
             columns = dict(zip(table.column_names, table.columns, strict=True))
             parsed = _to_arrow(_parse(self._options, table))
             columns |= dict(zip(parsed.column_names, parsed.columns, strict=True))
-            columns["bridge"] = pa.chunked_array([pa.repeat(partition.log_id, table.num_rows)])
+            columns["bridge"] = pa.chunked_array([pa.repeat(part.log_id, table.num_rows)])
             rows = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
             yield from rows.combine_chunks().to_batches()
 
@@ -127,12 +127,12 @@ class RollUp(Conversion):
         self._pane = timedelta(microseconds=rollup_us)
         self._pane_us = rollup_us
 
-    def prepare(self, partitions: Sequence[RangePartition]) -> None:
+    def prepare(self, parts: Sequence[Part]) -> None:
         """Clear the batch's audit folders of what an earlier try with another plan left."""
         if self._options.audit is not None:
-            remove_leftovers(self._options.audit, partitions)
+            remove_leftovers(self._options.audit, parts)
 
-    def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield rows in :data:`ROLL_UP_SCHEMA`; the audit is on disk before the last ones.
 
         A part with very many sums yields some of them early, which bounds memory; Spark adds them up all the same.
@@ -141,7 +141,7 @@ class RollUp(Conversion):
             for rows in self._rows(batches, None):
                 yield from _roll_up_batches(rows)
             return
-        with AuditWriter(self._options.audit, partition, self._pane_us) as audit:
+        with AuditWriter(self._options.audit, part, self._pane_us) as audit:
             for rows in self._rows(batches, audit):
                 yield from _roll_up_batches(rows)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from spark_job.source.range_reader import RangePartition
+    from spark_job.ranges import Part
 
 
 class Audited(Conversion):
@@ -37,15 +37,15 @@ class Audited(Conversion):
         self._pane_us = pane_us
         self._time = time
 
-    def prepare(self, partitions: Sequence[RangePartition]) -> None:
+    def prepare(self, parts: Sequence[Part]) -> None:
         """Clear the batch's audit folders of what an earlier try with another plan left."""
-        self._inner.prepare(partitions)
-        remove_leftovers(self._folder, partitions)
+        self._inner.prepare(parts)
+        remove_leftovers(self._folder, parts)
 
-    def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the rows as they are; the audit is on disk before the task is done."""
-        with AuditWriter(self._folder, partition, self._pane_us) as audit:
-            for rows in self._inner.convert(partition, batches):
+        with AuditWriter(self._folder, part, self._pane_us) as audit:
+            for rows in self._inner.convert(part, batches):
                 self._note(audit, rows)
                 yield rows
             audit.finish()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
 
-    from spark_job.source.range_reader import RangePartition
+    from spark_job.ranges import Part
 
 EVENT_SCHEMA = StructType(
     [
@@ -50,12 +50,12 @@ EVENT_SCHEMA = StructType(
 class EventRows(Conversion):
     """Gives each event as a row; bodies and headers are handed on as they came, uncopied."""
 
-    def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield rows in :data:`EVENT_SCHEMA`."""
         schema = to_arrow_schema(EVENT_SCHEMA, timezone="UTC")
         for batch in batches:
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-            columns["bridge"] = pa.repeat(partition.log_id, batch.num_rows)
+            columns["bridge"] = pa.repeat(part.log_id, batch.num_rows)
             if "headers" not in columns:
                 columns["headers"] = pa.repeat(pa.scalar([], schema.field("headers").type), batch.num_rows)
             yield pa.record_batch([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
 
-    from spark_job.source.range_reader import RangePartition
+    from spark_job.ranges import Part
 
 KINDS: dict[str, DataType] = {
     "string": StringType(),
@@ -59,7 +59,7 @@ class JsonObjects(Conversion):
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = dict(fields)
 
-    def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield rows in :func:`json_schema`."""
         # Spark runs one task a core, so each task's Polars needs one thread.
         os.environ.setdefault("POLARS_MAX_THREADS", "1")
@@ -73,7 +73,7 @@ class JsonObjects(Conversion):
             found = parsed.to_arrow(compat_level=pl.CompatLevel.oldest())
             columns = dict(zip(found.column_names, found.columns, strict=True))
             columns |= {name: table.column(name) for name in ("offset", "received")}
-            columns["bridge"] = pa.chunked_array([pa.repeat(partition.log_id, table.num_rows)])
+            columns["bridge"] = pa.chunked_array([pa.repeat(part.log_id, table.num_rows)])
             rows = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
             yield from rows.combine_chunks().to_batches()
 

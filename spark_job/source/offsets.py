@@ -6,40 +6,17 @@ Everything here is arithmetic on such maps: no bridge is asked, and the same arg
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from spark_job.errors import OffsetsError
+from spark_job.ranges import LogRange, Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 EVENTS_PER_PART: Final = 500_000
 """A range is cut into parts of at most so many events: a task of well under a second."""
-
-
-@dataclass(frozen=True)
-class LogRange:
-    """The events ``start <= offset < end`` of one log; never empty."""
-
-    log_id: str
-    start: int
-    end: int
-
-    @property
-    def events(self) -> int:
-        """Number of offsets in the range."""
-        return self.end - self.start
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one task reads of the range that a batch reads of a log."""
-
-    start: int
-    end: int
-    whole: LogRange
 
 
 def read_offsets(value: Mapping[str, object], what: str) -> dict[str, int]:

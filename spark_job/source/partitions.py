@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spark_job.errors import OffsetsError, OptionError
-from spark_job.source.offsets import LogRange, ranges_between, split
+from spark_job.source.offsets import ranges_between, split
 from spark_job.source.range_reader import LossPolicy, RangePartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from spark_job.ranges import LogRange
     from spark_job.source.bridges import Bridges, Place, View
     from spark_job.source.options import FlumeOptions, Position
 
@@ -29,10 +30,7 @@ def assign(ranges: Iterable[LogRange], view: View, options: FlumeOptions) -> lis
     for log_range in ranges:
         _check(log_range, view.logs.get(log_range.log_id), loss)
     addresses = {log_id: place.client.address for log_id, place in view.logs.items()}
-    return [
-        RangePartition(addresses.get(part.whole.log_id), part.start, part.end, part.whole)
-        for part in split(ranges, options.min_partitions)
-    ]
+    return [RangePartition(addresses.get(part.log_id), part) for part in split(ranges, options.min_partitions)]
 
 
 def plan_batch(options: FlumeOptions, bridges: Bridges) -> list[RangePartition]:

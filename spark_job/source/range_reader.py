@@ -16,7 +16,7 @@ from spark_job.source.bridge_client import BridgeClient, RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from spark_job.source.offsets import LogRange
+    from spark_job.ranges import Part
     from spark_job.source.options import Address, FlumeOptions
 
 logger = logging.getLogger(__name__)
@@ -26,21 +26,17 @@ MAX_TABLE_BYTES: Final = 32 * 1024 * 1024
 
 
 class RangePartition(InputPartition):
-    """The events ``start <= offset < end`` of one log: what one task reads.
+    """What one task reads, and the bridge that it reads from.
 
-    ``address`` is None when the log is gone, which was allowed. ``whole`` is the range of which this is a part: all
-    that the batch reads of that log.
+    ``address`` is None when the log is gone, which was allowed.
     """
 
-    def __init__(self, address: Address | None, start: int, end: int, whole: LogRange) -> None:
+    def __init__(self, address: Address | None, part: Part) -> None:
         self.address = address
-        self.log_id = whole.log_id
-        self.start = start
-        self.end = end
-        self.whole = whole
+        self.part = part
 
     def __repr__(self) -> str:
-        return f"RangePartition({self.log_id} {self.start}..{self.end} at {self.address})"
+        return f"RangePartition({self.part.log_id} {self.part.start}..{self.part.end} at {self.address})"
 
 
 @dataclass(frozen=True)
@@ -78,36 +74,37 @@ class RangeReader:
         """
         if partition.address is None:
             return
+        part = partition.part
         with BridgeClient(partition.address, self._security, self._retry) as client:
-            position, stop = partition.start, partition.end
-            while position < partition.end:
+            position, stop = part.start, part.end
+            while position < part.end:
                 try:
-                    for batch in client.read(partition.log_id, position, stop, headers=self._headers):
+                    for batch in client.read(part.log_id, position, stop, headers=self._headers):
                         yield batch
                         position += batch.num_rows
-                    stop = partition.end
+                    stop = part.end
                 except (RangeBelow, LogDamaged) as error:
-                    position, stop = self._step_over(error, client, partition, position)
+                    position, stop = self._step_over(error, client, part, position)
                 except LogIdDiffers:
                     raise BridgeUnavailable(
-                        f"log {partition.log_id} is not at {partition.address} any more; the next try looks for it"
+                        f"log {part.log_id} is not at {partition.address} any more; the next try looks for it"
                     ) from None
 
     def _step_over(
-        self, error: RangeBelow | LogDamaged, client: BridgeClient, partition: RangePartition, position: int
+        self, error: RangeBelow | LogDamaged, client: BridgeClient, part: Part, position: int
     ) -> tuple[int, int]:
         """Return where to go on, and up to where, after the bridge refused to give what lies at ``position``."""
         if isinstance(error, LogDamaged):
             if error.first > position:
-                return position, min(error.first, partition.end)
+                return position, min(error.first, part.end)
             behind, why = error.last + 1, str(error)
         else:
             behind, why = client.status().first_offset, "the bridge has deleted them"
-        behind = min(behind, partition.end)
+        behind = min(behind, part.end)
         if behind <= position:
-            raise DataLoss(f"log {partition.log_id}: offset {position} cannot be read: {error}") from None
-        self._loss.lose(f"log {partition.log_id}: events {position} to {behind - 1} are lost: {why}")
-        return behind, partition.end
+            raise DataLoss(f"log {part.log_id}: offset {position} cannot be read: {error}") from None
+        self._loss.lose(f"log {part.log_id}: events {position} to {behind - 1} are lost: {why}")
+        return behind, part.end
 
 
 def as_tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pyspark.sql.datasource import InputPartition
     from pyspark.sql.types import StructType
 
+    from spark_job.ranges import Part
     from spark_job.source.options import FlumeOptions
 
 
@@ -40,10 +41,10 @@ class Conversion(ABC):
     """What becomes of the events that a task reads. It travels to the executors, so it must pickle."""
 
     @abstractmethod
-    def convert(self, partition: RangePartition, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the rows for Spark, in exactly the source's schema."""
 
-    def prepare(self, partitions: Sequence[RangePartition]) -> None:  # noqa: B027 -- most have nothing to prepare
+    def prepare(self, parts: Sequence[Part]) -> None:  # noqa: B027 -- most have nothing to prepare
         """Do on the driver what must be done before the tasks of a planned batch start; may be called again."""
 
 
@@ -62,7 +63,7 @@ class EventBatchReader(DataSourceReader):
             planned = plan_batch(self._options, bridges)
         finally:
             bridges.close()
-        self._conversion.prepare(planned)
+        self._conversion.prepare([each.part for each in planned])
         return cast("list[InputPartition]", planned)
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
@@ -111,7 +112,7 @@ class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[InputPartition]:
         """Return the parts of a planned batch."""
         planned = self._planner.partitions(start, end)
-        self._conversion.prepare(planned)
+        self._conversion.prepare([each.part for each in planned])
         return cast("list[InputPartition]", planned)
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
@@ -132,7 +133,7 @@ class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
 def _read(conversion: Conversion, partition: RangePartition, ranges: RangeReader) -> Iterator[pa.RecordBatch]:
     """Read and convert one part in the process of a task."""
-    yield from conversion.convert(partition, ranges.read(partition))
+    yield from conversion.convert(partition.part, ranges.read(partition))
     THIS_PROCESS.after_task()
 
 

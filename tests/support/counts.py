@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from spark_job.accounting.ledger import LedgerEntry, OffsetRange
+from spark_job.accounting.ledger import LedgerEntry
+from spark_job.ranges import LogRange
 from spark_job.sinks.base import ChangedWindows
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def entry(
     return LedgerEntry(
         query_id=query_id,
         batch_id=batch_id,
-        ranges=(OffsetRange(LOG, start, end),) if start != end else (),
+        ranges=(LogRange(LOG, start, end),) if start != end else (),
         lost=0,
         malformed=malformed,
         late=late,

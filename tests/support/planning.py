@@ -67,4 +67,4 @@ class World:
 
 def ranges(partitions: list[RangePartition]) -> list[tuple[str, int, int]]:
     """Return what each partition reads."""
-    return [(part.log_id, part.start, part.end) for part in partitions]
+    return [(each.part.log_id, each.part.start, each.part.end) for each in partitions]

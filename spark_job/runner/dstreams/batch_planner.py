@@ -115,7 +115,7 @@ class Feed:
         """Return the tables of rows of a batch."""
         batch = self.plan(time_ms)
         parts = [
-            RangePartition(self._address_of(part.whole.log_id), part.start, part.end, part.whole)
+            RangePartition(self._address_of(part.log_id), part)
             for log_range in batch.ranges
             for part in split([log_range], -(-log_range.events // EVENTS_PER_PART))
         ]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from spark_job.accounting.ledger import OffsetRange, read_parts
+from spark_job.accounting.ledger import read_parts
 from spark_job.errors import BridgeUnavailable
 from spark_job.runner.dstreams.context import is_recoverable
 from spark_job.runner.dstreams.part_reader import AUDIT_PANE_US
@@ -169,8 +169,7 @@ class ResultDelivery:
     def _booking(self, batch: Batch) -> Booking:
         events = counted = malformed = 0
         for log_range in batch.ranges:
-            wanted = OffsetRange(log_range.log_id, log_range.start, log_range.end)
-            for part in read_parts(self._audit, wanted, AUDIT_PANE_US, allow_loss=self._allow_loss):
+            for part in read_parts(self._audit, log_range, AUDIT_PANE_US, allow_loss=self._allow_loss):
                 events += part.events
                 malformed += part.malformed
                 counted += sum(part.panes.values())

@@ -7,7 +7,7 @@ behind the last event that it has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spark_job.accounting.audit_file import AuditWriter
@@ -44,20 +44,20 @@ class PartReader:
     decoder: Decoder
     audit: Path | None
 
-    def __call__(self, parts: Iterable[RangePartition]) -> Iterator[pl.DataFrame]:
+    def __call__(self, partitions: Iterable[RangePartition]) -> Iterator[pl.DataFrame]:
         """Yield tables of rows, in the order of the log.
 
         Raises:
             BridgeUnavailable: no bridge has the log, for as long as the options allow.
             DataLoss: events are gone or damaged, and the options do not allow it.
         """
-        for part in parts:
+        for partition in partitions:
             if self.audit is None:
-                for table in as_tables(read_events(self.options, part)):
+                for table in as_tables(read_events(self.options, partition)):
                     yield self._decoded(table).rows
                 continue
-            with AuditWriter(self.audit, part, AUDIT_PANE_US) as audit:
-                for table in as_tables(read_events(self.options, part)):
+            with AuditWriter(self.audit, partition.part, AUDIT_PANE_US) as audit:
+                for table in as_tables(read_events(self.options, partition)):
                     decoded = self._decoded(table)
                     audit.record.add(table.num_rows, {ONLY_PANE: len(decoded.rows)})
                     _write_dead_letters(audit, table, decoded)
@@ -70,17 +70,18 @@ class PartReader:
         return self.decoder.decode(pl.Series("body", table.column("body")))
 
 
-def read_events(options: FlumeOptions, part: RangePartition) -> Iterator[pa.RecordBatch]:
-    """Yield the events of a part in order, each once, wherever its log is now.
+def read_events(options: FlumeOptions, partition: RangePartition) -> Iterator[pa.RecordBatch]:
+    """Yield the events of a partition in order, each once, wherever its log is now.
 
     Raises:
         BridgeUnavailable: no bridge has shown the log for ``bridge_timeout_s``.
     """
     reader = RangeReader(options)
-    position, address = part.start, part.address
+    part, address = partition.part, partition.address
+    position = part.start
     while position < part.end:
         try:
-            for batch in reader.read(RangePartition(address, position, part.end, part.whole)):
+            for batch in reader.read(RangePartition(address, replace(part, start=position))):
                 yield batch
                 position = batch.column(0)[batch.num_rows - 1].as_py() + 1
         except BridgeUnavailable:

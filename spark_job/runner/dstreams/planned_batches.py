@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from spark_job.source.offsets import LogRange
+    from spark_job.ranges import LogRange
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (

@@ -10,7 +10,8 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from spark_job.sinks.atomic import replacing
+from headrace.common.files import replacing
+from spark_job.errors import sink_errors
 from spark_job.sinks.jsonl import iso_utc
 
 if TYPE_CHECKING:
@@ -46,5 +47,5 @@ def write_progress(
     if positions is not None and tally is not None:
         fields |= {"positions": positions, "tally": tally.as_json()}
     fields |= {"waiting": waiting, "error": error}
-    with replacing(path, durable=False) as file:
+    with sink_errors(path), replacing(path, durable=False) as file:
         file.write(json.dumps(fields, indent=2).encode())

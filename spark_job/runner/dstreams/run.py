@@ -31,8 +31,9 @@ from typing import TYPE_CHECKING
 from py4j.protocol import Py4JError
 
 from headrace.common.durations import MILLISECOND
+from headrace.common.files import replacing
 from spark_job.accounting.dead_letters import DeadLetters
-from spark_job.errors import QueryFailed, QueryStalled, SparkJobError
+from spark_job.errors import QueryFailed, QueryStalled, SparkJobError, sink_errors
 from spark_job.runner.dstreams.batch_planner import Feed
 from spark_job.runner.dstreams.context import CONTEXT_SETTINGS, DEPRECATION, error_of, is_recoverable, open_streams
 from spark_job.runner.dstreams.delivery import ResultDelivery
@@ -44,7 +45,6 @@ from spark_job.runner.dstreams.results import Results
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.query_watch import JAVA_IS_GONE, LOOK_EVERY_S, REPORT_EVERY_S, cause_of, read_drain_file
 from spark_job.runner.session import SessionSettings, start_session, stop_session
-from spark_job.sinks.atomic import replacing
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
 
@@ -130,7 +130,7 @@ def _run(job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: 
         keeper = StreamKeeper(ssc, feed, delivery, folder, bridges, settings, intervals.batch)
         keeper.keep(stop)
         tally = delivery.tally
-        with replacing(folder.tally) as file:
+        with sink_errors(folder.tally), replacing(folder.tally) as file:
             file.write(json.dumps(tally.as_json(), indent=2).encode())
         keeper.report("stopped")
     return tally

@@ -16,15 +16,16 @@ from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 
 from headrace.common.durations import MICROSECOND
+from headrace.common.files import replacing
 from spark_job.accounting.dead_letters import DeadLetters
-from spark_job.accounting.ledger import OffsetRange, Tally, read_parts
+from spark_job.accounting.ledger import Tally, read_parts
+from spark_job.errors import sink_errors
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.progress import write_progress
 from spark_job.runner.query_watch import LOOK_EVERY_S, cause_of, read_drain_file
 from spark_job.runner.session import start_session, stop_session
 from spark_job.runner.structured.job import batch_of
 from spark_job.runner.structured.stream import in_shape, open_results, session_of
-from spark_job.sinks.atomic import replacing
 from spark_job.source import register
 from spark_job.source.bridges import Bridges
 from spark_job.source.json_options import parse_json_events_options
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
+    from spark_job.ranges import LogRange
     from spark_job.runner.job_settings import JobOptions, JobSettings
     from spark_job.runner.structured.job import StructuredJob
 
@@ -58,7 +60,7 @@ def run_bounded(job: StructuredJob, settings: JobSettings, options: JobOptions, 
             tally = compute(job, settings, options, folder, spark, ends, stop)
         except PySparkException as error:
             raise cause_of(error) from error
-        with replacing(folder.tally) as file:
+        with sink_errors(folder.tally), replacing(folder.tally) as file:
             file.write(json.dumps(tally.as_json(), indent=2).encode())
         tell(folder, "stopped", ends, tally)
     return tally
@@ -100,7 +102,7 @@ def compute(
     pane_us = lateness.pane // MICROSECOND
     loss = settings.allow_data_loss
     parts = [part for each in ranges for part in read_parts(folder.audit, each, pane_us, allow_loss=loss)]
-    lost = sum(each.end - each.start for each in ranges) - sum(part.events for part in parts)
+    lost = sum(each.events for each in ranges) - sum(part.events for part in parts)
     read, malformed = sum(part.events for part in parts), sum(part.malformed for part in parts)
     with open_results(job, settings, folder, result, shape) as results:
         results.store(rows, query_id=None, replace=True)
@@ -114,7 +116,7 @@ def compute(
     return tally
 
 
-def ranges_up_to(ends: dict[str, int], given: dict[str, str], source: str) -> list[OffsetRange]:
+def ranges_up_to(ends: dict[str, int], given: dict[str, str], source: str) -> list[LogRange]:
     """Return what there is to read of each log."""
     options = given | {"endingOffsets": json.dumps(ends)}
     if source == "flume":
@@ -122,8 +124,8 @@ def ranges_up_to(ends: dict[str, int], given: dict[str, str], source: str) -> li
     else:
         flume = (parse_access_log_options if source == "access_log" else parse_json_events_options)(options).flume
     with closing(Bridges(flume)) as bridges:
-        wholes = {part.whole for part in plan_batch(flume, bridges)}
-    return [OffsetRange(whole.log_id, whole.start, whole.end) for whole in sorted(wholes, key=lambda each: each.log_id)]
+        wholes = {partition.part.whole for partition in plan_batch(flume, bridges)}
+    return sorted(wholes, key=lambda each: each.log_id)
 
 
 def tell(folder: JobFolder, state: str, positions: dict[str, int] | None = None, tally: Tally | None = None) -> None:

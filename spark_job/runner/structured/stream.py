@@ -11,10 +11,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from headrace.common.durations import spark_interval
+from headrace.common.files import replacing
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import Ledger
 from spark_job.accounting.totals_file import Books
-from spark_job.errors import AccountingError, JobFolderError
+from spark_job.errors import AccountingError, JobFolderError, sink_errors
 from spark_job.runner.batch_writer import Progress
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.progress import write_progress
@@ -22,7 +23,6 @@ from spark_job.runner.query_watch import QueryKeeper, cause_of
 from spark_job.runner.results import Results, numbered
 from spark_job.runner.session import SessionSettings, start_session, stop_session
 from spark_job.runner.structured.job import batch_of, flume_options, stream_of
-from spark_job.sinks.atomic import replacing
 from spark_job.source import register
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
@@ -74,7 +74,7 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
         keeper.keep(stop)
         writer.settle()
         tally = writer.final_tally()
-        with replacing(folder.tally) as file:
+        with sink_errors(folder.tally), replacing(folder.tally) as file:
             file.write(json.dumps(tally.as_json(), indent=2).encode())
         keeper.report("stopped")
     return tally

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_job.accounting.ledger import Ledger, LedgerEntry, OffsetRange, Tally
+from spark_job.accounting.ledger import Ledger, LedgerEntry, Tally
 from spark_job.accounting.spark_checkpoint import Checkpoint
 from spark_job.errors import AccountingError
+from spark_job.ranges import LogRange
 from spark_job.windows import Windows
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def test_batch_0_starts_where_the_bridges_say(files: Files) -> None:
     files.plan(0, {"a": 30})
     files.part("a", "10-30", "10-20", malformed=1)
     files.part("a", "10-30", "20-30")
-    assert files.entry(0, first=10) == LedgerEntry("query-1", 0, (OffsetRange("a", 10, 30),), 0, 1, 0, 0, 0, 0)
+    assert files.entry(0, first=10) == LedgerEntry("query-1", 0, (LogRange("a", 10, 30),), 0, 1, 0, 0, 0, 0)
     assert files.entry(0, first=10).read == 20
 
 
@@ -77,7 +78,7 @@ def test_later_batches_start_where_the_one_before_ended_and_new_logs_at_their_fi
     files.part("a", "30-35", "30-35")
     files.part("new", "0-3", "0-3")
     entry = files.entry(4)
-    assert entry.ranges == (OffsetRange("a", 30, 35), OffsetRange("new", 0, 3))
+    assert entry.ranges == (LogRange("a", 30, 35), LogRange("new", 0, 3))
     assert entry.read == 8
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow.dataset as ds
 import pytest
 
-from spark_job.errors import SinkError
-from spark_job.sinks.atomic import replacing
+from headrace.common.files import replacing
+from spark_job.errors import SinkError, sink_errors
 from spark_job.sinks.counts_table.writer import CountsTable, Retention
 from spark_job.sinks.jsonl import REST_PER_WORK, JsonLinesSink
 from spark_job.sinks.parquet import ParquetSink
@@ -169,7 +169,11 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_a_sink_error(tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match="cannot be written"), replacing(tmp_path / "none" / "file"):
+    with (
+        pytest.raises(SinkError, match="none/file: cannot be written: No such file"),
+        sink_errors(tmp_path / "none" / "file"),
+        replacing(tmp_path / "none" / "file"),
+    ):
         pass
     (tmp_path / "file").touch()
     with (

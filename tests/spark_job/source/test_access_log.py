@@ -15,10 +15,9 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from avro_bridge.contract import schema
 from spark_job.errors import AuditError, OptionError
+from spark_job.ranges import LogRange, Part
 from spark_job.source.access_log import ROLL_UP_SCHEMA, AccessLogDataSource, Lines, RollUp, line_schema
-from spark_job.source.offsets import LogRange
 from spark_job.source.options import parse_access_log_options
-from spark_job.source.range_reader import RangePartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,14 +65,14 @@ def options_of(**options: str) -> Any:
     return parse_access_log_options({"bridges": "127.0.0.1:1"} | options)
 
 
-def partition_of(start: int, end: int, whole: tuple[int, int] | None = None) -> RangePartition:
-    return RangePartition(None, start, end, LogRange("log", *(whole or (start, end))))
+def part_of(start: int, end: int, whole: tuple[int, int] | None = None) -> Part:
+    return Part(start, end, LogRange("log", *(whole or (start, end))))
 
 
 def roll_up(lines: list[bytes] = LINES, pieces: int = 2, **options: str) -> list[dict[str, Any]]:
     parsed = options_of(**({"rollup": "1 minute"} | options))
     conversion = pickle.loads(pickle.dumps(RollUp(parsed, parsed.rollup_us)))  # noqa: S301 -- as Spark ships it
-    converted = list(conversion.convert(partition_of(0, len(lines)), batches(lines, pieces=pieces)))
+    converted = list(conversion.convert(part_of(0, len(lines)), batches(lines, pieces=pieces)))
     assert all(batch.schema == to_arrow_schema(ROLL_UP_SCHEMA, timezone="UTC") for batch in converted)
     return sorted((row for batch in converted for row in batch.to_pylist()), key=lambda row: (row["time"], row["url"]))
 
@@ -121,7 +120,7 @@ def test_arrival_time_takes_the_place_of_the_lines_own() -> None:
 
 def test_rows_have_the_declared_schema_and_keep_malformed_lines() -> None:
     conversion = Lines(options_of(url="full"))
-    converted = list(conversion.convert(partition_of(5, 12), batches(LINES, first=5)))
+    converted = list(conversion.convert(part_of(5, 12), batches(LINES, first=5)))
     assert all(batch.schema == to_arrow_schema(line_schema(), timezone="UTC") for batch in converted)
     rows = [row for batch in converted for row in batch.to_pylist()]
     assert [row["offset"] for row in rows] == list(range(5, 12))
@@ -137,7 +136,7 @@ def test_rows_have_the_declared_schema_and_keep_malformed_lines() -> None:
 def test_arrival_time_of_rows_leaves_malformed_lines_without_one() -> None:
     rows = [
         row
-        for batch in Lines(options_of(time="arrival")).convert(partition_of(0, 7), batches(LINES))
+        for batch in Lines(options_of(time="arrival")).convert(part_of(0, 7), batches(LINES))
         for row in batch.to_pylist()
     ]
     assert [row["time"] for row in rows] == [None if row["error"] else RECEIVED for row in rows]
@@ -181,14 +180,14 @@ def test_the_audit_adds_up_and_is_the_same_when_the_task_runs_again(tmp_path: Pa
 
 def test_the_audit_of_nothing_says_so(tmp_path: Path) -> None:
     parsed = options_of(rollup="1h", audit=str(tmp_path))
-    assert list(RollUp(parsed, parsed.rollup_us).convert(partition_of(0, 5), iter(()))) == []
+    assert list(RollUp(parsed, parsed.rollup_us).convert(part_of(0, 5), iter(()))) == []
     record = json.loads((tmp_path / "log/0-5/0-5.json").read_bytes())
     assert (record["events"], record["malformed"], record["panes"]) == (0, 0, {})
 
 
 def test_the_audit_is_there_before_the_last_rows(tmp_path: Path) -> None:
     parsed = options_of(rollup="1h", audit=str(tmp_path))
-    rows = RollUp(parsed, parsed.rollup_us).convert(partition_of(0, 7), batches(LINES))
+    rows = RollUp(parsed, parsed.rollup_us).convert(part_of(0, 7), batches(LINES))
     next(rows)
     assert (tmp_path / "log/0-7/0-7.json").exists()
 
@@ -200,17 +199,17 @@ def test_a_task_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
     parsed = options_of(rollup="1h", audit=str(tmp_path))
     with pytest.raises(ConnectionError):
-        list(RollUp(parsed, parsed.rollup_us).convert(partition_of(0, 9), broken()))
+        list(RollUp(parsed, parsed.rollup_us).convert(part_of(0, 9), broken()))
     assert files(tmp_path) == {}
 
 
 def test_leftovers_of_another_plan_are_removed_and_other_batches_kept(tmp_path: Path) -> None:
     parsed = options_of(rollup="1h", audit=str(tmp_path))
     conversion = RollUp(parsed, parsed.rollup_us)
-    for part in (partition_of(0, 7, (0, 14)), partition_of(7, 14, (0, 14)), partition_of(0, 14), partition_of(14, 21)):
+    for part in (part_of(0, 7, (0, 14)), part_of(7, 14, (0, 14)), part_of(0, 14), part_of(14, 21)):
         list(conversion.convert(part, batches(LINES, first=part.start)))
     (tmp_path / "log/0-14/.0-7.json.unfinished").write_text("{")
-    conversion.prepare([partition_of(0, 14)])
+    conversion.prepare([part_of(0, 14)])
     assert set(files(tmp_path / "log")) == {
         "0-14/0-14.json",
         "0-14/0-14.malformed.jsonl",

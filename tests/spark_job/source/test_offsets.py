@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_job.errors import OffsetsError
-from spark_job.source.offsets import EVENTS_PER_PART, LogRange, ranges_between, read_offsets, share_fairly, split
+from spark_job.ranges import LogRange
+from spark_job.source.offsets import EVENTS_PER_PART, ranges_between, read_offsets, share_fairly, split
 
 log_ids = st.text("abcdef", min_size=1, max_size=3)
 offsets = st.integers(0, 1 << 40)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.errors import AccountingError, SinkError
+from spark_job.ranges import LogRange
 from spark_job.runner.dstreams.planned_batches import Batch, Batches, Booking
-from spark_job.source.offsets import LogRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
