@@ -63,7 +63,7 @@ def check_python() -> Finding:
     return Finding("Python", "fault", found, INSTALL_PYTHON)
 
 
-def java_fault() -> str:
+def java_problem() -> str:
     """Return why this machine's Java cannot be used, and what to do, an empty text when it can."""
     from flume.errors import JavaMissing
     from flume.jars.java import find_java
@@ -77,7 +77,7 @@ def java_fault() -> str:
 
 def check_java() -> Finding:
     """The Java of the agent and of Spark."""
-    fault, _, advice = java_fault().partition(": ")
+    fault, _, advice = java_problem().partition(": ")
     if fault:
         return Finding("Java", "fault", fault, advice)
     return Finding("Java", "ok", f"{JAVA_MINIMUM} or newer")

@@ -46,7 +46,7 @@ CONSUMER = "url-counts"
 
 
 @dataclass(frozen=True)
-class AgentFigures:
+class AgentStatus:
     """The agent, since its start, and the spool folder."""
 
     up: bool
@@ -61,7 +61,7 @@ class AgentFigures:
 
 
 @dataclass(frozen=True)
-class BridgeFigures:
+class BridgeStatus:
     """The bridge, or several together, since their logs were made."""
 
     up: bool
@@ -81,7 +81,7 @@ class BridgeFigures:
 
 
 @dataclass(frozen=True)
-class JobFigures:
+class JobStatus:
     """The job, over all batches that were ever stored. Ages are in seconds."""
 
     up: bool
@@ -119,9 +119,9 @@ class Sum:
 class Snapshot:
     """All three stages, read from the job back to the agent, so that what moves meanwhile only adds on the left."""
 
-    agent: AgentFigures
-    bridge: BridgeFigures
-    job: JobFigures
+    agent: AgentStatus
+    bridge: BridgeStatus
+    job: JobStatus
     states: Mapping[str, str] = field(default_factory=dict)
     """What the run says of each stage: starting, ready, restarting, ...; empty when nothing runs."""
 
@@ -166,7 +166,7 @@ class Snapshot:
             ),
         )
 
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Return what is wrong, a sentence each: a stage that is down, a source that gave up, a sum that is broken."""
         found = [f"the {name} is {self.state_of(name)}" for name in STAGES if self.state_of(name) != "up"]
         if self.agent.source_dead:
@@ -183,18 +183,18 @@ def take_snapshot(state: StateFolder, now: datetime) -> Snapshot:
     """Ask every stage of the run in a state folder. Works, with less to tell, when none runs."""
     run = state.read_run() if state.is_locked() else None
     stages: Mapping[str, StageRecord] = run.stages if run is not None else {}
-    job = job_figures(state.job / "progress.json", up=_is_ready(stages.get("job")), now=now)
-    bridge = bridge_figures(stages["bridge"].ports.get("admin") if "bridge" in stages else None)
-    agent = agent_figures(stages["agent"].ports.get("metrics") if "agent" in stages else None, state.spool)
+    job = job_status(state.job / "progress.json", up=_is_ready(stages.get("job")), now=now)
+    bridge = bridge_status(stages["bridge"].ports.get("admin") if "bridge" in stages else None)
+    agent = agent_status(stages["agent"].ports.get("metrics") if "agent" in stages else None, state.spool)
     return Snapshot(agent, bridge, job, {name: stage.state for name, stage in stages.items()})
 
 
-def agent_figures(metrics_port: int | None, spool: Path) -> AgentFigures:
+def agent_status(metrics_port: int | None, spool: Path) -> AgentStatus:
     """Read the spool folder and the metrics page of the agent on this machine."""
-    return agent_figures_at(None if metrics_port is None else f"http://127.0.0.1:{metrics_port}", spool)
+    return agent_status_at(None if metrics_port is None else f"http://127.0.0.1:{metrics_port}", spool)
 
 
-def agent_figures_at(metrics_url: str | None, spool: Path) -> AgentFigures:
+def agent_status_at(metrics_url: str | None, spool: Path) -> AgentStatus:
     """Read the spool folder and an agent's metrics page."""
     files, size = spool_content(spool)
     metrics: AgentMetrics | None = None
@@ -204,8 +204,8 @@ def agent_figures_at(metrics_url: str | None, spool: Path) -> AgentFigures:
         except MetricsError:
             metrics = None
     if metrics is None:
-        return AgentFigures(up=False, spool_files=files, spool_bytes=size)
-    return AgentFigures(
+        return AgentStatus(up=False, spool_files=files, spool_bytes=size)
+    return AgentStatus(
         up=True,
         spool_files=files,
         spool_bytes=size,
@@ -238,18 +238,18 @@ def waiting_files(spool: Path) -> Iterable[tuple[str, int]]:
                 continue
 
 
-def bridge_figures(admin_port: int | None) -> BridgeFigures:
+def bridge_status(admin_port: int | None) -> BridgeStatus:
     """Read the status page of the bridge on this machine."""
-    return bridge_figures_at(f"http://127.0.0.1:{admin_port}") if admin_port else BridgeFigures(up=False)
+    return bridge_status_at(f"http://127.0.0.1:{admin_port}") if admin_port else BridgeStatus(up=False)
 
 
-def bridge_figures_at(admin_url: str) -> BridgeFigures:
+def bridge_status_at(admin_url: str) -> BridgeStatus:
     """Read a bridge's status page."""
     status = fetch_json(f"{admin_url}/status")
     if status is None:
-        return BridgeFigures(up=False)
+        return BridgeStatus(up=False)
     counters = status["counters"]
-    return BridgeFigures(
+    return BridgeStatus(
         up=True,
         log_id=status["log_id"],
         acknowledged=counters.get("acknowledged_events"),
@@ -265,7 +265,7 @@ def bridge_figures_at(admin_url: str) -> BridgeFigures:
     )
 
 
-def together(bridges: Sequence[BridgeFigures]) -> BridgeFigures:
+def combined(bridges: Sequence[BridgeStatus]) -> BridgeStatus:
     """Add up the figures of several bridges. What one of them does not tell is not known of all of them either."""
     if len(bridges) == 1:
         return bridges[0]
@@ -275,7 +275,7 @@ def together(bridges: Sequence[BridgeFigures]) -> BridgeFigures:
         return None if None in numbers else sum(numbers)
 
     consumers = {name for each in bridges for name in each.consumers}
-    return BridgeFigures(
+    return BridgeStatus(
         up=bool(bridges) and all(each.up for each in bridges),
         log_id=",".join(each.log_id for each in bridges),
         consumers={name: sum(each.consumers.get(name, 0) for each in bridges) for name in sorted(consumers)},
@@ -291,15 +291,15 @@ def together(bridges: Sequence[BridgeFigures]) -> BridgeFigures:
     )
 
 
-def job_figures(progress: Path, *, up: bool, now: datetime) -> JobFigures:
+def job_status(progress: Path, *, up: bool, now: datetime) -> JobStatus:
     """Read the job's own account of its progress; it is there, and true, also when the job is not running."""
     try:
         fields: dict[str, Any] = json.loads(progress.read_bytes())
     except (OSError, ValueError):
-        return JobFigures(up=up)
+        return JobStatus(up=up)
     tally = fields.get("tally") or {}
     batch_at = fields.get("batch_at")
-    return JobFigures(
+    return JobStatus(
         up=up,
         state=fields["state"],
         read=tally.get("read"),

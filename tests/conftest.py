@@ -46,9 +46,9 @@ LEAVE_TIMEOUT_S = 10.0
 def missing(prerequisite: str) -> str:
     """Return why ``prerequisite`` cannot be used here, an empty text when it can."""
     if prerequisite == "java":
-        from headrace.doctor import java_fault
+        from headrace.doctor import java_problem
 
-        return java_fault()
+        return java_problem()
     if prerequisite in ("postgresql", "mariadb"):
         from tests.support.databases import missing_program
 

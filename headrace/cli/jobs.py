@@ -103,11 +103,11 @@ def run_job(given: Mapping[str, Any], job: str, own: type[JobOptions]) -> None:
     _check_files(files, once=once, spool=given["spool"])
     options = reading.read_run_options(given, job, own)
     if not reading.needs_bridge(job):
-        from headrace.local.run_without_bridge import run_direct
+        from headrace.local.run_without_bridge import run_without_bridge
 
         options = options.over_files(files or [])
         reading.check_job(options)
-        run_direct(options, temporary=once and options.pipeline.state is None)
+        run_without_bridge(options, temporary=once and options.pipeline.state is None)
         return
     reading.check_job(options)
     if once:

@@ -106,7 +106,7 @@ def show_status(state: StateFolder, *, as_json: bool) -> int:
 
 def show_snapshot(snapshot: Snapshot, where: str, *, as_json: bool) -> int:
     """Print the stages of a run that keeps its state at ``where``; return the exit code."""
-    faults = snapshot.faults()
+    faults = snapshot.problems()
     if as_json:
         sums = [{**asdict(each), "difference": each.difference} for each in snapshot.sums()]
         _print(json.dumps({"state": where, **asdict(snapshot), "sums": sums, "faults": faults}, indent=2))

@@ -26,7 +26,7 @@ from headrace.local.stage_output import read_json
 from headrace.local.stages import AGENT_GRACE_S, JOB_GRACE_S, AgentStage, BridgeStage, JobStage
 from headrace.local.supervisor import Slot, Supervisor
 from headrace.state_folder import RunRecord, StageRecord, StateFolder
-from headrace.status import COMPLETED_SUFFIX, AgentFigures, BridgeFigures, bridge_figures, waiting_files
+from headrace.status import COMPLETED_SUFFIX, AgentStatus, BridgeStatus, bridge_status, waiting_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +76,7 @@ class Pipeline:
         for stage in stages:
             slot = self.supervisor.slots[stage.name]
             self._run.stages[stage.name] = StageRecord(
-                slot.state, stage.pid, slot.restarts, dict(stage.ports), slot.last_fault
+                slot.state, stage.pid, slot.restarts, dict(stage.ports), slot.last_failure
             )
         self.state.write_run(self._run)
 
@@ -89,7 +89,7 @@ class Pipeline:
         self.supervisor.step(only)
         self._wake.wait(STEP_S)
 
-    def agent_figures(self) -> AgentFigures:
+    def agent_status(self) -> AgentStatus:
         """Return the spool folder's content and then the agent's figures, read in this order.
 
         Once no file waits, nothing more is read; so figures taken afterwards are about all there is.
@@ -97,8 +97,8 @@ class Pipeline:
         sizes = [size for _, size in waiting_files(self.state.spool)]
         metrics = self.agent.read_metrics()
         if metrics is None:
-            return AgentFigures(up=False, spool_files=len(sizes), spool_bytes=sum(sizes))
-        return AgentFigures(
+            return AgentStatus(up=False, spool_files=len(sizes), spool_bytes=sum(sizes))
+        return AgentStatus(
             up=True,
             spool_files=len(sizes),
             spool_bytes=sum(sizes),
@@ -107,14 +107,14 @@ class Pipeline:
             sent=metrics.events_sent,
         )
 
-    def bridge_figures(self) -> BridgeFigures:
+    def bridge_status(self) -> BridgeStatus:
         """Ask the bridge."""
-        return bridge_figures(self.bridge.ports.get("admin"))
+        return bridge_status(self.bridge.ports.get("admin"))
 
     def remove_completed(self) -> int:
         """Delete the files that the agent is done with, if all their lines have arrived; return how many."""
         completed = list(self.state.spool.glob(f"*{COMPLETED_SUFFIX}"))
-        if not completed or not is_shipped(self.agent_figures(), waiting_allowed=True):
+        if not completed or not is_shipped(self.agent_status(), waiting_allowed=True):
             return 0
         for path in completed:
             path.unlink(missing_ok=True)
@@ -135,7 +135,7 @@ class Pipeline:
         both_work = slots["agent"].state == slots["bridge"].state == "ready"
         if self._options.channel == "memory" and both_work and not hurried():
             self._say("stopping: the agent ships what it has read")
-            shipped = self._wait(lambda: is_shipped(self.agent_figures()), ("agent", "bridge", "job"), hurried)
+            shipped = self._wait(lambda: is_shipped(self.agent_status()), ("agent", "bridge", "job"), hurried)
             if not shipped:
                 self._say("the agent stops before its memory channel is empty: lines in it are lost")
         self.supervisor.release("agent")
@@ -144,7 +144,7 @@ class Pipeline:
     def _stop_job(self, hurried: Callable[[], bool]) -> None:
         """Let the job count what is stored, then stop it."""
         slots = self.supervisor.slots
-        end = self.bridge_figures().next_offset
+        end = self.bridge_status().next_offset
         if slots["job"].state == slots["bridge"].state == "ready" and end is not None and not hurried():
             self._say("stopping: the job counts what is stored")
             self.job.drain_to({self.bridge.log_id: end})
@@ -171,7 +171,7 @@ class Pipeline:
         return True
 
 
-def is_shipped(agent: AgentFigures, *, waiting_allowed: bool = False) -> bool:
+def is_shipped(agent: AgentStatus, *, waiting_allowed: bool = False) -> bool:
     """Say whether all that the agent has read is acknowledged and, unless ``waiting_allowed``, no file waits.
 
     After a restart of the agent more is sent than was read since: a file channel had kept it.

@@ -123,7 +123,7 @@ def _count(pipeline: Pipeline, dropped: Sequence[Dropped], watcher: Watcher, sig
         if signals.stop_asked:
             raise Interrupted("interrupted before every line was counted")
         pipeline.step()
-        stored = pipeline.bridge_figures().next_offset
+        stored = pipeline.bridge_status().next_offset
         tally = (read_json(progress_file) or {}).get("tally") or {}
         watcher.moved(stored or 0, tally.get("read", 0))
         return stored
@@ -153,11 +153,11 @@ def _ship(pipeline: Pipeline, lines: int, look: Callable[[], int | None]) -> int
     newest = -1
     while True:
         stored = look()
-        if stored is None or not is_shipped(pipeline.agent_figures()):
+        if stored is None or not is_shipped(pipeline.agent_status()):
             still = 0
             continue
         # Asked again: the answer above may be older than the last batch.
-        stored = pipeline.bridge_figures().next_offset
+        stored = pipeline.bridge_status().next_offset
         if stored is None:
             continue
         still = still + 1 if stored == newest else 0

@@ -34,7 +34,7 @@ REFUSED, INTERRUPTED = 2, 130
 POLL_S = 0.2
 
 
-def run_direct(options: RunOptions, *, temporary: bool) -> None:
+def run_without_bridge(options: RunOptions, *, temporary: bool) -> None:
     """Run a job until it is stopped, or until it has read the files that its options name.
 
     The state folder of a ``temporary`` run is removed when all went well.

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from headrace.common.text import printable
-from headrace.local.supervisor import Fault
+from headrace.local.supervisor import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,19 +18,19 @@ CONFIGURATION_REFUSED = 2
 MAX_CAUSE_CHARACTERS = 300
 
 
-def death_of(process: ChildProcess | None) -> Fault | None:
+def exit_failure(process: ChildProcess | None) -> Failure | None:
     """Return why a process has ended: its exit code and the last thing it said; None while it lives."""
     code = process.exit_code() if process is not None else None
     if process is None or code is None:
         return None
-    cause = last_words(process.last_lines())
+    cause = last_message(process.last_lines())
     said = f": {cause}" if cause else ""
     if code == CONFIGURATION_REFUSED:
-        return Fault(f"refused its configuration{said}", final=True)
-    return Fault(f"was killed by signal {-code}{said}" if code < 0 else f"ended with exit code {code}{said}")
+        return Failure(f"refused its configuration{said}", final=True)
+    return Failure(f"was killed by signal {-code}{said}" if code < 0 else f"ended with exit code {code}{said}")
 
 
-def last_words(lines: Sequence[str]) -> str:
+def last_message(lines: Sequence[str]) -> str:
     """Return the newest line that tells of trouble, as one harmless sentence.
 
     Of a JSON log line that is its message, if its level is above info; of any other line all.

@@ -18,8 +18,8 @@ from flume.config.render import render_agent
 from flume.config.values import Values
 from flume.errors import AgentError, AgentNotReady
 from headrace.local.child_process import MAX_LOG_BYTES, ChildProcess
-from headrace.local.stage_output import death_of, read_json
-from headrace.local.supervisor import Fault
+from headrace.local.stage_output import exit_failure, read_json
+from headrace.local.supervisor import Failure
 from headrace.state_folder import write_atomically
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ class BridgeStage:
         self.log_id = str(announced["log_id"])
         return True
 
-    def fault(self) -> Fault | None:
+    def failure(self) -> Failure | None:
         """Return why the process has ended, None while it lives."""
-        return death_of(self._process)
+        return exit_failure(self._process)
 
     def kill(self) -> None:
         """End the process at once."""
@@ -161,9 +161,9 @@ class JobStage:
             and progress.get("state") not in ("starting", "failed")
         )
 
-    def fault(self) -> Fault | None:
+    def failure(self) -> Failure | None:
         """Return why the process has ended, None while it lives and when it ended as it was asked to."""
-        return None if self.finished else death_of(self._process)
+        return None if self.finished else exit_failure(self._process)
 
     @property
     def finished(self) -> bool:
@@ -248,7 +248,7 @@ class AgentStage:
             return False
         return True
 
-    def fault(self) -> Fault | None:
+    def failure(self) -> Failure | None:
         """Return why the agent does not read any more: its process has ended, or its source gave up on a file."""
         # A dead process is noticed at each look, a dead source at those that ask the metrics page.
         if self._agent is None or (self._agent.returncode is None and self._clock() < self._next_look_s):
@@ -257,7 +257,7 @@ class AgentStage:
         try:
             self._agent.poll()
         except AgentError as error:
-            return Fault(str(error).removeprefix("the agent "))
+            return Failure(str(error).removeprefix("the agent "))
         return None
 
     def read_metrics(self) -> AgentMetrics | None:

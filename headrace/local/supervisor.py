@@ -36,7 +36,7 @@ State = Literal["waiting", "starting", "ready", "restarting", "stopped", "refuse
 
 
 @dataclass(frozen=True)
-class Fault:
+class Failure:
     """Why a stage is not what it should be, in one sentence; ``final`` when starting it again is no use."""
 
     text: str
@@ -65,7 +65,7 @@ class Stage(Protocol):
     def is_ready(self) -> bool:
         """Say whether the stages that need this one can start."""
 
-    def fault(self) -> Fault | None:
+    def failure(self) -> Failure | None:
         """Return why the stage is dead or cannot work any more, None while it is well."""
 
     def kill(self) -> None:
@@ -83,7 +83,7 @@ class Slot:
     pause_s: float = FIRST_PAUSE_S
     due: float = 0.0
     restarts: int = 0
-    last_fault: str = ""
+    last_failure: str = ""
 
 
 class Supervisor:
@@ -137,29 +137,29 @@ class Supervisor:
         try:
             slot.stage.start()
         except OSError as error:
-            self._fail(slot, Fault(f"could not be started: {error}"))
+            self._fail(slot, Failure(f"could not be started: {error}"))
 
     def _check(self, slot: Slot, now: float) -> None:
         """Look at a stage whose process was started."""
-        fault = slot.stage.fault()
-        if fault is not None:
-            self._fail(slot, fault)
+        failure = slot.stage.failure()
+        if failure is not None:
+            self._fail(slot, failure)
         elif slot.state == "starting" and slot.stage.is_ready():
             self._move(slot, "ready")
             self._say(f"{slot.stage.name} is ready")
         elif slot.state == "starting" and now - slot.since > slot.stage.start_timeout_s:
-            self._fail(slot, Fault(f"was not ready within {slot.stage.start_timeout_s:g} s"))
+            self._fail(slot, Failure(f"was not ready within {slot.stage.start_timeout_s:g} s"))
         elif slot.state == "ready" and now - slot.since > STEADY_S:
             slot.pause_s = FIRST_PAUSE_S
 
-    def _fail(self, slot: Slot, fault: Fault) -> None:
+    def _fail(self, slot: Slot, failure: Failure) -> None:
         slot.stage.kill()
-        slot.last_fault = fault.text
-        if fault.final:
+        slot.last_failure = failure.text
+        if failure.final:
             self._move(slot, "refused")
-            raise StageRefused(f"the {slot.stage.name} {fault.text}")
+            raise StageRefused(f"the {slot.stage.name} {failure.text}")
         slot.restarts += 1
-        self._say(f"the {slot.stage.name} {fault.text}; starting it again in {slot.pause_s:g} s")
+        self._say(f"the {slot.stage.name} {failure.text}; starting it again in {slot.pause_s:g} s")
         self._move(slot, "restarting")
         slot.due = slot.since + slot.pause_s
         slot.pause_s = min(slot.pause_s * 2, LONGEST_PAUSE_S)

@@ -12,16 +12,16 @@ from pathlib import Path
 from headrace.cli.output import show_snapshot
 from headrace.services import health
 from headrace.services.environment import ADMIN_PORT, AGENT_HOST, AGENT_METRICS_PORT, bridges
-from headrace.status import Snapshot, agent_figures_at, bridge_figures_at, job_figures, together
+from headrace.status import Snapshot, agent_status_at, bridge_status_at, combined, job_status
 
 
 def snapshot() -> Snapshot:
     """Ask every stage, from the job back to the agent, so that what moves meanwhile only adds on the left."""
     now = datetime.now(UTC)
     fault = health.driver()
-    job = job_figures(health.PROGRESS, up=fault is None, now=now)
-    bridge = together([bridge_figures_at(f"http://{host}:{ADMIN_PORT}") for host in bridges()])
-    agent = agent_figures_at(f"http://{AGENT_HOST}:{AGENT_METRICS_PORT}", Path("/spool"))
+    job = job_status(health.PROGRESS, up=fault is None, now=now)
+    bridge = combined([bridge_status_at(f"http://{host}:{ADMIN_PORT}") for host in bridges()])
+    agent = agent_status_at(f"http://{AGENT_HOST}:{AGENT_METRICS_PORT}", Path("/spool"))
     return Snapshot(agent, bridge, job, {} if fault is None else {"job": fault})
 
 

@@ -13,15 +13,15 @@ import pytest
 
 from headrace.local.pipeline import is_shipped
 from headrace.state_folder import RunRecord, StageRecord, StateFolder
-from headrace.status import AgentFigures, BridgeFigures, JobFigures, Snapshot, take_snapshot, together
+from headrace.status import AgentStatus, BridgeStatus, JobStatus, Snapshot, combined, take_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-AGENT = AgentFigures(up=True, spool_files=0, spool_bytes=0, read=100, channel=0, sent=100)
-BRIDGE = BridgeFigures(
+AGENT = AgentStatus(up=True, spool_files=0, spool_bytes=0, read=100, channel=0, sent=100)
+BRIDGE = BridgeStatus(
     up=True,
     log_id="L",
     acknowledged=110,
@@ -32,7 +32,7 @@ BRIDGE = BridgeFigures(
     dropped=0,
     next_offsets={"L": 100},
 )
-JOB = JobFigures(up=True, read=80, lost=0, counted=70, malformed=6, late=4, positions={"L": 80})
+JOB = JobStatus(up=True, read=80, lost=0, counted=70, malformed=6, late=4, positions={"L": 80})
 
 
 def differences(snapshot: Snapshot) -> list[int | None]:
@@ -42,7 +42,7 @@ def differences(snapshot: Snapshot) -> list[int | None]:
 def test_the_sums_hold_while_lines_are_under_way() -> None:
     snapshot = Snapshot(AGENT, BRIDGE, JOB)
     assert differences(snapshot) == [0, 0, 0]
-    assert snapshot.faults() == []
+    assert snapshot.problems() == []
     waiting = {name: number for name, number, _ in snapshot.sums()[1].right}["waiting"]
     assert waiting == 20
 
@@ -50,15 +50,15 @@ def test_the_sums_hold_while_lines_are_under_way() -> None:
 def test_several_bridges_are_added_up_and_each_log_has_its_own_position() -> None:
     other = replace(BRIDGE, log_id="M", acknowledged=50, stored=50, duplicates=0)
     other = replace(other, next_offset=50, next_offsets={"M": 50})
-    both = together([BRIDGE, other])
+    both = combined([BRIDGE, other])
     job = replace(JOB, read=90, counted=80, positions={"L": 80, "M": 10})
     assert (both.acknowledged, both.stored, both.log_id) == (160, 150, "L,M")
     assert differences(Snapshot(AGENT, both, job)) == [0, 0, 0]
-    assert together([BRIDGE]) is BRIDGE
+    assert combined([BRIDGE]) is BRIDGE
 
 
 def test_of_several_bridges_a_silent_one_leaves_the_sum_unknown() -> None:
-    both = together([BRIDGE, BridgeFigures(up=False)])
+    both = combined([BRIDGE, BridgeStatus(up=False)])
     assert not both.up
     assert both.stored is None
     assert differences(Snapshot(AGENT, both, JOB))[:2] == [None, None]
@@ -74,37 +74,35 @@ def test_of_several_bridges_a_silent_one_leaves_the_sum_unknown() -> None:
         (BRIDGE, replace(JOB, lost=1), [0, -1, 0]),
     ],
 )
-def test_a_line_that_is_missing_anywhere_breaks_a_sum(
-    bridge: BridgeFigures, job: JobFigures, broken: list[int]
-) -> None:
+def test_a_line_that_is_missing_anywhere_breaks_a_sum(bridge: BridgeStatus, job: JobStatus, broken: list[int]) -> None:
     snapshot = Snapshot(AGENT, bridge, job)
     assert differences(snapshot) == broken
     # More stored than acknowledged is what a lost OK looks like; everything else is a fault.
     expected = sum(bool(n) for n in broken) - (broken[0] < 0)
-    assert len(snapshot.faults()) == expected
+    assert len(snapshot.problems()) == expected
 
 
 def test_an_ok_that_may_be_lost_is_explained_and_is_no_fault() -> None:
     snapshot = Snapshot(AGENT, replace(BRIDGE, acknowledged=105), JOB)
     assert snapshot.sums()[0].difference == -5
     assert "Flume would send it again" in snapshot.sums()[0].note
-    assert snapshot.faults() == []
+    assert snapshot.problems() == []
 
 
 def test_without_an_answer_a_sum_is_neither_true_nor_false() -> None:
-    snapshot = Snapshot(AGENT, BridgeFigures(up=False), JobFigures(up=False))
+    snapshot = Snapshot(AGENT, BridgeStatus(up=False), JobStatus(up=False))
     assert differences(snapshot) == [None, None, None]
-    assert snapshot.faults() == ["the bridge is down", "the job is down"]
+    assert snapshot.problems() == ["the bridge is down", "the job is down"]
 
 
 def test_a_stage_that_is_on_its_way_up_is_called_so() -> None:
     snapshot = Snapshot(AGENT, BRIDGE, replace(JOB, up=False), {"agent": "ready", "bridge": "ready", "job": "starting"})
-    assert snapshot.faults() == ["the job is starting"]
+    assert snapshot.problems() == ["the job is starting"]
 
 
 def test_a_source_that_gave_up_is_a_fault() -> None:
     snapshot = Snapshot(replace(AGENT, source_dead=True), BRIDGE, JOB)
-    assert snapshot.faults() == ["the agent's source gave up on a file and reads no more"]
+    assert snapshot.problems() == ["the agent's source gave up on a file and reads no more"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +117,7 @@ def test_a_source_that_gave_up_is_a_fault() -> None:
         (replace(AGENT, read=None, sent=None, channel=None), False),
     ],
 )
-def test_all_is_shipped_only_when_nothing_can_be_on_its_way(agent: AgentFigures, shipped: bool) -> None:  # noqa: FBT001
+def test_all_is_shipped_only_when_nothing_can_be_on_its_way(agent: AgentStatus, shipped: bool) -> None:  # noqa: FBT001
     assert is_shipped(agent) is shipped
 
 
@@ -185,7 +183,7 @@ def test_a_snapshot_is_read_from_the_stages_of_the_recorded_run(tmp_path: Path, 
     assert snapshot.bridge.consumers == {"url-counts": 40}
     assert snapshot.job.batch_age_s == 5.0
     assert differences(snapshot) == [0, 0, 0]
-    assert snapshot.faults() == []
+    assert snapshot.problems() == []
 
 
 def test_a_run_that_is_gone_leaves_the_jobs_own_account(tmp_path: Path, pages_port: int) -> None:

@@ -87,7 +87,7 @@ class HeadraceRun:
 
         def done() -> Snapshot | None:
             snapshot = self.snapshot()
-            return snapshot if snapshot.job.read == lines and not snapshot.faults() else None
+            return snapshot if snapshot.job.read == lines and not snapshot.problems() else None
 
         return wait_until(done, READY_TIMEOUT_S, f"{lines} lines to be read") or self.snapshot()
 

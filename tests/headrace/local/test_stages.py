@@ -16,7 +16,7 @@ from headrace.errors import OptionError
 from headrace.local.child_process import ChildProcess
 from headrace.local.pipeline import started
 from headrace.local.run_options import parse_options
-from headrace.local.stage_output import death_of, last_words
+from headrace.local.stage_output import exit_failure, last_message
 from headrace.local.stages import BridgeStage, JobStage, job_command
 from headrace.state_folder import StateFolder
 from tests.support.waiting import wait_until
@@ -31,7 +31,7 @@ def ended(tmp_path: Path, said: str, code: int) -> ChildProcess:
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "fault", "final"),
+    ("said", "code", "failure", "final"),
     [
         ("warming up\nerror: no room\n", 1, "ended with exit code 1: error: no room", False),
         ("avro_bridge: bridge.toml: log.folder: unknown key\n", 2, "refused its configuration: avro_bridge: ", True),
@@ -45,21 +45,21 @@ def ended(tmp_path: Path, said: str, code: int) -> ChildProcess:
         ("\x1b]0;evil\x07\n", 1, "\N{REPLACEMENT CHARACTER}]0;evil", False),
     ],
 )
-def test_a_death_is_told_with_its_cause(tmp_path: Path, said: str, code: int, fault: str, final: bool) -> None:  # noqa: FBT001
+def test_a_death_is_told_with_its_cause(tmp_path: Path, said: str, code: int, failure: str, final: bool) -> None:  # noqa: FBT001
     child = ended(tmp_path, said, code)
-    told = death_of(child)
+    told = exit_failure(child)
     child.end(0)
     assert told is not None
-    assert fault in told.text
+    assert failure in told.text
     assert told.final is final
 
 
 def test_a_living_process_has_no_fault_and_a_killed_one_names_the_signal(tmp_path: Path) -> None:
     child = ChildProcess([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "log", os.environ)
-    assert death_of(child) is None
+    assert exit_failure(child) is None
     child.signal(signal.SIGKILL)
     assert child.wait(30)
-    told = death_of(child)
+    told = exit_failure(child)
     child.end(0)
     assert told is not None
     assert told.text == "was killed by signal 9"
@@ -67,7 +67,7 @@ def test_a_living_process_has_no_fault_and_a_killed_one_names_the_signal(tmp_pat
 
 @given(st.lists(st.text(max_size=400), max_size=5))
 def test_last_words_are_one_harmless_bounded_line(lines: list[str]) -> None:
-    words = last_words(lines)
+    words = last_message(lines)
     assert len(words) <= 300
     assert "\n" not in words
     assert "\x1b" not in words
@@ -92,7 +92,7 @@ def test_an_announcement_of_an_earlier_bridge_does_not_count(tmp_path: Path) -> 
         assert stage.ports == ports
     finally:
         stage.stop()
-    assert stage.fault() is not None
+    assert stage.failure() is not None
 
 
 def test_the_job_is_told_every_option(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_the_job_takes_every_option_it_is_told(tmp_path: Path, capsys: pytest.Ca
 
     command = job_command(parse_options(), 4142, tmp_path / "job", tmp_path / "drain.json")
     assert main([*command[3:], "--top=0"]) == 2
-    # The one fault is that of the value, so every name before it was known.
+    # The one failure is that of the value, so every name before it was known.
     said = capsys.readouterr().err
     assert "--top" in said
     assert "No such option" not in said
@@ -151,11 +151,11 @@ def test_a_job_has_finished_only_when_it_was_to_drain_and_left_its_sum(tmp_path:
     job = JobStage(state, parse_options(), bridge, {**os.environ, "PYTHONPATH": "", "PATH": "/nonexistent"})
     job.start()
     wait_until(lambda: job.exit_code() is not None, 120, "a job without Java to end")
-    seen = [(job.finished, job.fault() is None)]
+    seen = [(job.finished, job.failure() is None)]
     job.drain_to({"L": 0})
-    seen.append((job.finished, job.fault() is None))
+    seen.append((job.finished, job.failure() is None))
     (state.job / "tally.json").write_text("{}")
-    seen.append((job.finished, job.fault() is None))
+    seen.append((job.finished, job.failure() is None))
     assert seen == [(False, False), (False, False), (True, True)]
     job.stop(0)
 

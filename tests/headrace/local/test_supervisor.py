@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headrace.errors import StageRefused
-from headrace.local.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S, Fault, Slot, Supervisor
+from headrace.local.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S, Failure, Slot, Supervisor
 
 
 class ScriptedStage:
@@ -18,7 +18,7 @@ class ScriptedStage:
         self.starts = 0
         self.kills = 0
         self.ready = False
-        self.trouble: Fault | None = None
+        self.trouble: Failure | None = None
         self.start_error: OSError | None = None
 
     def start(self) -> None:
@@ -31,7 +31,7 @@ class ScriptedStage:
     def is_ready(self) -> bool:
         return self.ready
 
-    def fault(self) -> Fault | None:
+    def failure(self) -> Failure | None:
         return self.trouble
 
     def kill(self) -> None:
@@ -88,7 +88,7 @@ def test_a_dead_stage_is_started_again_after_a_pause_that_doubles_up_to_its_boun
     bench.make_ready()
     pauses = []
     for _ in range(8):
-        bench.first.trouble = Fault("died")
+        bench.first.trouble = Failure("died")
         bench.supervisor.step(["bridge"])
         died = bench.now
         starts = bench.first.starts
@@ -105,7 +105,7 @@ def test_a_dead_stage_is_started_again_after_a_pause_that_doubles_up_to_its_boun
 def test_a_stage_that_stays_ready_begins_anew_with_the_short_pause() -> None:
     bench = Bench()
     bench.make_ready()
-    bench.first.trouble = Fault("died")
+    bench.first.trouble = Failure("died")
     bench.supervisor.step(["bridge"])
     assert bench.supervisor.slots["bridge"].pause_s == 2 * FIRST_PAUSE_S
     bench.now += FIRST_PAUSE_S
@@ -138,7 +138,7 @@ def test_a_start_that_fails_counts_like_a_death() -> None:
 def test_a_refused_configuration_ends_the_run_without_another_try() -> None:
     bench = Bench()
     bench.supervisor.step()
-    bench.first.trouble = Fault("refused its configuration", final=True)
+    bench.first.trouble = Failure("refused its configuration", final=True)
     with pytest.raises(StageRefused, match="the bridge refused its configuration"):
         bench.supervisor.step()
     bench.now += 1000
@@ -151,7 +151,7 @@ def test_a_released_stage_is_left_alone() -> None:
     bench = Bench()
     bench.make_ready()
     bench.supervisor.release("agent")
-    bench.second.trouble = Fault("exited")
+    bench.second.trouble = Failure("exited")
     bench.now += 100
     bench.supervisor.step()
     assert bench.second.starts == 1
@@ -161,6 +161,6 @@ def test_a_released_stage_is_left_alone() -> None:
 def test_only_the_named_stages_are_looked_at() -> None:
     bench = Bench()
     bench.make_ready()
-    bench.first.trouble = Fault("died")
+    bench.first.trouble = Failure("died")
     bench.supervisor.step(["agent"])
     assert bench.state("bridge") == "ready"
