@@ -147,8 +147,8 @@ check: $(INSTALLED) ## Check style, types, layers and documents (what CI runs fi
 	@$(BIN)/python -m pytest -q tests/repo $(ARGS)
 
 .PHONY: docs-check
-docs-check: setup ## Run every job over a small sample and compare the outputs in its README (ARGS=--write to renew)
-	@$(BIN)/python -m tests.support.jobs_readme $(ARGS)
+docs-check: setup ## Run every job over a small sample and compare the outputs in docs/jobs.md (ARGS=--write to renew)
+	@$(BIN)/python -m tests.support.jobs_page $(ARGS)
 
 .PHONY: coverage
 coverage: setup ## Measure branch coverage of wire, log and parse, the kernel not compiled (floor: 95 %)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.source_tree import ROOT
 
-PAGE = ROOT / "docker" / "k8s" / "README.md"
+PAGE = ROOT / "docs" / "howto" / "kubernetes.md"
 TOLERANCE = 0.02
 """Figures on the page are rounded to three digits."""
 

@@ -1,11 +1,11 @@
-"""The page of the jobs: a section for each, with the output that the job has."""
+"""``docs/jobs.md`` has a section for each job, with the job's real output."""
 
 from __future__ import annotations
 
 import pytest
 
 from spark_job.jobs.catalog import JOBS
-from tests.support.jobs_readme import PAGE, generated, main, replaced, table
+from tests.support.jobs_page import PAGE, generated, main, replaced, table
 
 PAGE_FOR_TESTS = """# T
 
@@ -46,7 +46,7 @@ def test_every_job_has_a_section_with_a_command_and_an_output_and_the_table_is_t
     for entry in JOBS:
         section = page.partition(f"\n## `{entry.name}`\n")[2].partition("\n## ")[0]
         assert f"headrace job {entry.name} " in section
-        assert "read" in section.partition("<!-- output -->\n```json\n")[2].partition("\n```")[0], entry.name
+        assert "read" in section.partition("<!-- output -->\n```text\n")[2].partition("\n```")[0], entry.name
 
 
 @pytest.mark.spark

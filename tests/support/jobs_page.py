@@ -1,9 +1,9 @@
-"""The outputs in ``spark_job/jobs/README.md``: every job runs over a small fixed sample, and the page must say so.
+"""Compares the outputs in ``docs/jobs.md`` with what each job prints over a small fixed sample.
 
-``make docs-check`` compares; ``make docs-check ARGS=--write`` writes what the jobs print now. Each job is the real
-process over a real bridge, bounded. Jobs over DStreams store their results under the time at which they ran, which is
-shown as ``<time>``. In the page, the block after the line ``<!-- output -->`` of a job's section is its output, and the
-table after ``<!-- jobs -->`` is the catalog.
+``make docs-check`` compares; ``make docs-check ARGS=--write`` writes the outputs of today. Each job runs bounded, as
+the real process over a real bridge. DStream jobs store their results under the time at which they ran, which the page
+shows as ``<time>``. The page marks the blocks to compare: the block after ``<!-- output -->`` in a job's section is
+its output, and the table after ``<!-- jobs -->`` is the catalog.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from tests.support.source_tree import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PAGE = ROOT / "spark_job" / "jobs" / "README.md"
+PAGE = ROOT / "docs" / "jobs.md"
 ROWS_SHOWN = 3
 TIMEOUT_S = 600
 WALL_CLOCK = ("window_start", "window_end", "batch_time", "batch")
 
 
 def access_log() -> list[bytes]:
-    """Return 2,000 made-up requests and two lines that are none."""
+    """Return 2,000 made-up requests and two malformed lines."""
     return [line.rstrip(b"\n") for line in sample_lines(SampleSettings(lines=2_000, malformed=2))]
 
 
 def readings() -> list[bytes]:
-    """Return readings of two devices, one of which falls silent, and a line that is none."""
+    """Return readings of two devices, one of which falls silent, and a malformed line."""
     rows = [
         {"device": "attic", "time": f"2026-05-01T10:{n // 4:02d}:{n % 4 * 15:02d}Z", "value": 20 + n / 8}
         for n in range(40)
@@ -48,20 +48,20 @@ def readings() -> list[bytes]:
 
 
 def purchases() -> list[bytes]:
-    """Return purchases of three items."""
+    """Return purchases of three items, and one without a time."""
     items = ("teapot", "cup", "cup", "spoon", "teapot", "cup")
     rows = [{"time": f"2026-05-01T10:{n:02d}:00Z", "item": items[n % 6], "units": 1 + n % 3} for n in range(30)]
     return [*(json.dumps(row).encode() for row in rows), b'{"item": "cup"}']
 
 
 def posts() -> list[bytes]:
-    """Return lines of text with tags."""
+    """Return lines of text with hashtags."""
     words = ("#spark", "#flume", "#spark #streams")
     return [f"post {n}: {words[n % 3]} at the mill".encode() for n in range(90)]
 
 
 def actions() -> list[bytes]:
-    """Return actions of two hours, and a line that is none."""
+    """Return actions of two hours, and a malformed line."""
     rows = [
         {"action": "view" if n % 4 else "buy", "time": f"2026-05-01T1{n // 20}:{n % 20:02d}:00Z"} for n in range(40)
     ]
@@ -69,14 +69,14 @@ def actions() -> list[bytes]:
 
 
 SAMPLES = {"sensors": readings, "top-sellers": purchases, "hashtags": posts, "actions": actions}
-"""What a job reads; all others read the access log."""
+"""The sample of each job; all other jobs read the access log."""
 
 
 def output_of(entry: Entry, folder: Path) -> list[str]:
-    """Run a job over its sample; return the lines that the page should show.
+    """Run a job over its sample and return the lines that the page should show.
 
     Raises:
-        RuntimeError: the job failed; the text is what it said.
+        RuntimeError: the job failed; the text is its standard error.
     """
     lines = SAMPLES.get(entry.name, access_log)()
     out = folder / "out.jsonl"
@@ -109,7 +109,7 @@ def _shown(entry: Entry, rows: list[dict[str, Any]]) -> list[str]:
         by_batch_time or getattr(load(entry.name).options.model_fields.get("api"), "default", "") == "dstream"
     )
     if entry.name == "intervals":
-        # How many windows cover the one batch that has lines depends on when it was.
+        # The number of windows that cover the one batch with lines depends on the time of the run.
         rows = [row for row in rows if row["lines"]][:1]
     masked = [
         json.dumps({**row, **{name: "<time>" for name in WALL_CLOCK if by_batch_time and name in row}}) for row in rows
@@ -126,10 +126,10 @@ def table() -> str:
 
 
 def replaced(page: str, mark: str, section: str, block: str) -> str:
-    """Return the page with the block after ``mark`` in a section, or in the whole page, replaced.
+    """Return the page with the block after ``mark`` replaced, in one section or, without one, in the whole page.
 
     Raises:
-        LookupError: there is no such section or mark.
+        LookupError: the page has no such section or mark.
     """
     start = page.index(f"\n## `{section}`\n") if section else 0
     end = page.find("\n## ", start + 1) if section else len(page)
@@ -143,7 +143,7 @@ def replaced(page: str, mark: str, section: str, block: str) -> str:
 
 
 def generated(page: str, names: Sequence[str] = ()) -> str:
-    """Return the page as it should be; only the jobs named are run, all where none is.
+    """Return the page as it should be. Runs the jobs in ``names``, or all jobs if it is empty.
 
     Raises:
         LookupError: a job has no section.
@@ -153,15 +153,15 @@ def generated(page: str, names: Sequence[str] = ()) -> str:
     for entry in JOBS:
         if names and entry.name not in names:
             continue
-        with tempfile.TemporaryDirectory(prefix="jobs-readme-") as folder:
+        with tempfile.TemporaryDirectory(prefix="jobs-page-") as folder:
             lines = output_of(entry, Path(folder))
-        page = replaced(page, "output", entry.name, "\n".join(["```json", *lines, "```"]))
+        page = replaced(page, "output", entry.name, "\n".join(["```text", *lines, "```"]))
         sys.stderr.write(f"{entry.name}: done\n")
     return page
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare the page with what the jobs print, or write it; return the exit code."""
+    """Compare the page with the output of the jobs, or write it; return the exit code."""
     parser = argparse.ArgumentParser(prog="make docs-check", description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--write", action="store_true", help="write the page instead of comparing it")
     parser.add_argument("names", nargs="*", metavar="JOB", help="only these jobs")
