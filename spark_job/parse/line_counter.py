@@ -1,6 +1,6 @@
 """Lines counted per pane and URL, in the cheapest way that gives the result of parsing each.
 
-The kernels (:mod:`.tally`) take the lines of the named formats that are written as nearly all are; the others go
+The kernels (:mod:`.kernels`) take the lines of the named formats that are written as nearly all are; the others go
 through :class:`.parser.LineParser`, which is what defines the result of both. Loading the kernels costs a process about
 as much as parsing half a million lines, so a process that never sees many never loads them.
 """
@@ -15,13 +15,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from spark_job.parse.formats import line_format
+from spark_job.parse.kernels.line_form import LineForm
 from spark_job.parse.rollup import add_up, roll_up
 from spark_job.parse.schema import TIME_TYPE
 
 if TYPE_CHECKING:
-    from spark_job.parse.formats import LineFormat
-    from spark_job.parse.kernels.sum_arrays import Tally
+    from spark_job.parse.kernels.sum_arrays import SumArrays
     from spark_job.parse.parser import LineParser
 
 KERNELS_AFTER_LINES: Final = 200_000
@@ -40,33 +39,6 @@ MALFORMED: Final[dict[str, pl.DataType]] = {
 
 _COLUMNS = ("time", "url", "status", "bytes", "raw", "error")
 _MICROSECOND = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True)
-class Form:
-    """The shape of a line that the kernels know.
-
-    Attributes:
-        server: whether server and port come first.
-        headers: whether referrer and agent come last.
-        may_go_on: whether more may follow after a blank.
-    """
-
-    server: bool
-    headers: bool
-    may_go_on: bool
-
-    @classmethod
-    def of(cls, described: LineFormat | None) -> Form | None:
-        """Return the form of a format; None for one that the kernels do not know."""
-        for name, server, headers in (
-            ("common", False, False),
-            ("combined", False, True),
-            ("vhost_combined", True, True),
-        ):
-            if described is not None and described.elements == line_format(name).elements:
-                return cls(server, headers, described.may_go_on)
-        return None
 
 
 @dataclass
@@ -109,8 +81,8 @@ class LineCounter:
         self._pane = pane
         self._by_arrival = by_arrival
         self._warmth = warmth
-        self._form = Form.of(parser.line_format)
-        self._tally: Tally | None = None
+        self._form = LineForm.of(parser.line_format)
+        self._arrays: SumArrays | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._sums: list[pl.DataFrame] = []
         self._malformed: list[pl.DataFrame] = []
@@ -119,8 +91,8 @@ class LineCounter:
     def is_full(self) -> bool:
         """Whether the counts should be taken, lest they need too much memory."""
         rows, size = sum(map(len, self._sums)), sum(frame.estimated_size() for frame in self._malformed)
-        if self._tally is not None:
-            rows, size = rows + self._tally.rows, size + self._tally.kept_bytes
+        if self._arrays is not None:
+            rows, size = rows + self._arrays.rows, size + self._arrays.kept_bytes
         return rows > MAX_SUMS or size > MAX_HELD_BYTES
 
     def add(self, table: pa.Table) -> None:
@@ -130,9 +102,9 @@ class LineCounter:
             table: ``body`` (binary, without line feeds), ``received`` (microseconds, UTC), ``offset``.
         """
         batches = table.to_batches()
-        tally = self._kernels(table.num_rows)
-        if tally is not None:
-            batches = [self._count(batch, tally) for batch in batches]
+        arrays = self._kernels(table.num_rows)
+        if arrays is not None:
+            batches = [self._count(batch, arrays) for batch in batches]
         self._waiting += [batch for batch in batches if batch.num_rows]
         if (
             sum(batch.num_rows for batch in self._waiting) >= PARSED_AT_ONCE
@@ -143,28 +115,28 @@ class LineCounter:
     def take(self) -> Counts:
         """Return what was counted, and forget it."""
         self._parse_waiting()
-        if self._tally is not None:
-            self._sums.append(self._tally.take())
+        if self._arrays is not None:
+            self._sums.append(self._arrays.take())
         counts = Counts(add_up(self._sums, self._pane), pl.concat([pl.DataFrame(schema=MALFORMED), *self._malformed]))
         self._sums, self._malformed = [], []
         return counts
 
-    def _kernels(self, lines: int) -> Tally | None:
+    def _kernels(self, lines: int) -> SumArrays | None:
         """Return the kernels, if they know the form and are worth loading now that so many lines have come."""
         if self._form is None:
             return None
         self._warmth.lines += lines
-        if self._tally is None and self._warmth.lines > KERNELS_AFTER_LINES:
+        if self._arrays is None and self._warmth.lines > KERNELS_AFTER_LINES:
             # Loads numba.
-            from spark_job.parse.kernels.sum_arrays import Tally
+            from spark_job.parse.kernels.sum_arrays import SumArrays
 
-            self._tally = Tally(self._form, self._parser.rule, self._pane // _MICROSECOND)
-        return self._tally
+            self._arrays = SumArrays(self._form, self._parser.rule, self._pane // _MICROSECOND)
+        return self._arrays
 
-    def _count(self, batch: pa.RecordBatch, tally: Tally) -> pa.RecordBatch:
+    def _count(self, batch: pa.RecordBatch, arrays: SumArrays) -> pa.RecordBatch:
         """Add up what the kernels take; return the other lines."""
         arrived_us = np.asarray(batch.column("received").view(pa.int64())) if self._by_arrival else None
-        left = tally.add(batch.column("body"), arrived_us)
+        left = arrays.add(batch.column("body"), arrived_us)
         # Not pa.array: it loads pandas.
         rows = pa.Array.from_buffers(pa.int64(), len(left), [None, pa.py_buffer(left)])
         return batch.take(rows) if len(left) else batch.slice(0, 0)

@@ -76,9 +76,9 @@ def left_by_kernels(question: Question, table: pa.Table) -> list[int]:
     """Return the places of the lines that the kernels do not take."""
     parser = LineParser(question.log_format, question.rule, question.timezone)
     counter = LineCounter(parser, question.pane, warmth=Warmth(KERNELS_AFTER_LINES))
-    tally = counter._kernels(1)
-    assert tally is not None
-    return [int(place) for batch in table.to_batches() for place in tally.add(batch.column("body"), None)]
+    arrays = counter._kernels(1)
+    assert arrays is not None
+    return [int(place) for batch in table.to_batches() for place in arrays.add(batch.column("body"), None)]
 
 
 def _answer(sums: pl.DataFrame, malformed: pl.DataFrame, pane: timedelta) -> Answer:

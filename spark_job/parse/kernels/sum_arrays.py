@@ -15,7 +15,7 @@ from spark_job.parse.urls import UrlRule
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from spark_job.parse.line_counter import Form
+    from spark_job.parse.kernels.line_form import LineForm
 
 LINES_AT_ONCE: Final = 4096
 """So many lines go through one kernel and then the other: what passes between them stays in the processor's cache."""
@@ -26,7 +26,7 @@ FIRST_ROWS: Final = 2 * LINES_AT_ONCE
 """A power of two; doubling always makes room for one more round of lines."""
 
 
-class Tally:
+class SumArrays:
     """Adds up the lines of one form that the kernels take.
 
     Args:
@@ -35,7 +35,7 @@ class Tally:
         pane_us: length of a pane in microseconds.
     """
 
-    def __init__(self, form: Form, rule: UrlRule, pane_us: int) -> None:
+    def __init__(self, form: LineForm, rule: UrlRule, pane_us: int) -> None:
         self._form = (
             (scan.WITH_SERVER if form.server else 0)
             | (scan.WITH_HEADERS if form.headers else 0)

@@ -280,7 +280,7 @@ def test_the_kernels_are_loaded_once_they_pay() -> None:
     loaded = []
     for _ in range(3):
         counter.add(table)
-        loaded.append(counter._tally is not None)
+        loaded.append(counter._arrays is not None)
     assert loaded == [False, False, True]
     assert counter.take().sums["hits"].to_list() == [3]
     assert counter.take().sums.is_empty()

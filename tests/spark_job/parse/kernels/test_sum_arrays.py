@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from spark_job.parse import UrlRule
-from spark_job.parse.kernels.sum_arrays import Tally
-from spark_job.parse.line_counter import Form
+from spark_job.parse.kernels.line_form import LineForm
+from spark_job.parse.kernels.sum_arrays import SumArrays
 from tests.support.access_lines import TIME, apache_time, combined
 from tests.support.line_counts import Question, counted, events, left_by_kernels, parsed
 
@@ -81,5 +81,5 @@ def test_offsets_that_lead_astray_are_not_followed() -> None:
     ):
         buffer = pa.py_buffer(np.array(offsets, np.int32))
         lines = pa.Array.from_buffers(pa.binary(), 3, [None, buffer, content])
-        tally = Tally(Form(server=False, headers=True, may_go_on=False), UrlRule.PATH, 1)
-        assert tally.add(lines, None).tolist() == left
+        arrays = SumArrays(LineForm(server=False, headers=True, may_go_on=False), UrlRule.PATH, 1)
+        assert arrays.add(lines, None).tolist() == left
