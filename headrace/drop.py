@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from headrace.common.files import sync_folder
 from headrace.errors import ArchiveDamaged, DropError, OptionError
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _hand_over(parts: Sequence[tuple[Path, Dropped]], spool: Path, now: float) -
         target = spool / f"{stamp}-{number:04d}-{unique}-{safe_name(copied.source)}"
         part.rename(target)
         dropped.append(Dropped(copied.source, target, copied.lines, copied.size_bytes))
-    _sync_folder(spool)
+    sync_folder(spool)
     return dropped
 
 
@@ -255,11 +256,3 @@ def _unzstd(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
 def _remove(parts: Iterable[Path]) -> None:
     for part in parts:
         part.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

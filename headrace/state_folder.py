@@ -17,15 +17,14 @@ Everything that a later start needs to go on is below this folder; ``run.json`` 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
+from headrace.common.files import PRIVATE_MODE, replace_file, try_lock
 from headrace.errors import StateLocked, StateUnusable
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ class StateFolder:
             StateLocked: another process holds it.
         """
         with (self.root / "lock").open("a+") as lock_file:
-            if not _try_lock(lock_file):
+            if not try_lock(lock_file):
                 lock_file.seek(0)
                 holder = lock_file.read(32).strip() or "unknown"
                 message = f"{self.root} is in use by process {holder}: stop that run first, or name another --state"
@@ -145,13 +144,13 @@ class StateFolder:
         """Say whether a run holds the folder now."""
         try:
             with (self.root / "lock").open("r+") as lock_file:
-                return not _try_lock(lock_file)
+                return not try_lock(lock_file)
         except (FileNotFoundError, NotADirectoryError):
             return False
 
     def write_run(self, record: RunRecord) -> None:
         """Replace ``run.json``; a reader sees the old one or the new one."""
-        write_atomically(self.root / "run.json", json.dumps(asdict(record), indent=2).encode())
+        replace_file(self.root / "run.json", json.dumps(asdict(record), indent=2).encode(), mode=PRIVATE_MODE)
 
     def read_run(self) -> RunRecord | None:
         """Return the record of the current or last run, None where there is none.
@@ -170,25 +169,3 @@ class StateFolder:
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise StateUnusable(f"{path} cannot be understood ({error}): move it away; it holds no data") from error
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``, synced, so that a reader or a crash sees the old file or the new one whole."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _try_lock(lock_file: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

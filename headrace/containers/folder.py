@@ -17,7 +17,6 @@ Everything that is made here belongs to the account that the containers run as.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -26,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from headrace.common.files import replace_file, try_lock
 from headrace.containers.settings import DOCKER
 from headrace.errors import ContainersFailed, StateLocked, StateUnusable
 
@@ -130,9 +130,7 @@ class ContainersFolder:
 
     def set_replicas(self, replicas: Replicas) -> None:
         """Record how many there are."""
-        part = self._replicas.with_suffix(".part")
-        part.write_text(json.dumps(asdict(replicas)), encoding="ascii")
-        part.replace(self._replicas)
+        replace_file(self._replicas, json.dumps(asdict(replicas)).encode())
 
     def remove(self) -> None:
         """Delete the folder.
@@ -161,10 +159,8 @@ class ContainersFolder:
         except OSError as error:
             raise StateUnusable(f"{self.root}: cannot be written: {error.strerror}; choose another folder") from error
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StateLocked(f"{self.root}: another command is changing these containers; wait for it") from None
+            if not try_lock(file):
+                raise StateLocked(f"{self.root}: another command is changing these containers; wait for it")
             yield
 
     @staticmethod

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from headrace.common.files import replacing
 from headrace.common.text import printable
 from headrace.drop import drop
 from headrace.errors import Interrupted, NotRunning, StageTimeout
@@ -99,11 +100,10 @@ def run_demo(options: RunOptions, root: Path, sample: SampleSettings) -> None:
         if given.exists():
             say("this state folder has had its sample already; going on with what it has counted")
         else:
-            part = given.with_name(f".{SAMPLE_NAME}")
-            with part.open("wb") as file:
+            # This file says that the sample was handed over, so it is written first: a crash between the two steps
+            # leaves a demo without a sample. In the other order the sample could be counted twice.
+            with replacing(given) as file:
                 file.writelines(sample_lines(sample))
-            # A crash between the two steps leaves a demo without a sample; the other way round it could come twice.
-            part.rename(given)
             drop([given], state.spool)
             say(f"handed over a sample of {sample.lines:,} lines, of which {sample.malformed} are no log lines")
         named = _named_state(root)

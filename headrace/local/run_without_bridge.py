@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from headrace import jars_s3a
+from headrace.common.retry import Backoff
 from headrace.common.text import printable
 from headrace.errors import HeadraceError, Interrupted, OptionError, SumBroken
 from headrace.local.run import caught_signals, say
@@ -90,7 +91,7 @@ def _tell_result(log: IO[str], code: int) -> None:
 
 def _run(command: list[str], signals: Signals, *, again: bool, log: IO[str] | None) -> int:
     """Run a process until it is stopped, or ends as it should; return its exit code."""
-    pause_s = FIRST_PAUSE_S
+    backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
     while True:
         began_s = time.monotonic()
         process = subprocess.Popen(command, stderr=log)
@@ -101,11 +102,12 @@ def _run(command: list[str], signals: Signals, *, again: bool, log: IO[str] | No
             process.wait()
         if not again or signals.stop_asked or code in (0, REFUSED, INTERRUPTED):
             return code
-        pause_s = FIRST_PAUSE_S if time.monotonic() - began_s >= STEADY_S else pause_s
+        if time.monotonic() - began_s >= STEADY_S:
+            backoff.reset()
+        pause_s = backoff.take()
         say(f"the job ended with exit code {code}; it is started again in {pause_s:.0f} s")
         if signals.wake.wait(pause_s):
             return 0
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 def _wait(process: subprocess.Popen[bytes], signals: Signals) -> int:

@@ -12,15 +12,17 @@ import time
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import tomli_w
+
 from flume.agent.output_log import RotatingLog
 from flume.agent.process import Agent
 from flume.config.render import render_agent
 from flume.config.values import Values
 from flume.errors import AgentError, AgentNotReady
+from headrace.common.files import PRIVATE_MODE, replace_file
 from headrace.local.child_process import MAX_LOG_BYTES, ChildProcess
 from headrace.local.stage_output import exit_failure, read_json
 from headrace.local.supervisor import Failure
-from headrace.state_folder import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,21 +94,14 @@ class BridgeStage:
             self._process.end(grace_s)
 
     def _configuration(self) -> str:
-        # JSON strings are TOML strings too, escapes included.
-        return "\n".join(
-            [
-                "# Written by headrace at each start of the bridge.",
-                "[listen]",
-                f"port = {self.ports.get('avro', 0)}",
-                "[flight]",
-                f"port = {self.ports.get('flight', 0)}",
-                "[admin]",
-                f"port = {self.ports.get('admin', 0)}",
-                "[log]",
-                f"folder = {json.dumps(str(self._state.bridge / 'data'))}",
-                "",
-            ]
-        )
+        # Port 0 lets the system choose; a later start of the run asks for the ports that the first one got.
+        settings = {
+            "listen": {"port": self.ports.get("avro", 0)},
+            "flight": {"port": self.ports.get("flight", 0)},
+            "admin": {"port": self.ports.get("admin", 0)},
+            "log": {"folder": str(self._state.bridge / "data")},
+        }
+        return f"# Written by headrace at each start of the bridge.\n{tomli_w.dumps(settings)}"
 
 
 class JobStage:
@@ -178,7 +173,7 @@ class JobStage:
     def drain_to(self, offsets: Mapping[str, int]) -> None:
         """Ask the job to end by itself when it has counted up to ``offsets``."""
         self._drain_target = dict(offsets)
-        write_atomically(self._drain_file, json.dumps(dict(offsets)).encode())
+        replace_file(self._drain_file, json.dumps(dict(offsets)).encode(), mode=PRIVATE_MODE)
 
     def exit_code(self) -> int | None:
         """Return the exit code, None while it lives."""

@@ -20,9 +20,10 @@ clock of its own, so every transition can be tested step by step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from headrace.common.retry import Backoff
 from headrace.errors import StageRefused
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Slot:
     needs: Sequence[str] = ()
     state: State = "waiting"
     since: float = 0.0
-    pause_s: float = FIRST_PAUSE_S
+    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S))
     due: float = 0.0
     restarts: int = 0
     last_failure: str = ""
@@ -150,7 +151,7 @@ class Supervisor:
         elif slot.state == "starting" and now - slot.since > slot.stage.start_timeout_s:
             self._fail(slot, Failure(f"was not ready within {slot.stage.start_timeout_s:g} s"))
         elif slot.state == "ready" and now - slot.since > STEADY_S:
-            slot.pause_s = FIRST_PAUSE_S
+            slot.backoff.reset()
 
     def _fail(self, slot: Slot, failure: Failure) -> None:
         slot.stage.kill()
@@ -159,10 +160,10 @@ class Supervisor:
             self._move(slot, "refused")
             raise StageRefused(f"the {slot.stage.name} {failure.text}")
         slot.restarts += 1
-        self._say(f"the {slot.stage.name} {failure.text}; starting it again in {slot.pause_s:g} s")
+        pause_s = slot.backoff.take()
+        self._say(f"the {slot.stage.name} {failure.text}; starting it again in {pause_s:g} s")
         self._move(slot, "restarting")
-        slot.due = slot.since + slot.pause_s
-        slot.pause_s = min(slot.pause_s * 2, LONGEST_PAUSE_S)
+        slot.due = slot.since + pause_s
 
     def _move(self, slot: Slot, state: State) -> None:
         slot.state = state

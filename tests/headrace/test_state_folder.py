@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headrace.errors import StateLocked, StateUnusable
-from headrace.state_folder import FORMAT_VERSION, RunRecord, StageRecord, StateFolder, write_atomically
+from headrace.state_folder import FORMAT_VERSION, RunRecord, StageRecord, StateFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,10 +90,8 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         StateFolder(tmp_path / "file" / "state").create()
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    target = tmp_path / "settings"
-    write_atomically(target, b"old")
-    with pytest.raises(TypeError):
-        write_atomically(target, "not bytes")  # type: ignore[arg-type] # that is the failure
-    assert target.read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["settings"]
+def test_the_record_of_a_run_is_for_its_account_alone(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.write_run(RunRecord("id", 1, "2026-01-01T00:00:00+00:00", str(state.spool)))
+    assert (tmp_path / "run.json").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]

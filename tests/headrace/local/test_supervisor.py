@@ -107,14 +107,14 @@ def test_a_stage_that_stays_ready_begins_anew_with_the_short_pause() -> None:
     bench.make_ready()
     bench.first.trouble = Failure("died")
     bench.supervisor.step(["bridge"])
-    assert bench.supervisor.slots["bridge"].pause_s == 2 * FIRST_PAUSE_S
+    assert bench.supervisor.slots["bridge"].backoff.next_s == 2 * FIRST_PAUSE_S
     bench.now += FIRST_PAUSE_S
     bench.supervisor.step(["bridge"])
     bench.first.ready = True
     bench.supervisor.step(["bridge"])
     bench.now += STEADY_S + 1
     bench.supervisor.step(["bridge"])
-    assert bench.supervisor.slots["bridge"].pause_s == FIRST_PAUSE_S
+    assert bench.supervisor.slots["bridge"].backoff.next_s == FIRST_PAUSE_S
 
 
 def test_a_stage_that_never_gets_ready_is_killed_and_started_again() -> None:
