@@ -146,6 +146,10 @@ check: $(INSTALLED) ## Check style, types, layers and documents (what CI runs fi
 	@$(BIN)/headrace render --check
 	@$(BIN)/python -m pytest -q tests/repo $(ARGS)
 
+.PHONY: generate
+generate: $(INSTALLED) ## Write the files that follow from the code: settings of the containers, reference pages
+	@$(BIN)/python docker/generate.py
+
 .PHONY: docs-check
 docs-check: setup ## Run every job over a small sample and compare the outputs in docs/jobs.md (ARGS=--write to renew)
 	@$(BIN)/python -m tests.support.jobs_page $(ARGS)

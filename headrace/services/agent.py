@@ -56,7 +56,7 @@ def agent_values(hosts: Sequence[str], heap_mib: int) -> Values:
 
 def values_of_environment() -> Values:
     """Return the values that this container's variables ask for."""
-    return agent_values(bridges(), int(read("HEADRACE_AGENT_HEAP_MIB", "256")))
+    return agent_values(bridges(), int(read("HEADRACE_AGENT_HEAP_MIB")))
 
 
 def run() -> int:

@@ -19,7 +19,6 @@ from headrace.services.environment import (
 
 CONFIGURATION = Path("/tmp/bridge.toml")  # noqa: S108 - a tmpfs of this container alone
 LOG_FOLDER = "/data/log"
-DEFAULT_MAX_BYTES = str(8 << 30)
 
 
 def configuration() -> str:
@@ -40,8 +39,10 @@ def configuration() -> str:
             "port": ADMIN_PORT,
             "agents": [f"http://{AGENT_HOST}:{AGENT_METRICS_PORT}/metrics"],
         },
-        "log": {"folder": LOG_FOLDER, "max_bytes": int(read("HEADRACE_LOG_MAX_BYTES", DEFAULT_MAX_BYTES))},
+        "log": {"folder": LOG_FOLDER},
     }
+    if read("HEADRACE_LOG_MAX_BYTES"):
+        values["log"]["max_bytes"] = int(read("HEADRACE_LOG_MAX_BYTES"))
     # JSON's texts, numbers, lists and truth values are TOML's as well.
     sections = (
         [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items()), ""]

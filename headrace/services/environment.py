@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from headrace.container_settings import SETTINGS
+
 AVRO_PORT, FLIGHT_PORT, ADMIN_PORT = 4141, 4142, 4143
 AGENT_METRICS_PORT = 41414
 MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, HISTORY_PORT = 7077, 8080, 8081, 18080
@@ -17,21 +19,24 @@ OWN_DATABASE = "postgresql://counter@postgres/counts"
 """What the profile postgres runs."""
 
 
-def read(name: str, default: str) -> str:
-    """Return a variable; one that is set but empty counts as not set, since compose cannot leave one out."""
-    return os.environ.get(name) or default
+def read(name: str) -> str:
+    """Return a setting of the containers: the variable, or the declared default where it is not set.
+
+    A variable that is set but empty counts as not set, since compose cannot leave one out.
+    """
+    return os.environ.get(name) or SETTINGS[name].fallback
 
 
 def profiles() -> tuple[str, ...]:
     """Return the profiles that were chosen."""
-    return tuple(part.strip() for part in read("COMPOSE_PROFILES", "").split(",") if part.strip())
+    return tuple(part.strip() for part in read("COMPOSE_PROFILES").split(",") if part.strip())
 
 
 def database() -> str:
     """Return the URL of the database that keeps the counts; empty for none."""
-    return read("HEADRACE_DATABASE", OWN_DATABASE if "postgres" in profiles() else "")
+    return read("HEADRACE_DATABASE") or (OWN_DATABASE if "postgres" in profiles() else "")
 
 
 def bridges() -> tuple[str, ...]:
     """Return the host names of the bridges, one for each of them."""
-    return tuple(part.strip() for part in read("HEADRACE_BRIDGES", "bridge").split(",") if part.strip())
+    return tuple(part.strip() for part in read("HEADRACE_BRIDGES").split(",") if part.strip())

@@ -11,6 +11,7 @@ import os
 import socket
 from pathlib import Path
 
+from headrace.container_settings import OF_THE_JOB
 from headrace.services.environment import (
     BLOCK_MANAGER_PORT,
     DRIVER_HOST,
@@ -75,8 +76,8 @@ def _of_application() -> dict[str, str]:
         "spark.driver.port": str(DRIVER_PORT),
         "spark.blockManager.port": str(BLOCK_MANAGER_PORT),
         "spark.port.maxRetries": "16",
-        "spark.executor.memory": read("HEADRACE_EXECUTOR_MEMORY", "512m"),
-        "spark.executor.cores": read("HEADRACE_EXECUTOR_CORES", "2"),
+        "spark.executor.memory": read("HEADRACE_EXECUTOR_MEMORY"),
+        "spark.executor.cores": read("HEADRACE_EXECUTOR_CORES"),
         "spark.executor.extraJavaOptions": on_executors,
         "spark.executor.logs.rolling.strategy": "size",
         "spark.executor.logs.rolling.maxSize": str(4 << 20),
@@ -133,7 +134,7 @@ def run_master() -> None:
 def run_worker() -> None:
     """Become a worker; does not return."""
     arguments = ["--host", _address_towards(MASTER_HOST), "--webui-port", str(WORKER_UI_PORT), "--work-dir", WORK_DIR]
-    arguments += ["--cores", read("HEADRACE_WORKER_CORES", "2"), "--memory", read("HEADRACE_WORKER_MEMORY", "1g")]
+    arguments += ["--cores", read("HEADRACE_WORKER_CORES"), "--memory", read("HEADRACE_WORKER_MEMORY")]
     _become("org.apache.spark.deploy.worker.Worker", [*arguments, MASTER_URL])
 
 
@@ -157,20 +158,12 @@ def driver_command() -> list[str]:
         "job-folder": JOB_FOLDER,
         "metrics": f"0.0.0.0:{JOB_METRICS_PORT}",
         "master": MASTER_URL,
-        "driver-memory": read("HEADRACE_DRIVER_MEMORY", "768m"),
-        "window": read("HEADRACE_WINDOW", "5m"),
-        "slide": read("HEADRACE_SLIDE", read("HEADRACE_WINDOW", "5m")),
-        "watermark": read("HEADRACE_WATERMARK", "10m"),
-        "time": read("HEADRACE_TIME", "event"),
-        "format": read("HEADRACE_FORMAT", "combined"),
-        "url": read("HEADRACE_URL", "path"),
-        "timezone": read("HEADRACE_TIMEZONE", "UTC"),
-        "top": read("HEADRACE_TOP", "10"),
-        "trigger": read("HEADRACE_TRIGGER", "500ms"),
-        "max-events": read("HEADRACE_MAX_EVENTS", "1000000"),
-        "stall-after": read("HEADRACE_STALL_AFTER", "2m"),
+        "driver-memory": read("HEADRACE_DRIVER_MEMORY"),
+        "stall-after": read("HEADRACE_STALL_AFTER"),
     }
-    sinks = [f"--sink={sink.strip()}" for sink in read("HEADRACE_SINKS", "console").split(",") if sink.strip()]
+    # An option that nobody set is left out: its default is the job's affair.
+    options |= {option: read(name) for name, option in OF_THE_JOB.items() if read(name)}
+    sinks = [f"--sink={sink.strip()}" for sink in read("HEADRACE_SINKS").split(",") if sink.strip()]
     if database():
         sinks += [f"--sink={database()}", f"--password-file={PASSWORD_FILE}"]
     named = [f"--{name}={value}" for name, value in options.items()]

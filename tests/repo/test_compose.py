@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from headrace.container_settings import OF_THE_JOB
 from headrace.containers.settings import EXAMPLE, parse
 from headrace.services.spark import EVENTS, defaults
 from tests.support.compose_rules import findings, variables
@@ -120,35 +121,21 @@ def test_every_variable_of_the_compose_file_is_a_setting_and_no_other_is() -> No
     assert set(parse(EXAMPLE)) == set(defaults_in_compose()) | READ_BY_COMPOSE
 
 
-def test_a_setting_has_one_default() -> None:
-    """One that is empty in the example is worked out by `make up`; the compose file has what is safe without it."""
-    compose = defaults_in_compose()
-    different = {
-        name: (default, compose[name])
-        for name, default in parse(EXAMPLE).items()
-        if default and name in compose and compose[name] != default
-    }
-    assert different == {}
-
-
 def test_every_setting_has_its_reason() -> None:
     given = reasons(EXAMPLE.read_text(encoding="utf-8"))
     assert set(given) == set(parse(EXAMPLE))
     assert [name for name, reason in given.items() if len(reason.split()) < 4] == []
 
 
-def read_in_containers() -> dict[str, str | None]:
-    """Return the variables that the code in the containers reads, with their defaults where those are plain texts."""
-    found: dict[str, str | None] = {}
+def read_in_containers() -> set[str]:
+    """Return the variables that the code in the containers reads."""
+    found = set(OF_THE_JOB)
     for path in python_files("headrace"):
         if path.parent.name != "services":
             continue
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read":
-                name, default = node.args[0], node.args[1]
-                assert isinstance(name, ast.Constant)
-                known = found.get(str(name.value))
-                found[str(name.value)] = str(default.value) if isinstance(default, ast.Constant) else known
+                found |= {str(each.value) for each in node.args if isinstance(each, ast.Constant)}
     return found
 
 
@@ -158,17 +145,7 @@ def handed_over() -> set[str]:
 
 
 def test_what_the_code_reads_is_what_the_compose_file_hands_over() -> None:
-    assert set(read_in_containers()) == handed_over()
-
-
-def test_the_code_has_the_same_defaults() -> None:
-    compose = defaults_in_compose()
-    different = {
-        name: (default, compose[name])
-        for name, default in read_in_containers().items()
-        if default and compose[name] not in ("", default)
-    }
-    assert different == {}
+    assert read_in_containers() == handed_over()
 
 
 def mounted(service: str) -> dict[str, str]:

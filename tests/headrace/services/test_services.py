@@ -56,7 +56,9 @@ def test_the_drivers_command_has_options_that_the_job_knows(monkeypatch: pytest.
     assert set(given) - known == set()
     assert "--bridges=a:4142,b:4142" in command
     assert command[-2:] == ["--sink=console", "--sink=jsonl:/out/x.jsonl"]
-    assert "--slide=5m" in command, "an empty slide is the window"
+    assert "--slide" not in given, "what nobody set is left to the job"
+    monkeypatch.setenv("HEADRACE_SLIDE", "1m")
+    assert "--slide=1m" in spark.driver_command()
 
 
 def test_the_event_log_is_written_for_the_history_server_only(monkeypatch: pytest.MonkeyPatch) -> None:
