@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli import jobs as job_commands
-from headrace.cli import run, tools
+from headrace.cli import log, run, tools
 from headrace.errors import HeadraceError
 
 app = typer.Typer(
@@ -62,8 +62,8 @@ app.command()(tools.doctor)
 app.command()(tools.sample)
 app.command()(tools.render)
 app.command()(tools.jars)
-log_app.command()(tools.verify)
-log_app.command()(tools.dump)
+log_app.command()(log.verify)
+log_app.command()(log.dump)
 app.add_typer(log_app, name="log")
 
 
@@ -87,9 +87,9 @@ def main() -> None:
 
 
 def _fail(text: str, code: int) -> None:
-    from headrace.common.text import printable
+    from headrace.messages import say
 
-    sys.stderr.write(f"headrace: {printable(text, lines=True)}\n")
+    say(text)
     sys.exit(code)
 
 

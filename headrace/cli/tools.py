@@ -1,14 +1,17 @@
-"""The commands around the pipeline: the machine's check, samples, the agent's files, the bridge's log."""
+"""The commands around the pipeline: check this machine, write a sample, render an agent, fetch jars."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when the program runs
 from typing import Annotated
 
 import typer
 
 from headrace.cli import parameters as given
 from headrace.errors import OptionError
+from headrace.messages import say
 from headrace.state_folder import DEFAULT_STATE
 
 
@@ -16,6 +19,8 @@ def doctor(
     state: given.StateOption = DEFAULT_STATE, spool: given.SpoolOption = None, as_json: given.JsonOption = False
 ) -> None:
     """Check this machine: Python, Java, Spark, Flume's jars, disk, ports, memory.
+
+    Ends with 1 when a check fails; a warning does not count as a failure.
 
     Example: `headrace doctor`
     """
@@ -29,20 +34,20 @@ def doctor(
 
 def sample(
     out: Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="standard output")] = None,
-    lines: Annotated[int, typer.Option("--lines", min=0, help="How many lines.")] = 20_000,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 1,
+    lines: Annotated[int, typer.Option("--lines", min=0, help="Number of lines.")] = 20_000,
+    seed: Annotated[int, typer.Option("--seed", help="Seed: the same seed gives the same bytes.")] = 1,
     start: Annotated[
         str | None,
         typer.Option("--start", help="Time of the first request, ISO 8601.", show_default="2015-01-05T08:00:00Z"),
     ] = None,
-    rate: Annotated[float, typer.Option("--rate", min=0.001, help="Requests a second.")] = 10.0,
+    rate: Annotated[float, typer.Option("--rate", min=0.001, help="Requests per second.")] = 10.0,
     disorder: Annotated[float, typer.Option("--disorder", min=0, help="Seconds that lines may be out of order.")] = 5.0,
-    malformed: Annotated[int, typer.Option("--malformed", min=0, help="How many of the lines are no log lines.")] = 0,
+    malformed: Annotated[int, typer.Option("--malformed", min=0, help="Number of lines that are not log lines.")] = 0,
 ) -> None:
     """Write a made-up access log in Apache's combined format.
 
-    It starts in early 2015 unless told otherwise, so that a real log that is dropped after it into the same run is
-    newer, and not late.
+    The sample starts in early 2015 by default. A real log that you drop into the same run afterwards is newer, so none
+    of its lines is late.
 
     Example: `headrace sample --lines 1000000 --seed 7 --out access.log`
     """
@@ -66,9 +71,11 @@ def render(
         typer.Option("--values", help="Values file of an agent; flume/config/values.toml describes each value."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the agent's files.", show_default=False)] = None,
-    check: Annotated[bool, typer.Option("--check", help="End with 1 when a committed example has drifted.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="End with 1 when a committed example differs from its template.")
+    ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Print how the committed examples would change.")] = False,
-    update: Annotated[bool, typer.Option("--update", help="Write the committed examples anew.")] = False,
+    update: Annotated[bool, typer.Option("--update", help="Rewrite the committed examples.")] = False,
 ) -> None:
     """Render an agent's configuration from its values, or compare the committed examples with their templates.
 
@@ -76,71 +83,71 @@ def render(
 
     Example: `headrace render --diff`
     """
-    from headrace.cli.tool_work import compare_examples, render_files, update_examples
-
     if sum((check or diff, update, values is not None)) != 1:
         raise OptionError("one of --values FILE --out FOLDER, --check, --diff or --update is needed")
     if values is not None:
         if out is None:
             raise OptionError("--values needs --out: the folder for the agent's files")
-        render_files(values, out)
+        _render_agent(values, out)
     elif update:
-        update_examples()
+        _update_examples()
     else:
-        raise typer.Exit(compare_examples(show=diff))
+        raise typer.Exit(_compare_examples(show=diff))
 
 
 def jars(
-    verify: Annotated[bool, typer.Option("--verify", help="Hash every jar again, also in a complete cache.")] = False,
-    of_s3: Annotated[bool, typer.Option("--s3a", help="The jars that Spark needs to read from S3 instead.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the hash of every jar, even if the cache is complete.")
+    ] = False,
+    of_s3: Annotated[
+        bool, typer.Option("--s3a", help="Fetch the jars that Spark needs to read from S3 instead of Flume's.")
+    ] = False,
     as_json: given.JsonOption = False,
 ) -> None:
-    """Fetch Flume's jars into the cache folder, and check them against their recorded checksums.
+    """Fetch Flume's jars into the cache folder and check them against their recorded checksums.
 
     Example: `headrace jars --verify`
     """
-    from headrace.cli.tool_work import fetch_jars
+    from flume.jars.cache import ensure_jars
+    from headrace import jars_s3a
 
-    fetch_jars(verify=verify, as_json=as_json, of_s3=of_s3)
-
-
-LogFolder = Annotated[
-    Path | None, typer.Argument(help="A bridge's log folder.", metavar="FOLDER", show_default="that of --state")
-]
-
-
-def verify(
-    folder: LogFolder = None, state: given.StateOption = DEFAULT_STATE, as_json: given.JsonOption = False
-) -> None:
-    """Check a log from end to end without changing it: pages, checksums, offsets, counters.
-
-    Ends with 1 when something is damaged.
-
-    Example: `headrace log verify state/bridge/data/0`
-    """
-    from headrace.cli.tool_work import log_folder, verify_log
-
-    raise typer.Exit(verify_log(log_folder(folder, state), as_json=as_json))
+    found = (jars_s3a.ensure_jars if of_s3 else ensure_jars)(_show_fetched, verify=verify)
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+    if as_json:
+        sys.stdout.write(json.dumps([str(jar) for jar in found], indent=2) + "\n")
+    else:
+        say(f"{len(found)} jars are complete in {found[0].parent}")
 
 
-def dump(
-    folder: LogFolder = None,
-    state: given.StateOption = DEFAULT_STATE,
-    start: Annotated[
-        int | None, typer.Option("--start", min=0, help="First offset.", show_default="the first one kept")
-    ] = None,
-    end: Annotated[
-        int | None, typer.Option("--end", min=0, help="Offset to stop before.", show_default="the last one")
-    ] = None,
-    events: Annotated[bool, typer.Option("--events", help="A line for each event instead of each batch.")] = False,
-    body: Annotated[int, typer.Option("--body", min=0, help="With --events: bytes of each body to show.")] = 0,
-) -> None:
-    """Print what is in a log, one JSON object a line.
+def _show_fetched(done: int, total: int, name: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{done}/{total} {name}")
+        sys.stderr.flush()
 
-    Bodies are left out unless --body asks for them; they are escaped.
 
-    Example: `headrace log dump --events --body 80 --start 1000 --end 1010`
-    """
-    from headrace.cli.tool_work import dump_log, log_folder
+def _render_agent(values: Path, out: Path) -> None:
+    from flume.config.render import render_agent
+    from flume.config.values import load_values
 
-    raise typer.Exit(dump_log(log_folder(folder, state), start, end, events=events, body_bytes=body))
+    rendered = render_agent(load_values(values), out)
+    say(f"rendered {', '.join(rendered.components)} into {rendered.folder}")
+
+
+def _compare_examples(*, show: bool) -> int:
+    """Compare the committed examples with what their values render to; return the exit code."""
+    from flume.config.rendered_examples import diff
+
+    difference = diff()
+    if show:
+        sys.stdout.write(difference)
+    elif difference:
+        say("the committed examples differ from their templates: `headrace render --diff` shows how")
+    return 1 if difference else 0
+
+
+def _update_examples() -> None:
+    from flume.config.rendered_examples import update
+
+    changed = update()
+    say(f"{len(changed)} files changed" + "".join(f"\n  {path}" for path in changed))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from headrace.common.text import binary_size, iso_utc
 from headrace.errors import NotRunning
-from spark_job.sinks.console import binary_size, visible
+from spark_job.sinks.console import visible
 from spark_job.sinks.database import Database, parse_target
 from spark_job.sinks.database.top_urls import Ranked, Ranking, rank_urls
-from spark_job.sinks.jsonl import iso_utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

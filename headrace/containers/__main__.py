@@ -19,6 +19,7 @@ from headrace.containers.lifecycle import Lifecycle
 from headrace.containers.settings import DOCKER, Settings
 from headrace.drop import drop
 from headrace.errors import HeadraceError, MissingPrerequisite, NotRunning, OptionError
+from headrace.messages import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,7 +59,7 @@ class Commands:
         lifecycle = self._lifecycle()
         with self._folder.lock():
             lifecycle.down()
-        output.say("stopped; all data is kept, and `make up` goes on with it")
+        say("stopped; all data is kept, and `make up` goes on with it")
         return 0
 
     def reset(self) -> int:
@@ -78,12 +79,12 @@ class Commands:
             f"{self._folder.root} with {waiting} files that wait? [y/N] "
         )
         if not self._arguments.yes and input(question).strip().lower() not in ("y", "yes"):
-            output.say("kept")
+            say("kept")
             return 0
-        lifecycle = Lifecycle(self._folder, self._settings, engine, output.say)
+        lifecycle = Lifecycle(self._folder, self._settings, engine, say)
         with self._folder.lock():
             lifecycle.reset()
-        output.say("deleted")
+        say("deleted")
         return 0
 
     def scale(self) -> int:
@@ -164,7 +165,7 @@ class Commands:
         return Engine(self._settings["COMPOSE_PROJECT_NAME"], variables, os.environ)
 
     def _lifecycle(self) -> Lifecycle:
-        return Lifecycle(self._folder, self._settings, self._engine(), output.say)
+        return Lifecycle(self._folder, self._settings, self._engine(), say)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -209,12 +210,12 @@ def main(arguments: Sequence[str]) -> int:
         command: Callable[[], int] = getattr(Commands(given), given.command)
         return command()
     except HeadraceError as error:
-        output.say(str(error))
+        say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except (OSError, subprocess.SubprocessError) as error:
-        output.say(str(error))
+        say(str(error))
         return 1
 
 

@@ -25,13 +25,6 @@ PAGES = {
 }
 
 
-def say(text: str) -> None:
-    """Tell people something on standard error, each line marked as ours and harmless for terminals."""
-    for line in printable(text, lines=True).splitlines():
-        sys.stderr.write(f"headrace: {line}\n")
-    sys.stderr.flush()
-
-
 def show_up(containers: Sequence[Container], settings: Settings, spool: Path) -> None:
     """Print what runs, where its pages are, how files go in, how counts come out, and how to stop."""
     rows = [("running", _summary(containers))]

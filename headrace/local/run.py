@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from headrace.common.files import replacing
-from headrace.common.text import printable
 from headrace.drop import drop
 from headrace.errors import Interrupted, NotRunning, StageTimeout
 from headrace.local.pipeline import Pipeline, started
+from headrace.messages import say
 from headrace.sample import SampleSettings, sample_lines
 from headrace.state_folder import StateFolder
 
@@ -62,15 +61,6 @@ def caught_signals() -> Iterator[Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def say(text: str) -> None:
-    """Tell people something on standard error, one line, harmless for terminals."""
-    try:
-        sys.stderr.write(f"headrace: {printable(text, lines=True)}\n")
-        sys.stderr.flush()
-    except OSError:
-        pass  # the terminal is gone; that is no reason to leave the stages alone
 
 
 def run_until_stopped(options: RunOptions, root: Path, spool: Path | None) -> None:

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Protocol
 from headrace.drop import Dropped, check_sources, drop
 from headrace.errors import Interrupted, StageRefused, StageTimeout, SumBroken
 from headrace.local.pipeline import Pipeline, is_shipped, started
-from headrace.local.run import Signals, caught_signals, fetched_jars, say
+from headrace.local.run import Signals, caught_signals, fetched_jars
 from headrace.local.run_options import URL_COUNTS
 from headrace.local.stage_output import read_json
+from headrace.messages import say
 from headrace.state_folder import StateFolder
 
 if TYPE_CHECKING:

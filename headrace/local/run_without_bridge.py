@@ -19,9 +19,10 @@ from headrace import jars_s3a
 from headrace.common.retry import Backoff
 from headrace.common.text import printable
 from headrace.errors import HeadraceError, Interrupted, OptionError, SumBroken
-from headrace.local.run import caught_signals, say
+from headrace.local.run import caught_signals
 from headrace.local.stage_output import read_json
 from headrace.local.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S
+from headrace.messages import say
 from headrace.state_folder import StateFolder
 from spark_job.runner.s3a import SCHEME
 

@@ -42,7 +42,7 @@ TIERS: dict[str, tuple[str, ...]] = {
     ),
     "headrace": (
         "errors common",
-        "state_folder drop sample doctor jars_s3a",
+        "state_folder drop sample doctor jars_s3a messages",
         "status",
         "containers local",
         "cli",
