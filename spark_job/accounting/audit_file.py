@@ -1,27 +1,26 @@
-"""What a roll-up read, said in files: how many lines of each pane, how many malformed, and the malformed themselves.
+"""The audit files: for each task, how many lines of each pane it read, how many malformed, and the malformed lines.
 
-A roll-up sends sums to Spark, so the lines behind them can no longer be counted there. Each task therefore leaves a
-file before it hands its last rows over::
+A source that sends sums to Spark, or a query that filters lines, leaves no way to count the lines behind a result. So
+each task writes what it read to a file before it hands its last rows over::
 
     <folder>/<log id>/<batch start>-<batch end>/<start>-<end>.json             {"log_id", "start", "end", "events",
                                                                                 "malformed", "panes", "pane_us"}
     <folder>/<log id>/<batch start>-<batch end>/<start>-<end>.malformed.jsonl  one dead letter a line
 
-``panes`` maps the start of a pane (microseconds since the epoch) to its number of parsed lines; they and ``malformed``
-add up to ``events``, and that is ``end - start`` unless events were lost. Names depend on the range alone and a file
-appears whole or not at all, so that a replayed task writes the same files again.
+``panes`` maps the start of a pane (microseconds since the epoch) to its number of parsed lines. These numbers and
+``malformed`` add up to ``events``; that is ``end - start`` unless events were lost. A file's name depends on the range
+alone, and a file appears whole or not at all: a task that runs again writes the same files again.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from spark_job.errors import AuditError
+from headrace.common.files import NewFile
+from spark_job.errors import AccountingError, AuditError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,14 +30,24 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from spark_job.ranges import Part
+    from spark_job.ranges import LogRange, Part
 
-DEAD_LETTERS_SUFFIX = ".malformed.jsonl"
+DEAD_LETTERS_SUFFIX: Final = ".malformed.jsonl"
 
 
 @dataclass
 class AuditRecord:
-    """The content of one audit file."""
+    """The content of one audit file: what one task read of the range ``start <= offset < end`` of a log.
+
+    Attributes:
+        log_id: the log.
+        start: first offset of the range.
+        end: the offset after the last one.
+        pane_us: length of the panes.
+        events: lines that were read; fewer than the range has only where data loss was allowed.
+        malformed: those that do not parse.
+        panes: number of the others by the start of their pane, in microseconds since the epoch.
+    """
 
     log_id: str
     start: int
@@ -49,46 +58,101 @@ class AuditRecord:
     panes: dict[int, int] = field(default_factory=dict)
 
     def add(self, events: int, panes: Mapping[int, int]) -> None:
-        """Add some events of the range: those that are in no pane are malformed."""
+        """Add some lines of the range: those that are in no pane are malformed."""
         self.events += events
         self.malformed += events - sum(panes.values())
         for start, lines in panes.items():
             self.panes[start] = self.panes.get(start, 0) + lines
 
+    def as_bytes(self) -> bytes:
+        """Return the content of the file."""
+        fields = asdict(self) | {"panes": {str(start): lines for start, lines in sorted(self.panes.items())}}
+        return json.dumps(fields, sort_keys=True).encode() + b"\n"
+
+    @classmethod
+    def read(cls, path: Path) -> AuditRecord:
+        """Read one audit file.
+
+        Raises:
+            AccountingError: it is damaged, or its lines do not add up to its range.
+        """
+        try:
+            fields = json.loads(path.read_bytes())
+            record = cls(
+                log_id=str(fields["log_id"]),
+                start=int(fields["start"]),
+                end=int(fields["end"]),
+                pane_us=int(fields["pane_us"]),
+                events=int(fields["events"]),
+                malformed=int(fields["malformed"]),
+                panes={int(start): int(lines) for start, lines in fields["panes"].items()},
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise AccountingError(f"{path}: not an audit file: {error}") from None
+        added_up = record.malformed + sum(record.panes.values())
+        if added_up != record.events or record.events > record.end - record.start:
+            raise AccountingError(
+                f"{path}: the audit's lines do not add up: {added_up} in panes or malformed, {record.events} events, "
+                f"range {record.start} to {record.end}"
+            )
+        return record
+
 
 class AuditWriter:
-    """Writes the files of one task; use as a context manager, so that a failed task leaves nothing that looks whole."""
+    """Writes the files of one task; use it as a context manager, so that a failed task leaves nothing that looks whole.
+
+    Args:
+        folder: the folder that the source got as its option ``audit``.
+        part: what the task reads.
+        pane_us: length of the panes that lines are counted in.
+    """
 
     def __init__(self, folder: Path, part: Part, pane_us: int) -> None:
         self.record = AuditRecord(part.log_id, part.start, part.end, pane_us)
-        self._folder = _batch_folder(folder, part)
+        self._folder = _batch_folder(folder, part.whole)
         self._stem = _stem(part)
         self._letters: NewFile | None = None
 
-    def add_dead_letters(self, letters: pl.DataFrame) -> None:
-        """Write dead letters to a file that is not visible yet.
+    def add_dead_letters(self, malformed: pl.DataFrame) -> None:
+        """Write malformed lines to a file that is not visible yet.
+
+        Args:
+            malformed: ``offset``, ``received``, ``error`` (why it does not parse) and ``raw`` (the line).
 
         Raises:
             AuditError: the folder cannot be written.
         """
-        with _told(self._folder):
+        import polars as pl
+
+        letters = malformed.select(
+            pl.lit(self.record.log_id).alias("log_id"),
+            "offset",
+            pl.col("received").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
+            "error",
+            "raw",
+        )
+        with _audit_errors(self._folder):
             if self._letters is None:
-                self._letters = NewFile(self._folder / f"{self._stem}{DEAD_LETTERS_SUFFIX}")
+                self._letters = self._new_file(DEAD_LETTERS_SUFFIX)
             letters.write_ndjson(self._letters.file)
 
     def finish(self) -> None:
-        """Make the files visible, dead letters first: who sees the record finds them too.
+        """Make the files visible.
 
         Raises:
             AuditError: the folder cannot be written.
         """
-        record = asdict(self.record) | {"panes": {str(start): n for start, n in sorted(self.record.panes.items())}}
-        with _told(self._folder):
+        with _audit_errors(self._folder):
+            # Dead letters first: whoever sees the record finds them too.
             if self._letters is not None:
                 self._letters.publish()
-            with closing(NewFile(self._folder / f"{self._stem}.json")) as new:
-                new.file.write(json.dumps(record, sort_keys=True).encode() + b"\n")
+            with closing(self._new_file(".json")) as new:
+                new.file.write(self.record.as_bytes())
                 new.publish()
+
+    def _new_file(self, suffix: str) -> NewFile:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return NewFile(self._folder / f"{self._stem}{suffix}")
 
     def __enter__(self) -> Self:
         return self
@@ -100,31 +164,34 @@ class AuditWriter:
             self._letters.close()
 
 
-class NewFile:
-    """A file that appears under its name whole, or not at all, even when the power fails."""
+def read_audit(folder: Path, wanted: LogRange, pane_us: int, *, allow_loss: bool = False) -> Iterator[AuditRecord]:
+    """Yield the records of a range in order, after the check that they join, cover the range and lost nothing.
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        self.file = self._temporary.open("wb")
-
-    def publish(self) -> None:
-        """Make what was written durable, then visible."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
-        self._temporary.replace(self._path)
-        _sync_folder(self._path.parent)
-
-    def close(self) -> None:
-        """Drop the file, unless it was published."""
-        self.file.close()
-        self._temporary.unlink(missing_ok=True)
+    Raises:
+        AccountingError: a file is missing, damaged, or does not cover the range exactly once.
+    """
+    batch = _folder_of_what_is_left(folder, wanted) if allow_loss else _batch_folder(folder, wanted)
+    reached = wanted.start
+    for record in sorted(map(AuditRecord.read, batch.glob("*.json")), key=lambda record: record.start):
+        gap = record.start > reached or record.events < record.end - record.start
+        if record.start < reached or (gap and not allow_loss):
+            raise AccountingError(
+                f"{batch}: the audit files cover the range up to offset {reached}; the next one has {record.events} "
+                f"events of the range {record.start} to {record.end}"
+            )
+        if record.log_id != wanted.log_id or record.pane_us != pane_us:
+            raise AccountingError(
+                f"{batch}: an audit file is of log {record.log_id} with panes of {record.pane_us} us, not of log "
+                f"{wanted.log_id} with panes of {pane_us} us"
+            )
+        reached = record.end
+        yield record
+    if reached > wanted.end or (reached < wanted.end and not allow_loss):
+        raise AccountingError(f"{batch}: the audit files end at offset {reached}, the micro-batch ends at {wanted.end}")
 
 
 def remove_leftovers(folder: Path, parts: Iterable[Part]) -> None:
-    """Remove from a planned batch's folders what its tasks will not write: parts of another plan, unfinished files.
+    """Remove from a planned micro-batch's folders what its tasks will not write: parts of another plan, partial files.
 
     Raises:
         AuditError: a folder cannot be changed.
@@ -132,33 +199,36 @@ def remove_leftovers(folder: Path, parts: Iterable[Part]) -> None:
     expected: dict[Path, set[str]] = {}
     for part in parts:
         names = {f"{_stem(part)}.json", f"{_stem(part)}{DEAD_LETTERS_SUFFIX}"}
-        expected.setdefault(_batch_folder(folder, part), set()).update(names)
+        expected.setdefault(_batch_folder(folder, part.whole), set()).update(names)
     for batch, names in expected.items():
-        with _told(batch):
+        with _audit_errors(batch):
             for path in batch.iterdir() if batch.is_dir() else ():
                 if path.name not in names:
                     path.unlink(missing_ok=True)
 
 
-def _batch_folder(folder: Path, part: Part) -> Path:
-    return folder / part.log_id / f"{part.whole.start}-{part.whole.end}"
+def _batch_folder(folder: Path, whole: LogRange) -> Path:
+    return folder / whole.log_id / f"{whole.start}-{whole.end}"
+
+
+def _folder_of_what_is_left(folder: Path, wanted: LogRange) -> Path:
+    """Return the folder that the tasks of a range wrote to, even if the beginning of the range was lost.
+
+    The tasks name the folder after what was left of the range, which may be less each time that the micro-batch runs.
+    """
+    found = (int(path.name.partition("-")[0]) for path in (folder / wanted.log_id).glob(f"*-{wanted.end}"))
+    # The last run found the least: its folder starts latest.
+    newest = max((start for start in found if start > wanted.start), default=wanted.start)
+    return folder / wanted.log_id / f"{newest}-{wanted.end}"
 
 
 def _stem(part: Part) -> str:
     return f"{part.start}-{part.end}"
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _audit_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise AuditError(f"option audit: {folder}: {error.strerror or error}") from error
+        raise AuditError(f"option audit: {folder} cannot be written: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""What becomes of the audit files once their batch is stored for good: numbers are deleted, dead letters are kept.
+"""What happens to the audit files of a committed micro-batch: numbers are deleted, dead letters are kept.
 
 ::
 
@@ -6,14 +6,15 @@
     audit/<log id>/<batch start>-<batch end>/<start>-<end>.malformed.jsonl      moved to
     dead-letters/<log id>/<start>-<end>.malformed.jsonl                         for the operator, who may delete it
 
-"For good" means that Spark's commit log has the batch. Until then it may run again, and its readers write the audit
-anew. Dead letters are what strangers sent, so their size is bounded: what does not fit is deleted, and counted.
+A micro-batch is committed when Spark's commit log has it. Until then it may run again, and its readers write the audit
+again. Dead letters are text that strangers sent, so their total size is bounded: what does not fit is deleted, and
+counted.
 """
 
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spark_job.accounting.audit_file import DEAD_LETTERS_SUFFIX
 from spark_job.errors import SinkError
@@ -21,16 +22,16 @@ from spark_job.errors import SinkError
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEFAULT_MAX_BYTES = 256 * 1024 * 1024
+DEFAULT_MAX_BYTES: Final = 256 * 1024 * 1024
 
 
 class DeadLetters:
-    """Clears the audit folder behind the query.
+    """Moves dead letters out of the audit folder, and deletes the rest of it, behind the query.
 
     Args:
-        audit: the folder that the source was given as its option ``audit``.
+        audit: the folder that the source got as its option ``audit``.
         folder: where dead letters are kept.
-        max_bytes: how much of them is kept.
+        max_bytes: their largest total size.
 
     Raises:
         SinkError: a folder cannot be made.
@@ -46,8 +47,11 @@ class DeadLetters:
             raise SinkError(f"{folder}: cannot be made: {error.strerror}") from error
         self._used_bytes = sum(path.stat().st_size for path in folder.rglob(f"*{DEAD_LETTERS_SUFFIX}"))
 
-    def settle(self, committed: dict[str, int]) -> int:
-        """Clear the audit of all batches up to ``committed`` (log id to offset); return how many lines did not fit.
+    def clear_audit(self, committed: dict[str, int]) -> int:
+        """Clear the audit of all micro-batches up to ``committed`` (log id to offset).
+
+        Returns:
+            How many dead letters were deleted because they did not fit.
 
         Raises:
             SinkError: a file cannot be moved or deleted.
@@ -69,6 +73,7 @@ class DeadLetters:
         """Move one file to where it is kept, or delete it; return how many lines were deleted."""
         target = self._folder / log_id / letters.name
         size = letters.stat().st_size
+        # A micro-batch that ran again replaces its own dead letters: count only what the folder grows by.
         freed = target.stat().st_size if target.exists() else 0
         if self._used_bytes - freed + size > self._max_bytes:
             with letters.open("rb") as file:

@@ -1,36 +1,38 @@
-"""The books of a job whose results go into tables that know nothing of lines: what was read, and what became of it.
+"""``books.json``: the line totals of a job whose result table does not count lines.
 
-``books.json`` holds the newest batch with its ledger entry, the sums over all batches and the offset that each log was
-read up to. It is replaced whole, on disk, after the results of a batch are stored and before Spark commits the batch::
+The file holds the ledger entry of the newest micro-batch, the sums over all micro-batches, and the offset that each log
+was read up to. It is replaced as a whole, and synced, after the results of a micro-batch are stored and before Spark
+commits the micro-batch::
 
-    killed                                     and on the next start
-    before the results are stored              Spark runs the batch again
-    after that, before the books are           Spark runs the batch again; the tables know it already; it is booked
-    after that, before Spark commits           Spark runs the batch again; it is in the books: nothing changes
+    the job is killed                          and on the next start
+    before the results are stored              Spark runs the micro-batch again
+    after that, before this file is replaced   Spark runs it again; the tables have it already; it is recorded here
+    after that, before Spark commits           Spark runs it again; it is recorded here already: nothing changes
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.common.files import replacing
-from spark_job.accounting.ledger import LedgerEntry, Tally
+from spark_job.accounting.ledger import LedgerEntry
+from spark_job.accounting.tally import Tally
 from spark_job.errors import AccountingError, sink_errors
 from spark_job.ranges import LogRange
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TERMS = ("read", "lost", "malformed", "late", "missed")
+TERMS: Final = ("read", "lost", "malformed", "late", "missed")
 
 
-class Books:
-    """The file in a job's folder, read once and then written only. Has what :meth:`JobFolder.check` asks of a table.
+class TotalsFile:
+    """The file in a job's folder: read once, then only written. It can stand for a table in :meth:`JobFolder.check`.
 
     Raises:
-        AccountingError: the file is there and is not such a file.
+        AccountingError: the file is damaged, or is another file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,28 +50,28 @@ class Books:
         except FileNotFoundError:
             pass
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise AccountingError(f"{path}: not the books of a job: {error}") from None
+            raise AccountingError(f"{path}: not the line totals of a job: {error}") from None
 
     def owner(self) -> str | None:
-        """Return the id of the query whose batches these are; None before its first."""
+        """Return the id of the query that ran the micro-batches; None before the first one."""
         return self._newest.query_id if self._newest is not None else None
 
     def newest_batch(self) -> int | None:
-        """Return the number of the newest batch; None before the first."""
+        """Return the number of the newest micro-batch; None before the first one."""
         return self._newest.batch_id if self._newest is not None else None
 
     def positions(self) -> dict[str, int]:
-        """Return log id to the offset up to which all is stored."""
+        """Return, by log id, the offset up to which all results are stored."""
         return dict(self._positions)
 
     def tally(self, hits: int | None, windows_per_line: int, *, final: bool) -> Tally:
-        """Return the sum.
+        """Return the sum over all micro-batches.
 
         Args:
-            hits: what the table of results counts; None where it cannot tell.
+            hits: how many lines the table of results counts; None if it cannot tell.
             windows_per_line: how often it counts a line.
-            final: whether results come only when they are final. Otherwise each line that was read and has become
-                nothing is missing.
+            final: whether results are stored only when they are final: then a line that is in no other term is open.
+                Otherwise it is missing, and the sum does not balance.
         """
         sums = {name: self._sums[name] for name in TERMS}
         rest = sums["read"] - sums["malformed"] - sums["late"]
@@ -79,7 +81,7 @@ class Books:
         return replace(tally, open=max(0, rest - tally.counted)) if final else tally
 
     def record(self, entry: LedgerEntry) -> None:
-        """Book a batch, unless it is in the books.
+        """Add a micro-batch, unless it was added before.
 
         Raises:
             AccountingError: it does not follow the newest one, or differs from its first run.
@@ -87,16 +89,19 @@ class Books:
         """
         if self._newest is not None and entry.batch_id == self._newest.batch_id:
             if entry != self._newest:
-                raise AccountingError(f"{self.path}: batch {entry.batch_id} differs from its first run")
+                # Its results are stored already: adding the difference would describe what no table holds.
+                raise AccountingError(f"{self.path}: micro-batch {entry.batch_id} differs from its first run")
             return
         if self._newest is not None and entry.batch_id < self._newest.batch_id:
-            raise AccountingError(f"{self.path}: batch {entry.batch_id} comes after batch {self._newest.batch_id}")
+            raise AccountingError(
+                f"{self.path}: micro-batch {entry.batch_id} comes after micro-batch {self._newest.batch_id}"
+            )
         for log_range in entry.ranges:
             reached = self._positions.get(log_range.log_id, log_range.start)
             if reached != log_range.start:
                 raise AccountingError(
                     f"{self.path}: log {log_range.log_id} has been read up to offset {reached}, "
-                    f"batch {entry.batch_id} starts at {log_range.start}"
+                    f"micro-batch {entry.batch_id} starts at {log_range.start}"
                 )
             self._positions[log_range.log_id] = log_range.end
         for name in TERMS:
@@ -105,7 +110,7 @@ class Books:
         self._write()
 
     def add_dropped_dead_letters(self, lines: int) -> None:
-        """Count malformed lines whose text was not kept; written with the next batch."""
+        """Count malformed lines whose text was not kept; the next micro-batch writes the number."""
         self._sums["dropped_dead_letters"] += lines
 
     def _write(self) -> None:

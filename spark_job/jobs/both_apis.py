@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from threading import Event
 
-    from spark_job.accounting.ledger import Tally
+    from spark_job.accounting.tally import Tally
     from spark_job.runner.dstreams.job import DStreamJob
     from spark_job.runner.dstreams.options import BatchOptions
     from spark_job.runner.job_settings import JobSettings

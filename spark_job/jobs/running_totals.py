@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import Field
 from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
 
-from spark_job.accounting.ledger import NeverLate
+from spark_job.accounting.lateness import NeverLate
 from spark_job.errors import OptionError
 from spark_job.jobs.both_apis import EitherApi
 from spark_job.options.model import Flag, Length, choice_of

@@ -16,7 +16,7 @@ from pydantic import Field
 from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
 
 from headrace.common.durations import spark_interval
-from spark_job.accounting.ledger import SessionLateness
+from spark_job.accounting.lateness import SessionLateness
 from spark_job.jobs.job import JobOptions, StructuredJob
 from spark_job.jobs.visitors import agent, in_order, is_declared_bot, is_page
 from spark_job.options.model import Duration, Length

@@ -22,7 +22,7 @@ from pyspark.sql import functions as F  # noqa: N812 -- the name that every user
 from pyspark.sql.types import ArrayType, BinaryType, MapType, VariantType
 
 from headrace.common.durations import spark_interval
-from spark_job.accounting.ledger import NeverLate
+from spark_job.accounting.lateness import NeverLate
 from spark_job.errors import OptionError
 from spark_job.jobs.job import StructuredJob
 from spark_job.jobs.options import SqlOptions
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructField
 
-    from spark_job.accounting.ledger import Tally
+    from spark_job.accounting.tally import Tally
     from spark_job.runner.job_settings import JobSettings
 
 VIEWS = {"access_log": "time", "flume": "received"}

@@ -18,7 +18,8 @@ from pyspark.errors import PySparkException
 from headrace.common.durations import format_duration, spark_interval
 from headrace.common.files import replacing
 from spark_job.accounting.dead_letters import DeadLetters
-from spark_job.accounting.ledger import Ledger, Tally
+from spark_job.accounting.ledger import Ledger
+from spark_job.accounting.tally import Tally
 from spark_job.errors import sink_errors
 from spark_job.jobs.options import UrlCountsOptions
 from spark_job.parse import LineParser

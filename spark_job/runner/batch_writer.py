@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from spark_job.accounting.dead_letters import DeadLetters
-    from spark_job.accounting.ledger import Ledger, LedgerEntry, Tally
+    from spark_job.accounting.ledger import Ledger, LedgerEntry
     from spark_job.accounting.spark_checkpoint import Checkpoint
+    from spark_job.accounting.tally import Tally
     from spark_job.sinks.base import Sink
     from spark_job.sinks.counts_table.writer import CountsTable
 
@@ -87,6 +88,6 @@ class BatchWriter:
         """Clear the audit of the batches that Spark will not run again."""
         committed = self._checkpoint.newest_committed()
         if committed is not None:
-            dropped = self._dead_letters.settle(self._checkpoint.planned(committed).ends)
+            dropped = self._dead_letters.clear_audit(self._checkpoint.planned(committed).ends)
             if dropped:
                 self._table.add_dropped_dead_letters(dropped)

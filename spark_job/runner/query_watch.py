@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.listener import StreamingQueryProgress
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from spark_job.accounting.ledger import Tally
+    from spark_job.accounting.tally import Tally
     from spark_job.runner.batch_writer import Progress
     from spark_job.runner.job_folder import JobFolder
     from spark_job.source.bridges import Bridges

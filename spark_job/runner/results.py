@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from spark_job.accounting.ledger import Tally
+    from spark_job.accounting.tally import Tally
     from spark_job.sinks.database import Target
     from spark_job.sinks.rows import Row
     from spark_job.sinks.sink_spec import SinkChoice

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from spark_job.accounting.ledger import LedgerEntry, Tally
+    from spark_job.accounting.ledger import LedgerEntry
+    from spark_job.accounting.tally import Tally
     from spark_job.sinks.counts_table.reader import CountsReader, Window
 
 

@@ -176,7 +176,7 @@ class RollUp(Conversion):
         if audit is not None:
             audit.record.add(events, panes(counts.sums, self._pane))
             if len(counts.malformed):
-                _write_dead_letters(audit, counts.malformed)
+                audit.add_dead_letters(counts.malformed)
         return counts.sums
 
 
@@ -235,20 +235,6 @@ def _parse(options: AccessLogOptions, table: pa.Table) -> pl.DataFrame:
         return lines
     received = pl.Series("received", table.column("received"))
     return lines.with_columns(time=pl.when(pl.col("error").is_null()).then(received))
-
-
-def _write_dead_letters(audit: AuditWriter, malformed: pl.DataFrame) -> None:
-    import polars as pl
-
-    audit.add_dead_letters(
-        malformed.select(
-            pl.lit(audit.record.log_id).alias("log_id"),
-            "offset",
-            pl.col("received").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
-            "error",
-            "raw",
-        )
-    )
 
 
 def _to_arrow(frame: pl.DataFrame) -> pa.Table:

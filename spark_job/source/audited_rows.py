@@ -56,16 +56,7 @@ class Audited(Conversion):
         names = [name for name in ("offset", "received", self._time, "raw", "error") if name in rows.schema.names]
         lines = pl.DataFrame([pl.Series(name, rows.column(name)) for name in dict.fromkeys(names)])
         if "error" in lines.columns and lines["error"].null_count() < len(lines):
-            malformed = lines.filter(pl.col("error").is_not_null())
-            audit.add_dead_letters(
-                malformed.select(
-                    pl.lit(audit.record.log_id).alias("log_id"),
-                    "offset",
-                    pl.col("received").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
-                    "error",
-                    "raw",
-                )
-            )
+            audit.add_dead_letters(lines.filter(pl.col("error").is_not_null()))
             lines = lines.filter(pl.col("error").is_null())
         start = pl.col(self._time).dt.epoch("us") // self._pane_us * self._pane_us
         counts = lines.group_by(start.alias("pane")).len().sort("pane")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from spark_job.accounting.totals_file import Books
+from spark_job.accounting.totals_file import TotalsFile
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
 from spark_job.runner.results import table_name
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from spark_job.accounting.ledger import Tally
+    from spark_job.accounting.tally import Tally
     from spark_job.runner.job_settings import JobOptions
     from spark_job.runner.structured.job import StructuredJob
     from tests.support.bridges import RealBridge
@@ -101,7 +101,7 @@ class JobQuery:
         with ExitStack() as opened:
             opened.enter_context(configured(spark, session_of(job, settings, self.folder).more))
             bridges = opened.enter_context(closing(Bridges(flume_options(settings), RetryPolicy(5.0))))
-            books = Books(self.folder.books)
+            books = TotalsFile(self.folder.books)
             self.folder.check(books)
             options = self._options
             if job.prepared is not None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from spark_job.accounting.ledger import Tally
+    from spark_job.accounting.tally import Tally
     from spark_job.runner.dstreams.job import DStreamJob
     from spark_job.runner.dstreams.options import BatchOptions
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from spark_job.accounting.ledger import read_parts
+from spark_job.accounting.audit_file import read_audit
 from spark_job.errors import BridgeUnavailable
 from spark_job.runner.dstreams.context import is_recoverable
 from spark_job.runner.dstreams.part_reader import AUDIT_PANE_US
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pyspark.core.rdd import RDD
 
     from spark_job.accounting.dead_letters import DeadLetters
-    from spark_job.accounting.ledger import Tally
+    from spark_job.accounting.tally import Tally
     from spark_job.runner.dstreams.batch_planner import Feed
     from spark_job.runner.dstreams.planned_batches import Batch, Batches
     from spark_job.runner.dstreams.results import Results
@@ -157,7 +157,7 @@ class ResultDelivery:
         self._batches.book(self._booking(batch) for batch in due)
         self.positions, self.tally = self._batches.booked_positions(), self._batches.tally()
         if any(batch.ranges for batch in due):
-            dropped = self._dead_letters.settle(self.positions)
+            dropped = self._dead_letters.clear_audit(self.positions)
             if dropped:
                 logger.warning("%d malformed lines were not kept: the folder of dead letters is full", dropped)
         horizon_ms = up_to_ms - self._horizon_ms
@@ -169,7 +169,7 @@ class ResultDelivery:
     def _booking(self, batch: Batch) -> Booking:
         events = counted = malformed = 0
         for log_range in batch.ranges:
-            for part in read_parts(self._audit, log_range, AUDIT_PANE_US, allow_loss=self._allow_loss):
+            for part in read_audit(self._audit, log_range, AUDIT_PANE_US, allow_loss=self._allow_loss):
                 events += part.events
                 malformed += part.malformed
                 counted += sum(part.panes.values())

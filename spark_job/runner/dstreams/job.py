@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pyspark.streaming.dstream import DStream
 
-    from spark_job.accounting.ledger import Tally
+    from spark_job.accounting.tally import Tally
     from spark_job.runner.dstreams.decoder import Decoder
     from spark_job.runner.dstreams.options import BatchOptions
     from spark_job.source.options import FlumeOptions

@@ -110,12 +110,4 @@ def _write_dead_letters(audit: AuditWriter, table: pa.Table, decoded: Decoded) -
     if letters.is_empty():
         return
     places = pl.DataFrame({name: pl.Series(table.column(name)) for name in ("offset", "received")})
-    audit.add_dead_letters(
-        pl.concat([places[letters["place"]], letters.select("error", "raw")], how="horizontal").select(
-            pl.lit(audit.record.log_id).alias("log_id"),
-            "offset",
-            pl.col("received").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
-            "error",
-            "raw",
-        )
-    )
+    audit.add_dead_letters(pl.concat([places[letters["place"]], letters.select("error", "raw")], how="horizontal"))

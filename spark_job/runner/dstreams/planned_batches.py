@@ -28,7 +28,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spark_job.accounting.ledger import Tally
+from spark_job.accounting.tally import Tally
 from spark_job.errors import AccountingError, SinkError
 from spark_job.source.offsets import ranges_between
 

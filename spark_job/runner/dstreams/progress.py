@@ -17,7 +17,7 @@ from spark_job.sinks.jsonl import iso_utc
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from spark_job.accounting.ledger import Tally
+    from spark_job.accounting.tally import Tally
 
 
 def write_progress(

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     from pyspark.streaming import StreamingContext
 
-    from spark_job.accounting.ledger import Tally
+    from spark_job.accounting.tally import Tally
     from spark_job.runner.dstreams.intervals import Intervals
     from spark_job.runner.dstreams.job import DStreamJob
     from spark_job.runner.dstreams.options import BatchOptions

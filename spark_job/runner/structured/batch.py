@@ -17,8 +17,9 @@ from pyspark.errors import PySparkException
 
 from headrace.common.durations import MICROSECOND
 from headrace.common.files import replacing
+from spark_job.accounting.audit_file import read_audit
 from spark_job.accounting.dead_letters import DeadLetters
-from spark_job.accounting.ledger import Tally, read_parts
+from spark_job.accounting.tally import Tally
 from spark_job.errors import sink_errors
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.progress import write_progress
@@ -101,7 +102,7 @@ def compute(
     lateness = job.lateness(options)
     pane_us = lateness.pane // MICROSECOND
     loss = settings.allow_data_loss
-    parts = [part for each in ranges for part in read_parts(folder.audit, each, pane_us, allow_loss=loss)]
+    parts = [part for each in ranges for part in read_audit(folder.audit, each, pane_us, allow_loss=loss)]
     lost = sum(each.events for each in ranges) - sum(part.events for part in parts)
     read, malformed = sum(part.events for part in parts), sum(part.malformed for part in parts)
     with open_results(job, settings, folder, result, shape) as results:
@@ -112,7 +113,7 @@ def compute(
         else:
             tally = Tally(read, lost, malformed, hits=hits, windows_per_line=lateness.per_line)
         results.show(rows, tally)
-    DeadLetters(folder.audit, folder.dead_letters).settle(ends)
+    DeadLetters(folder.audit, folder.dead_letters).clear_audit(ends)
     return tally
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from spark_job.accounting.ledger import Lateness, Tally
+    from spark_job.accounting.lateness import Lateness
+    from spark_job.accounting.tally import Tally
     from spark_job.runner.job_settings import JobOptions, JobSettings
     from spark_job.source.options import FlumeOptions
 

@@ -14,7 +14,7 @@ from headrace.common.durations import spark_interval
 from headrace.common.files import replacing
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import Ledger
-from spark_job.accounting.totals_file import Books
+from spark_job.accounting.totals_file import TotalsFile
 from spark_job.errors import AccountingError, JobFolderError, sink_errors
 from spark_job.runner.batch_writer import Progress
 from spark_job.runner.job_folder import JobFolder
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from spark_job.accounting.ledger import Tally
     from spark_job.accounting.spark_checkpoint import Checkpoint
+    from spark_job.accounting.tally import Tally
     from spark_job.runner.job_settings import JobOptions, JobSettings
     from spark_job.runner.structured.job import Shape, StructuredJob
 
@@ -52,7 +52,7 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
     folder = JobFolder(settings.job_folder)
     with folder.claimed(job.fingerprint(settings, options)), ExitStack() as opened:
         bridges = opened.enter_context(closing(Bridges(flume_options(settings), RetryPolicy(STATUS_PATIENCE_S))))
-        books = Books(folder.books)
+        books = TotalsFile(folder.books)
         folder.check(books)
         spark = start_session(session_of(job, settings, folder))
         opened.callback(stop_session, spark)
@@ -146,7 +146,7 @@ def make_writer(
     options: JobOptions,
     folder: JobFolder,
     bridges: Bridges,
-    books: Books,
+    books: TotalsFile,
     results: Results,
     shape: Shape,
 ) -> ResultWriter:
@@ -210,7 +210,7 @@ class ResultWriter:
         self,
         checkpoint: Checkpoint,
         ledger: Ledger,
-        books: Books,
+        books: TotalsFile,
         results: Results,
         dead_letters: DeadLetters,
         now: Callable[[], datetime],
@@ -270,6 +270,6 @@ class ResultWriter:
         """Clear the audit of the batches that Spark will not run again."""
         committed = self._checkpoint.newest_committed()
         if committed is not None:
-            dropped = self._dead_letters.settle(self._checkpoint.planned(committed).ends)
+            dropped = self._dead_letters.clear_audit(self._checkpoint.planned(committed).ends)
             if dropped:
                 self._books.add_dropped_dead_letters(dropped)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.common.durations import MICROSECOND
-from spark_job.accounting.ledger import Tally
+from spark_job.accounting.tally import Tally
 from spark_job.errors import AccountingError, SinkError
 
 if TYPE_CHECKING:

@@ -30,30 +30,30 @@ def names(folder: Path) -> list[str]:
 
 def test_what_is_stored_for_good_is_cleared_and_its_dead_letters_are_kept(audit: Path, tmp_path: Path) -> None:
     letters = DeadLetters(audit, tmp_path / "dead")
-    assert letters.settle({"log-a": 10, "log-b": 99}) == 0
+    assert letters.clear_audit({"log-a": 10, "log-b": 99}) == 0
     assert names(audit) == ["log-a/10-20/10-20.json"]
     assert names(tmp_path / "dead") == ["log-a/0-10.malformed.jsonl"]
     assert (tmp_path / "dead/log-a/0-10.malformed.jsonl").read_text().count("\n") == 2
 
 
 def test_what_may_run_again_stays(audit: Path, tmp_path: Path) -> None:
-    assert DeadLetters(audit, tmp_path / "dead").settle({"log-a": 9}) == 0
+    assert DeadLetters(audit, tmp_path / "dead").clear_audit({"log-a": 9}) == 0
     assert len(names(audit)) == 3
 
 
 def test_a_batch_that_ran_again_replaces_its_dead_letters(audit: Path, tmp_path: Path) -> None:
     letters = DeadLetters(audit, tmp_path / "dead", max_bytes=20)
-    letters.settle({"log-a": 10})
+    letters.clear_audit({"log-a": 10})
     (audit / "log-a" / "0-10").mkdir()
     (audit / "log-a" / "0-10" / "0-10.malformed.jsonl").write_text('{"raw":2}\n' * 2)
-    assert letters.settle({"log-a": 10}) == 0
+    assert letters.clear_audit({"log-a": 10}) == 0
     assert '{"raw":2}' in (tmp_path / "dead/log-a/0-10.malformed.jsonl").read_text()
 
 
 def test_what_does_not_fit_is_deleted_and_counted_also_by_a_new_process(audit: Path, tmp_path: Path) -> None:
-    assert DeadLetters(audit, tmp_path / "dead", max_bytes=20).settle({"log-a": 10}) == 0
+    assert DeadLetters(audit, tmp_path / "dead", max_bytes=20).clear_audit({"log-a": 10}) == 0
     (audit / "log-a" / "10-20" / "10-20.malformed.jsonl").write_text("{}\n" * 3)
-    assert DeadLetters(audit, tmp_path / "dead", max_bytes=28).settle({"log-a": 20}) == 3
+    assert DeadLetters(audit, tmp_path / "dead", max_bytes=28).clear_audit({"log-a": 20}) == 3
     assert names(tmp_path / "dead") == ["log-a/0-10.malformed.jsonl"]
     assert names(audit) == []
 
@@ -65,4 +65,4 @@ def test_a_place_that_cannot_be_written_is_an_error(audit: Path, tmp_path: Path)
     letters = DeadLetters(audit, tmp_path / "dead")
     (tmp_path / "dead" / "log-a").write_text("in the way")
     with pytest.raises(SinkError, match="dead letters cannot be kept"):
-        letters.settle({"log-a": 10})
+        letters.clear_audit({"log-a": 10})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_job.accounting.ledger import Ledger, LedgerEntry, Tally
+from spark_job.accounting.ledger import Ledger, LedgerEntry
 from spark_job.accounting.spark_checkpoint import Checkpoint
 from spark_job.errors import AccountingError
 from spark_job.ranges import LogRange
@@ -153,47 +153,3 @@ def test_what_contradicts_itself_is_an_error_also_then(files: Files, name: str) 
     damage(files, name)
     with pytest.raises(AccountingError):
         files.entry(0, allow_loss=True)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "v2\n{}\n{}", 'v1\n{"batchWatermarkMs":0}', "v1\n{}\n{}", "v1\n[]\n{}", "v1\n{\n{}"]
-)
-def test_a_plan_in_another_form_is_an_error(files: Files, text: str) -> None:
-    (files.checkpoint / "offsets" / "0").write_text(text)
-    with pytest.raises(AccountingError, match="cannot tell which events batch 0 holds"):
-        files.entry(0)
-
-
-def test_a_plan_that_is_gone_is_an_error(files: Files) -> None:
-    files.plan(1, {"a": 1})
-    with pytest.raises(AccountingError, match="offsets/0"):
-        files.entry(1)
-
-
-def test_a_checkpoint_tells_its_query_and_its_newest_commit(files: Files, tmp_path: Path) -> None:
-    checkpoint = Checkpoint(files.checkpoint)
-    assert checkpoint.query_id() == "query-1"
-    assert checkpoint.newest_committed() is None
-    (files.checkpoint / "commits").mkdir()
-    for name in ("9", "10", "10.tmp", ".11.crc"):
-        (files.checkpoint / "commits" / name).touch()
-    assert checkpoint.newest_committed() == 10
-    assert Checkpoint(tmp_path / "none").query_id() is None
-    (files.checkpoint / "metadata").write_text("{}")
-    with pytest.raises(AccountingError, match="no query id"):
-        checkpoint.query_id()
-
-
-def test_a_tally_balances_when_every_line_is_in_one_term() -> None:
-    tally = Tally(read=10, malformed=1, late=2, missed=3, hits=11, windows_per_line=2)
-    assert tally.counted == 7
-    assert tally.balanced
-    assert str(tally) == "lines read 10 = counted 7 + malformed 1 + late 2"
-    assert tally.as_json()["balanced"] is True
-
-
-@pytest.mark.parametrize("hits", [10, 12, 13])
-def test_a_tally_with_a_hit_too_many_or_too_few_does_not(hits: int) -> None:
-    tally = Tally(read=10, malformed=1, late=2, missed=3, hits=hits, windows_per_line=2)
-    assert not tally.balanced
-    assert "\N{NOT EQUAL TO}" in str(tally)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from spark_job.accounting.ledger import Tally
+from spark_job.accounting.tally import Tally
 from spark_job.errors import DataLoss, OptionError, QueryFailed, QueryStalled, SinkError, SparkJobError
 from spark_job.runner.batch_writer import Progress
 from spark_job.runner.job_folder import JobFolder
