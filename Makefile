@@ -173,8 +173,8 @@ bench: setup ## Measure: ingest, query, end to end (each prints ratios of one ru
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: clean
-clean: ## Delete the virtual environment, jars and caches (the state folder stays)
-	@rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist *.egg-info
+clean: ## Delete the virtual environment and the caches in this folder (state folder and fetched jars stay)
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Sets $$python, or ends with one sentence. The newest supported interpreter on the PATH is taken.

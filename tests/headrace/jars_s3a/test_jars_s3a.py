@@ -9,7 +9,7 @@ import pytest
 
 from flume.errors import JarsDiffer
 from flume.jars import ivy
-from flume.jars.cache import read_checksums
+from flume.jars.jar_set import read_checksums
 from headrace import jars_s3a
 
 
