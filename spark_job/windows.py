@@ -27,11 +27,10 @@ from pyspark.sql import functions as F  # noqa: N812 -- the name that every user
 
 from headrace.common.durations import MICROSECOND, MILLISECOND, format_duration, spark_interval
 from spark_job.errors import OptionError
+from spark_job.http_status import FIRST_ERROR_STATUS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-FIRST_ERROR_STATUS = 400
 
 
 def pane(window: timedelta, slide: timedelta) -> timedelta:

@@ -7,7 +7,6 @@ right.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from headrace.common.durations import parse_duration, parse_length
+from headrace.common.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,9 +53,7 @@ def choice_of(*choices: str) -> BeforeValidator:
 
     def check(text: str) -> str:
         if text not in choices:
-            near = difflib.get_close_matches(text, choices, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"not one of {', '.join(choices)}{hint}")
+            raise ValueError(f"not one of {', '.join(choices)}{did_you_mean(text, choices)}")
         return text
 
     return _read(check)

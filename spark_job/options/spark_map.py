@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from headrace.common.suggest import did_you_mean
 from spark_job.errors import OptionError
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ class OptionReader:
 
     def __init__(self, options: Mapping[str, str], known: tuple[str, ...]) -> None:
         self._given = {name.lower(): value for name, value in options.items()}
-        names = {name.lower(): name for name in known}
+        names = {name.lower() for name in known}
         for given in options:
             if given.lower() in ("token", "bearertoken"):
                 raise OptionError(f"option {given}: a token in an option shows up in plans and logs; use tokenFile")
             if given.lower() not in names:
-                near = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.0)
-                raise OptionError(f"unknown option {given!r}; did you mean {names[near[0]]!r}?")
+                # No cutoff: the list of all options is long, and the nearest one is a start.
+                raise OptionError(f"unknown option {given!r}{did_you_mean(given, known, cutoff=0.0)}")
 
     def value(self, name: str, parse: Callable[[str], T]) -> T | None:
         """Return the parsed value, or None when the option is not given.

@@ -23,9 +23,10 @@ Source: the documentation of mod_log_config and mod_logio, Apache 2.4.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
+
+from headrace.common.suggest import did_you_mean
 
 DIRECTIVE = re.compile(r"%(?P<modifiers>[<>!0-9,]*)(?:\{(?P<argument>[^}]*)\})?(?P<letter>\^[A-Za-z]{2}|[A-Za-z]|%)")
 
@@ -116,6 +117,8 @@ _DURATIONS = {
     "ms": Field("duration", NUMBER, 2, scale=1_000),
     "s": Field("duration", NUMBER, 3),
 }
+_CUTOFF = 0.3
+"""Lower than for words: two directives of two letters that share the per cent sign are half alike already."""
 _KNOWN = ["%t", "%>s", "%{Referer}i", "%{User-Agent}i", "%{ms}T", *(f"%{letter}" for letter in _PLAIN)]
 
 
@@ -137,7 +140,6 @@ def field_of(letter: str, argument: str | None, *, final: bool) -> Field | None:
     return _WITH_ARGUMENT.get(letter)
 
 
-def nearest(directive: str) -> str:
-    """Return a hint that names the known directive nearest to an unknown one."""
-    near = difflib.get_close_matches(directive, _KNOWN, n=1, cutoff=0.3)
-    return f"; did you mean {near[0]}?" if near else ""
+def suggestion(directive: str) -> str:
+    """Return the end of an error text: it names the known directive that is nearest to an unknown one."""
+    return did_you_mean(directive, _KNOWN, cutoff=_CUTOFF)

@@ -19,12 +19,12 @@ between them; only ``%U%q`` are taken together.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, replace
 
+from headrace.common.suggest import did_you_mean
 from spark_job.errors import OptionError
-from spark_job.parse.directives import ANYTHING, DIRECTIVE, QUOTABLE, Field, field_of, nearest
+from spark_job.parse.directives import ANYTHING, DIRECTIVE, QUOTABLE, Field, field_of, suggestion
 from spark_job.parse.strftime import time_pattern
 from spark_job.parse.times import TimePattern
 
@@ -88,10 +88,9 @@ def line_format(log_format: str) -> LineFormat:
     if text is None:
         if "%" not in log_format:
             names = [*NAMED, NGINX_JSON]
-            near = difflib.get_close_matches(log_format, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise OptionError(
-                f"logFormat: no format {log_format!r}; there are {', '.join(names)}, and LogFormat strings{hint}"
+                f"logFormat: no format {log_format!r}; known are {', '.join(names)}, and LogFormat strings"
+                f"{did_you_mean(log_format, names)}"
             )
         text = log_format
     elements = _chosen(_quoted(_elements(text)))
@@ -148,7 +147,7 @@ def _field_at(directive: re.Match[str]) -> Field:
     field = field_of(letter, argument, final=">" in directive["modifiers"])
     if field is None:
         raise OptionError(
-            f"logFormat: position {directive.start()}: no directive {directive[0]}{nearest(directive[0])}"
+            f"logFormat: position {directive.start()}: no directive {directive[0]}{suggestion(directive[0])}"
         )
     return field
 

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import polars as pl
 
+from headrace.common.text import EPOCH
 from spark_job.parse.schema import MAX_RAW_BYTES, TIME_TYPE, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_INSTANT: Final = datetime(1, 1, 2, tzinfo=UTC)
 LAST_INSTANT: Final = datetime(9999, 12, 30, tzinfo=UTC)
 LONG_LIMIT: Final = 1 << 63

@@ -45,7 +45,7 @@ _ANY_VALUE = rf"(?:{_STRING}|{_NUMBER}|null|true|false)"
 
 
 @dataclass(frozen=True)
-class Shape:
+class JsonShape:
     """The names of an object.
 
     Attributes:
@@ -57,7 +57,7 @@ class Shape:
     pattern: str
 
     @classmethod
-    def of(cls, line: str | None, asked: Collection[str]) -> Shape | None:
+    def of(cls, line: str | None, asked: Collection[str]) -> JsonShape | None:
         """Return the shape of a line; None if it is none that can be read column-wise, or has none of the names."""
         try:
             pairs = json.loads(line or "", object_pairs_hook=_Pairs)

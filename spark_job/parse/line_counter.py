@@ -8,18 +8,20 @@ as much as parsing half a million lines, so a process that never sees many never
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from headrace.common.durations import MICROSECOND
 from spark_job.parse.kernels.line_form import LineForm
 from spark_job.parse.rollup import add_up, roll_up
 from spark_job.parse.schema import TIME_TYPE
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from spark_job.parse.kernels.sum_arrays import SumArrays
     from spark_job.parse.parser import LineParser
 
@@ -38,7 +40,6 @@ MALFORMED: Final[dict[str, pl.DataType]] = {
 }
 
 _COLUMNS = ("time", "url", "status", "bytes", "raw", "error")
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass
@@ -130,7 +131,7 @@ class LineCounter:
             # Loads numba.
             from spark_job.parse.kernels.sum_arrays import SumArrays
 
-            self._arrays = SumArrays(self._form, self._parser.rule, self._pane // _MICROSECOND)
+            self._arrays = SumArrays(self._form, self._parser.rule, self._pane // MICROSECOND)
         return self._arrays
 
     def _count(self, batch: pa.RecordBatch, arrays: SumArrays) -> pa.RecordBatch:

@@ -21,7 +21,7 @@ from typing import Any
 import polars as pl
 
 from spark_job.parse.extract import Extraction
-from spark_job.parse.json_shapes import Shape
+from spark_job.parse.json_shapes import JsonShape
 from spark_job.parse.schema import Reason
 from spark_job.parse.times import APACHE, EPOCH_SECONDS, ISO_8601, TimePattern
 
@@ -88,7 +88,7 @@ def _by_shape(lines: pl.Series) -> pl.DataFrame:
     places: list[pl.Series] = []
     parts: list[pl.DataFrame] = []
     for _ in range(MAX_SHAPES):
-        shape = next(filter(None, (Shape.of(line, _ASKED) for line in rest.head(LINES_TO_TRY))), None)
+        shape = next(filter(None, (JsonShape.of(line, _ASKED) for line in rest.head(LINES_TO_TRY))), None)
         if shape is None:
             break
         texts, matched = shape.read(rest)

@@ -6,13 +6,17 @@ time of the lines stands for all of them: Spark's watermark is then the same as 
 
 from __future__ import annotations
 
-from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from headrace.common.durations import MICROSECOND
+from spark_job.http_status import FIRST_ERROR_STATUS
 from spark_job.parse.schema import TIME_TYPE
 
-FIRST_ERROR_STATUS = 400
+if TYPE_CHECKING:
+    from datetime import timedelta
+
 SCHEMA: dict[str, pl.DataType] = {
     "time": TIME_TYPE,
     "url": pl.String(),
@@ -21,8 +25,6 @@ SCHEMA: dict[str, pl.DataType] = {
     "errors": pl.Int64(),
 }
 """The columns of a roll-up."""
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def roll_up(lines: pl.DataFrame, pane: timedelta) -> pl.DataFrame:
@@ -69,5 +71,5 @@ def _parsed(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def _pane_start(pane: timedelta) -> pl.Expr:
-    pane_us = pane // _MICROSECOND
+    pane_us = pane // MICROSECOND
     return pl.col("time").dt.epoch("us") // pane_us * pane_us

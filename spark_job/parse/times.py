@@ -23,7 +23,6 @@ forward does not exist.
 
 from __future__ import annotations
 
-import difflib
 import re
 import zoneinfo
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
+from headrace.common.suggest import did_you_mean
 from spark_job.errors import OptionError
 from spark_job.parse.schema import TIME_TYPE
 
@@ -118,10 +118,11 @@ def check_timezone(name: str) -> str:
         return name
     if _FIXED_OFFSET.fullmatch(name):
         raise OptionError(
-            f"timezone: {name!r} is an offset; give the name of a zone, as Asia/Kolkata, or Etc/GMT-5 for a fixed UTC+5"
+            f"timezone: {name!r} is an offset; give the name of a zone, such as Asia/Kolkata, or Etc/GMT-5 for a fixed "
+            "UTC+5"
         )
-    near = difflib.get_close_matches(name, sorted(zoneinfo.available_timezones()), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "; use a name of the IANA database, as Europe/Paris"
+    zones = sorted(zoneinfo.available_timezones())
+    hint = did_you_mean(name, zones, otherwise="use a name of the IANA database, such as Europe/Paris")
     raise OptionError(f"timezone: no zone {name!r}{hint}")
 
 

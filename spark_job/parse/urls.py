@@ -26,12 +26,12 @@ different pages.
 
 from __future__ import annotations
 
-import difflib
 import string
 from enum import StrEnum
 
 import polars as pl
 
+from headrace.common.suggest import did_you_mean
 from spark_job.errors import OptionError
 
 MAX_URL_CHARACTERS = 2048
@@ -64,9 +64,9 @@ class UrlRule(StrEnum):
         try:
             return cls(name)
         except ValueError:
-            near = difflib.get_close_matches(name, [str(rule) for rule in cls], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise OptionError(f"url: no rule {name!r}; there are {', '.join(cls)}{hint}") from None
+            raise OptionError(
+                f"url: no rule {name!r}; known are {', '.join(cls)}{did_you_mean(name, map(str, cls))}"
+            ) from None
 
     def expression(self, target: pl.Expr) -> pl.Expr:
         """Return what the rule makes of a request target. Costly: meant for distinct targets."""

@@ -18,10 +18,9 @@ With ``time=arrival`` the time at which the bridge received a line takes the pla
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource
@@ -43,6 +42,7 @@ from spark_job.source.audited_rows import Audited
 from spark_job.source.options import AccessLogOptions, check_for_batch, check_for_stream, parse_access_log_options
 from spark_job.source.range_reader import as_tables
 from spark_job.source.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
+from spark_job.source.worker_tuning import limit_polars_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -63,9 +63,6 @@ ROLL_UP_SCHEMA = StructType(
     ]
 )
 
-POLARS_THREADS: Final = "1"
-"""Spark runs one task a core, so each task's Polars needs one thread; a user's POLARS_MAX_THREADS goes first."""
-
 
 @lru_cache(maxsize=8)
 def line_parser(log_format: str, url: str, timezone: str) -> LineParser:
@@ -74,7 +71,7 @@ def line_parser(log_format: str, url: str, timezone: str) -> LineParser:
     Raises:
         OptionError: an option cannot be used.
     """
-    os.environ.setdefault("POLARS_MAX_THREADS", POLARS_THREADS)
+    limit_polars_threads()
     from spark_job.parse import LineParser
 
     return LineParser(log_format, url, timezone)
@@ -125,12 +122,11 @@ class RollUp(Conversion):
     def __init__(self, options: AccessLogOptions, rollup_us: int) -> None:
         self._options = options
         self._pane = timedelta(microseconds=rollup_us)
-        self._pane_us = rollup_us
 
     def prepare(self, parts: Sequence[Part]) -> None:
         """Clear the batch's audit folders of what an earlier try with another plan left."""
         if self._options.audit is not None:
-            remove_leftovers(self._options.audit, parts)
+            remove_leftovers(self._options.audit.folder, parts)
 
     def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield rows in :data:`ROLL_UP_SCHEMA`; the audit is on disk before the last ones.
@@ -141,7 +137,7 @@ class RollUp(Conversion):
             for rows in self._rows(batches, None):
                 yield from _roll_up_batches(rows)
             return
-        with AuditWriter(self._options.audit, part, self._pane_us) as audit:
+        with AuditWriter(self._options.audit.folder, part, self._options.audit.pane_us) as audit:
             for rows in self._rows(batches, audit):
                 yield from _roll_up_batches(rows)
 
@@ -220,9 +216,7 @@ class AccessLogDataSource(DataSource):
 def _conversion(options: AccessLogOptions) -> Conversion:
     if options.rollup_us is not None:
         return RollUp(options, options.rollup_us)
-    if options.audit is None or options.audit_pane_us is None:
-        return Lines(options)
-    return Audited(Lines(options), options.audit, options.audit_pane_us)
+    return Lines(options) if options.audit is None else Audited(Lines(options), options.audit)
 
 
 def _parse(options: AccessLogOptions, table: pa.Table) -> pl.DataFrame:

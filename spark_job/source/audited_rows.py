@@ -14,11 +14,11 @@ from spark_job.source.readers import Conversion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
 
     from spark_job.ranges import Part
+    from spark_job.source.options import AuditOptions
 
 
 class Audited(Conversion):
@@ -26,15 +26,14 @@ class Audited(Conversion):
 
     Args:
         inner: gives rows with ``offset`` and ``received``; with ``error`` and ``raw`` where events can be malformed.
-        folder: where the audit goes.
-        pane_us: length of the panes that lines are counted in.
+        audit: where the audit goes, and the panes that lines are counted in.
         time: the column that tells when a line happened.
     """
 
-    def __init__(self, inner: Conversion, folder: Path, pane_us: int, time: str = "time") -> None:
+    def __init__(self, inner: Conversion, audit: AuditOptions, time: str = "time") -> None:
         self._inner = inner
-        self._folder = folder
-        self._pane_us = pane_us
+        self._folder = audit.folder
+        self._pane_us = audit.pane_us
         self._time = time
 
     def prepare(self, parts: Sequence[Part]) -> None:

@@ -35,6 +35,7 @@ from avro_bridge.errors import (
     RangeAbove,
     RangeBelow,
 )
+from headrace.common.retry import Backoff
 from spark_job.errors import BridgeRefused, BridgeUnavailable, OptionError
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class BridgeClient:
             BridgeUnavailable: the bridge stayed away for ``patience_s``.
         """
         position = start
-        backoff = _Backoff(self._retry, self.address)
+        patience = _Patience(self._retry)
         while position < end:
             try:
                 for batch in self._stream(Ticket(log_id, position, end, headers)):
@@ -117,13 +118,13 @@ class BridgeClient:
                         continue
                     _check_dense(batch, position, end, self.address)
                     position += batch.num_rows
-                    backoff.reset()
+                    patience.reset()
                     yield batch
                 if position < end:
                     raise BridgeRefused(f"bridge {self.address} ended the read of {start}..{end} early, at {position}")
             except BridgeUnavailable as error:
                 self.close()
-                backoff.wait(error)
+                patience.wait(error)
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
@@ -162,7 +163,7 @@ class BridgeClient:
 
     def _action(self, action: str, body: dict[str, Any], *, patient: bool = True) -> bytes:
         """Run one action, tried again while the bridge is away. All actions may be repeated safely."""
-        backoff = _Backoff(self._retry, self.address)
+        patience = _Patience(self._retry)
         while True:
             try:
                 with _translated(self.address):
@@ -173,7 +174,7 @@ class BridgeClient:
                 self.close()
                 if not patient:
                     raise
-                backoff.wait(error)
+                patience.wait(error)
 
     def _connect(self) -> flight.FlightClient:
         if self._connection is None:
@@ -192,27 +193,27 @@ class BridgeClient:
         return flight.FlightCallOptions(timeout=timeout_s, headers=headers)
 
 
-class _Backoff:
-    """Waits between tries, doubling, until ``patience_s`` have passed since the first failure without progress."""
+class _Patience:
+    """Waits between tries until ``patience_s`` have passed since the first failure without progress."""
 
-    def __init__(self, retry: RetryPolicy, address: Address) -> None:
+    def __init__(self, retry: RetryPolicy) -> None:
         self._retry = retry
-        self._address = address
-        self.reset()
-
-    def reset(self) -> None:
-        self._delay_s = self._retry.first_delay_s
+        self._backoff = Backoff(retry.first_delay_s, retry.max_delay_s)
         self._deadline: float | None = None
 
+    def reset(self) -> None:
+        """Note progress: the next failure is a first one."""
+        self._backoff.reset()
+        self._deadline = None
+
     def wait(self, error: BridgeUnavailable) -> None:
-        """Sleep before the next try, or raise when patience is at its end."""
+        """Sleep before the next try, or raise when the pause would end after the deadline."""
         now = self._retry.clock()
         if self._deadline is None:
             self._deadline = now + self._retry.patience_s
-        if now + self._delay_s > self._deadline:
+        if now + self._backoff.next_s > self._deadline:
             raise BridgeUnavailable(f"{error}; asked again for {self._retry.patience_s:g} s") from None
-        self._retry.sleep(self._delay_s)
-        self._delay_s = min(self._delay_s * 2, self._retry.max_delay_s)
+        self._retry.sleep(self._backoff.take())
 
 
 @contextmanager

@@ -90,7 +90,7 @@ class FlumeDataSource(DataSource):
 
     def _conversion(self) -> Conversion:
         audit = parse_flume_audit(self.options)
-        return EventRows() if audit is None else Audited(EventRows(), *audit, time="received")
+        return EventRows() if audit is None else Audited(EventRows(), audit, time="received")
 
 
 def register(spark: SparkSession) -> None:

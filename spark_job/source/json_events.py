@@ -7,7 +7,6 @@ The columns are ``bridge``, ``offset`` and ``received`` as in the source ``flume
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from spark_job.source.json_options import JsonEventsOptions, parse_json_events_o
 from spark_job.source.options import check_for_batch, check_for_stream
 from spark_job.source.range_reader import as_tables
 from spark_job.source.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
+from spark_job.source.worker_tuning import limit_polars_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,8 +61,7 @@ class JsonObjects(Conversion):
 
     def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield rows in :func:`json_schema`."""
-        # Spark runs one task a core, so each task's Polars needs one thread.
-        os.environ.setdefault("POLARS_MAX_THREADS", "1")
+        limit_polars_threads()
         import polars as pl
 
         from spark_job.parse.json_objects import parse_objects
@@ -107,6 +106,4 @@ class JsonEventsDataSource(DataSource):
 
 def _conversion(options: JsonEventsOptions) -> Conversion:
     rows = JsonObjects(options.fields)
-    if options.audit is None or options.audit_pane_us is None:
-        return rows
-    return Audited(rows, options.audit, options.audit_pane_us, options.time)
+    return rows if options.audit is None else Audited(rows, options.audit, options.time)

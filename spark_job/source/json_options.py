@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from spark_job.errors import OptionError
 from spark_job.options.spark_map import OptionReader
-from spark_job.source.options import AUDIT_OPTIONS, SHARED_OPTIONS, FlumeOptions, audit_of, flume_options_of
+from spark_job.source.options import (
+    AUDIT_OPTIONS,
+    SHARED_OPTIONS,
+    AuditOptions,
+    FlumeOptions,
+    audit_of,
+    flume_options_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 JSON_EVENTS_OPTIONS: Final = ("fields", "timeField")
 JSON_TYPES: Final = ("string", "long", "double", "boolean", "timestamp")
@@ -24,8 +30,7 @@ class JsonEventsOptions:
     flume: FlumeOptions
     fields: dict[str, str]
     time: str
-    audit: Path | None
-    audit_pane_us: int | None
+    audit: AuditOptions | None
 
 
 def parse_json_events_options(options: Mapping[str, str]) -> JsonEventsOptions:
@@ -41,8 +46,7 @@ def parse_json_events_options(options: Mapping[str, str]) -> JsonEventsOptions:
     time = reader.text("timeField", "received")
     if time != "received" and fields.get(time) != "timestamp":
         raise OptionError(f"option timeField={time!r}: no field of type timestamp is called that")
-    audit, audit_pane_us = audit_of(reader, has_panes=False)
-    return JsonEventsOptions(flume_options_of(reader, include_headers=False), fields, time, audit, audit_pane_us)
+    return JsonEventsOptions(flume_options_of(reader, include_headers=False), fields, time, audit_of(reader))
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -45,7 +45,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from headrace.common.durations import parse_length
+from avro_bridge.contract import MAX_CONSUMER_BYTES, is_consumer_name
+from headrace.common.durations import MICROSECOND, parse_length
 from spark_job.errors import OptionError
 from spark_job.options.spark_map import OptionReader, existing_file, positive
 
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_BRIDGE_TIMEOUT: Final = timedelta(seconds=30)
-MAX_CONSUMER_BYTES: Final = 200
 SHARED_OPTIONS: Final = (
     "bridges",
     "consumer",
@@ -72,7 +72,6 @@ SHARED_OPTIONS: Final = (
 AUDIT_OPTIONS: Final = ("audit", "auditPane")
 FLUME_OPTIONS: Final = ("includeHeaders",)
 ACCESS_LOG_OPTIONS: Final = ("logFormat", "url", "timezone", "time", "rollup")
-MICROSECOND: Final = timedelta(microseconds=1)
 
 Position = Literal["earliest", "latest"] | int
 """Where reading of one log starts or ends."""
@@ -137,11 +136,16 @@ class FlumeOptions:
 
 
 @dataclass(frozen=True)
-class AccessLogOptions:
-    """How lines are parsed and, with ``rollup_us``, counted in the reader.
+class AuditOptions:
+    """Where each task writes what it read, and the length of the panes that it counts lines in."""
 
-    ``audit_pane_us`` is how finely rows are audited; sums are audited by their own panes.
-    """
+    folder: Path
+    pane_us: int
+
+
+@dataclass(frozen=True)
+class AccessLogOptions:
+    """How lines are parsed and, with ``rollup_us``, counted in the reader."""
 
     flume: FlumeOptions
     log_format: str
@@ -149,8 +153,7 @@ class AccessLogOptions:
     timezone: str
     arrival_time: bool
     rollup_us: int | None
-    audit: Path | None
-    audit_pane_us: int | None
+    audit: AuditOptions | None
 
 
 def parse_flume_options(options: Mapping[str, str]) -> FlumeOptions:
@@ -160,18 +163,17 @@ def parse_flume_options(options: Mapping[str, str]) -> FlumeOptions:
         OptionError: one is unknown, missing or cannot be used.
     """
     reader = OptionReader(options, SHARED_OPTIONS + FLUME_OPTIONS + AUDIT_OPTIONS)
-    audit_of(reader, has_panes=False)
+    audit_of(reader)
     return flume_options_of(reader, include_headers=reader.flag("includeHeaders", default=True))
 
 
-def parse_flume_audit(options: Mapping[str, str]) -> tuple[Path, int] | None:
-    """Return folder and pane (microseconds) of the audit of ``format("flume")``; None when none is asked for.
+def parse_flume_audit(options: Mapping[str, str]) -> AuditOptions | None:
+    """Return the audit of ``format("flume")``; None without option ``audit``.
 
     Raises:
         OptionError: an option cannot be used.
     """
-    audit, pane_us = audit_of(OptionReader(options, SHARED_OPTIONS + FLUME_OPTIONS + AUDIT_OPTIONS), has_panes=False)
-    return None if audit is None or pane_us is None else (audit, pane_us)
+    return audit_of(OptionReader(options, SHARED_OPTIONS + FLUME_OPTIONS + AUDIT_OPTIONS))
 
 
 def parse_access_log_options(options: Mapping[str, str]) -> AccessLogOptions:
@@ -182,30 +184,37 @@ def parse_access_log_options(options: Mapping[str, str]) -> AccessLogOptions:
     """
     reader = OptionReader(options, SHARED_OPTIONS + ACCESS_LOG_OPTIONS + AUDIT_OPTIONS)
     rollup = reader.value("rollup", parse_length)
-    audit, audit_pane_us = audit_of(reader, has_panes=rollup is not None)
+    rollup_us = rollup // MICROSECOND if rollup is not None else None
     return AccessLogOptions(
         flume=flume_options_of(reader, include_headers=False),
         log_format=reader.text("logFormat", "combined"),
         url=reader.text("url", "path"),
         timezone=reader.text("timezone", "UTC"),
         arrival_time=reader.choice("time", ("event", "arrival")) == "arrival",
-        rollup_us=rollup // MICROSECOND if rollup is not None else None,
-        audit=audit,
-        audit_pane_us=audit_pane_us,
+        rollup_us=rollup_us,
+        audit=audit_of(reader, rollup_us),
     )
 
 
-def audit_of(reader: OptionReader, *, has_panes: bool) -> tuple[Path | None, int | None]:
-    """Return folder and pane (microseconds) of an audit; ``has_panes``: a roll-up brings its own.
+def audit_of(reader: OptionReader, rollup_us: int | None = None) -> AuditOptions | None:
+    """Return the audit that the options ask for; None without option ``audit``.
+
+    Args:
+        reader: the source's options.
+        rollup_us: the panes of a roll-up: its sums are audited by them, whatever ``auditPane`` is.
 
     Raises:
-        OptionError: there is a folder and no pane.
+        OptionError: the options name a folder and no pane.
     """
-    audit = reader.value("audit", Path)
-    pane = reader.value("auditPane", _pane)
-    if audit is not None and pane is None and not has_panes:
-        raise OptionError(f"option audit={str(audit)!r}: it counts lines per pane; set option auditPane too")
-    return audit, pane
+    folder = reader.value("audit", Path)
+    pane_us = reader.value("auditPane", _pane)
+    if rollup_us is not None:
+        pane_us = rollup_us
+    if folder is None:
+        return None
+    if pane_us is None:
+        raise OptionError(f"option audit={str(folder)!r}: it counts lines per pane; set option auditPane too")
+    return AuditOptions(folder, pane_us)
 
 
 def _pane(text: str) -> int:
@@ -281,7 +290,7 @@ def _security(reader: OptionReader, addresses: tuple[Address, ...]) -> Security:
 
 
 def _consumer(text: str) -> str:
-    if not text or not text.isprintable() or len(text.encode()) > MAX_CONSUMER_BYTES:
+    if not is_consumer_name(text):
         raise ValueError(f"a printable name of 1 to {MAX_CONSUMER_BYTES} bytes")
     return text
 

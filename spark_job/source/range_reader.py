@@ -56,7 +56,7 @@ class LossPolicy:
         logger.warning("%s; going on behind them, as failOnDataLoss=false says", text)
 
 
-class RangeReader:
+class PartitionReader:
     """Reads partitions. Holds options only, so that it travels to the executors."""
 
     def __init__(self, options: FlumeOptions) -> None:

@@ -23,7 +23,7 @@ from spark_job.errors import OptionError
 from spark_job.source.bridges import Bridges
 from spark_job.source.partitions import plan_batch
 from spark_job.source.planner import StreamPlanner
-from spark_job.source.range_reader import RangePartition, RangeReader
+from spark_job.source.range_reader import PartitionReader, RangePartition
 from spark_job.source.worker_tuning import THIS_PROCESS
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class EventBatchReader(DataSourceReader):
     def __init__(self, options: FlumeOptions, conversion: Conversion) -> None:
         self._options = options
         self._conversion = conversion
-        self._ranges = RangeReader(options)
+        self._ranges = PartitionReader(options)
 
     def partitions(self) -> Sequence[InputPartition]:
         """Resolve the ends of the range and cut it into parts."""
@@ -79,7 +79,7 @@ class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def __init__(self, options: FlumeOptions, conversion: Conversion) -> None:
         self._options = options
         self._conversion = conversion
-        self._ranges = RangeReader(options)
+        self._ranges = PartitionReader(options)
 
     @cached_property
     def _planner(self) -> StreamPlanner:
@@ -131,7 +131,7 @@ class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             self._planner.close()
 
 
-def _read(conversion: Conversion, partition: RangePartition, ranges: RangeReader) -> Iterator[pa.RecordBatch]:
+def _read(conversion: Conversion, partition: RangePartition, ranges: PartitionReader) -> Iterator[pa.RecordBatch]:
     """Read and convert one part in the process of a task."""
     yield from conversion.convert(partition.part, ranges.read(partition))
     THIS_PROCESS.after_task()

@@ -17,6 +17,7 @@ Together they took two fifths of the processor time that a worker spent on readi
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from dataclasses import dataclass
 
@@ -43,3 +44,11 @@ class WorkerProcess:
 
 
 THIS_PROCESS = WorkerProcess()
+
+
+def limit_polars_threads() -> None:
+    """Give Polars one thread, since Spark runs one task a core; a user's ``POLARS_MAX_THREADS`` takes precedence.
+
+    Polars reads the setting when it is imported, so call this before that.
+    """
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")

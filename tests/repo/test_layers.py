@@ -31,7 +31,7 @@ TIERS: dict[str, tuple[str, ...]] = {
         "__main__",
     ),
     "spark_job": (
-        "errors ranges",
+        "errors ranges http_status",
         "parse options windows",
         "accounting",
         "source sinks",

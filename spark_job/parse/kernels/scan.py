@@ -64,7 +64,7 @@ _MONTHS = tuple(int.from_bytes(name, "big") for name in b"Jan Feb Mar Apr May Ju
 _DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 _FIRST_YEAR, _LAST_YEAR, _DAYS_TO_1970 = 1900, 2999, 719_163
 _TIME_LENGTH, _SECOND_US, _NO_DIGITS = 26, 1_000_000, -10_000
-_MAX_DIGITS, _MAX_PORT_DIGITS, _STATUS_DIGITS, _FIRST_ERROR_STATUS = 15, 18, 3, 400
+_MAX_DIGITS, _MAX_PORT_DIGITS, _STATUS_DIGITS = 15, 18, 3
 # FNV-1a of 32 bits: nothing in it goes beyond a signed number of 64 bits.
 _FNV_BASIS, _FNV_PRIME, _LOWER_32_BITS = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 
@@ -274,8 +274,10 @@ def _time_start(data: Bytes, position: int, stop: int, form: int) -> int:
     return position + 1
 
 
-@kernel(f"void({BYTES}, {WORDS}, {OFFSETS}, int64, int64, {TABLE})")
-def scan(data: Bytes, words: Words, offsets: Offsets, form: int, query: int, found: Table) -> None:
+@kernel(f"void({BYTES}, {WORDS}, {OFFSETS}, int64, int64, int64, {TABLE})")
+def scan(
+    data: Bytes, words: Words, offsets: Offsets, form: int, query: int, first_error_status: int, found: Table
+) -> None:
     """Look for the parts of lines.
 
     Args:
@@ -284,8 +286,9 @@ def scan(data: Bytes, words: Words, offsets: Offsets, form: int, query: int, fou
         offsets: where each line starts, and where the last one ends.
         form: sum of :data:`WITH_SERVER`, :data:`WITH_HEADERS` and :data:`MAY_GO_ON`.
         query: the byte that starts a target's query when the query is not wanted; else the number sign.
+        first_error_status: this status and every higher one is an error.
         found: filled, a row for each line: microseconds since 1970 or :data:`NOT_TAKEN`; start, end and hash of the
-            target without fragment; size of the answer; whether its status is 400 or higher.
+            target without fragment; size of the answer; whether its status is an error.
     """
     behind = 0
     known = -1
@@ -320,4 +323,4 @@ def scan(data: Bytes, words: Words, offsets: Offsets, form: int, query: int, fou
         found[line, TARGET_END] = end
         found[line, TARGET_HASH] = value
         found[line, SIZE] = size
-        found[line, IS_ERROR] = 1 if status >= _FIRST_ERROR_STATUS else 0
+        found[line, IS_ERROR] = 1 if status >= first_error_status else 0

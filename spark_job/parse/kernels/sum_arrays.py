@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from spark_job.http_status import FIRST_ERROR_STATUS
 from spark_job.parse.kernels import scan, sums
 from spark_job.parse.schema import TIME_TYPE
 from spark_job.parse.urls import UrlRule
@@ -87,7 +88,7 @@ class SumArrays:
             some = all_offsets[first : first + LINES_AT_ONCE + 1]
             found = self._found[: len(some) - 1]
             self._make_room(len(found), int(some.max()) - int(some.min()))
-            scan.scan(data, words, some, self._form, self._query, found)
+            scan.scan(data, words, some, self._form, self._query, FIRST_ERROR_STATUS, found)
             count = sums.add(
                 data,
                 found,

@@ -14,7 +14,7 @@ from spark_job.accounting.audit_file import AuditWriter
 from spark_job.errors import BridgeUnavailable
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
-from spark_job.source.range_reader import RangePartition, RangeReader, as_tables
+from spark_job.source.range_reader import PartitionReader, RangePartition, as_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,7 +76,7 @@ def read_events(options: FlumeOptions, partition: RangePartition) -> Iterator[pa
     Raises:
         BridgeUnavailable: no bridge has shown the log for ``bridge_timeout_s``.
     """
-    reader = RangeReader(options)
+    reader = PartitionReader(options)
     part, address = partition.part, partition.address
     position = part.start
     while position < part.end:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_job.parse import LineParser, nginx_json
-from spark_job.parse.json_shapes import MAX_NAMES, Shape
+from spark_job.parse.json_shapes import MAX_NAMES, JsonShape
 from tests.support.access_lines import apache_time, bodies, moments, requests
 
 KNOWN = sorted(nginx_json._ASKED)
@@ -119,7 +119,7 @@ def test_spoiled_lines_are_read_as_one_by_one() -> None:
 )
 def test_a_number_has_the_text_that_python_gives_it(number: str) -> None:
     line = f'{{"bytes": {number}}}'
-    shape = Shape.of(line, {"bytes"})
+    shape = JsonShape.of(line, {"bytes"})
     assert shape is not None
     texts, matched = shape.read(series([line, "x", '{"bytes": "0.120"}', '{"bytes": null}', '{"bytes":""}']))
     assert texts["bytes"].to_list() == [str(json.loads(number)), "0.120", None, ""]
@@ -147,7 +147,7 @@ def test_a_number_has_the_text_that_python_gives_it(number: str) -> None:
     ],
 )
 def test_other_values_are_left(value: str) -> None:
-    shape = Shape.of('{"bytes": 1}', {"bytes"})
+    shape = JsonShape.of('{"bytes": 1}', {"bytes"})
     assert shape is not None
     texts, matched = shape.read(series([f'{{"bytes": {value}}}']))
     assert (len(texts), len(matched)) == (0, 0)
@@ -155,7 +155,7 @@ def test_other_values_are_left(value: str) -> None:
 
 def test_of_a_name_that_is_there_twice_the_last_holds() -> None:
     line = '{"status": 200, "x": true, "status": 404}'
-    shape = Shape.of(line, {"status"})
+    shape = JsonShape.of(line, {"status"})
     assert shape is not None
     assert shape.names == ("status",)
     assert shape.read(series([line]))[0]["status"].to_list() == ["404"]
@@ -169,12 +169,12 @@ def test_of_a_name_that_is_there_twice_the_last_holds() -> None:
     ],
 )  # fmt: skip
 def test_a_line_without_a_shape(line: str | None) -> None:
-    assert Shape.of(line, {"a"}) is None
+    assert JsonShape.of(line, {"a"}) is None
 
 
 def test_a_name_may_hold_what_expressions_use() -> None:
     line = json.dumps({"a.b*c [d]|$e": "f", "# &&~ \u00e9": 1}, ensure_ascii=False)
-    shape = Shape.of(line, {"a.b*c [d]|$e"})
+    shape = JsonShape.of(line, {"a.b*c [d]|$e"})
     assert shape is not None
     assert shape.read(series([line]))[0].to_dicts() == [{"a.b*c [d]|$e": "f"}]
 

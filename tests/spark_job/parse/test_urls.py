@@ -99,10 +99,10 @@ def test_a_rule_makes_nothing_new_of_its_own_result(rule: UrlRule, target: str) 
 
 def test_an_unknown_rule_is_refused_with_the_nearest() -> None:
     with pytest.raises(
-        OptionError, match=r"no rule 'templates'; there are path, full, template; did you mean 'template'"
+        OptionError, match=r"no rule 'templates'; known are path, full, template; did you mean 'template'"
     ):
         LineParser("combined", url="templates")
-    with pytest.raises(OptionError, match=r"no rule 'zzz'; there are path, full, template$"):
+    with pytest.raises(OptionError, match=r"no rule 'zzz'; known are path, full, template$"):
         UrlRule.of("zzz")
 
 

@@ -9,6 +9,7 @@ import pytest
 from spark_job.errors import OptionError
 from spark_job.source.json_events import json_schema
 from spark_job.source.json_options import parse_json_events_options
+from spark_job.source.options import AuditOptions
 
 GOOD = {"bridges": "127.0.0.1:4142", "fields": "device string, time timestamp, value double"}
 
@@ -16,7 +17,7 @@ GOOD = {"bridges": "127.0.0.1:4142", "fields": "device string, time timestamp, v
 def test_fields_have_their_types_in_their_order() -> None:
     options = parse_json_events_options(GOOD | {"timeField": "time", "audit": "/tmp/a", "auditPane": "instant"})
     assert list(options.fields.items()) == [("device", "string"), ("time", "timestamp"), ("value", "double")]
-    assert (options.time, options.audit, options.audit_pane_us) == ("time", Path("/tmp/a"), 1)
+    assert (options.time, options.audit) == ("time", AuditOptions(Path("/tmp/a"), 1))
     assert json_schema(options.fields).names == [
         "bridge",
         "offset",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from pyspark.sql.datasource import CaseInsensitiveDict
@@ -13,6 +13,7 @@ from spark_job.source.options import (
     FLUME_OPTIONS,
     SHARED_OPTIONS,
     Address,
+    AuditOptions,
     Security,
     StartingOffsets,
     check_for_batch,
@@ -20,9 +21,6 @@ from spark_job.source.options import (
     parse_access_log_options,
     parse_flume_options,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BRIDGE = {"bridges": "127.0.0.1:4142"}
 
@@ -70,7 +68,7 @@ def test_access_log_options() -> None:
     assert options.rollup_us == 300_000_000
     assert options.arrival_time
     assert (options.log_format, options.url, options.timezone) == ("common", "full", "UTC")
-    assert str(options.audit) == "/tmp/a"
+    assert options.audit == AuditOptions(Path("/tmp/a"), 300_000_000)
     assert not options.flume.include_headers
 
 

@@ -10,7 +10,7 @@ import pytest
 from spark_job.errors import BridgeUnavailable, DataLoss
 from spark_job.ranges import LogRange, Part
 from spark_job.source.options import parse_flume_options
-from spark_job.source.range_reader import MAX_TABLE_BYTES, MAX_TABLE_EVENTS, RangePartition, RangeReader, as_tables
+from spark_job.source.range_reader import MAX_TABLE_BYTES, MAX_TABLE_EVENTS, PartitionReader, RangePartition, as_tables
 from tests.support.flight_double import FlightDouble, MemoryLog
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def read(double: FlightDouble, start: int = 0, end: int = 2500, **options: str) 
     """Return the offsets that a part gives."""
     parsed = parse_flume_options({"bridges": double.address, "bridgeTimeout": "1ms"} | options)
     partition = RangePartition(parsed.bridges[0], Part(start, end, LogRange(double.log.log_id, start, end)))
-    batches = list(RangeReader(parsed).read(partition))
+    batches = list(PartitionReader(parsed).read(partition))
     return [offset for batch in batches for offset in batch["offset"].to_pylist()]
 
 
@@ -59,12 +59,12 @@ def test_another_log_at_the_address_asks_for_a_new_plan(double: FlightDouble) ->
     options = parse_flume_options({"bridges": double.address})
     partition = RangePartition(options.bridges[0], Part(0, 1, LogRange("another", 0, 1)))
     with pytest.raises(BridgeUnavailable, match=r"log another is not at 127\.0\.0\.1"):
-        list(RangeReader(options).read(partition))
+        list(PartitionReader(options).read(partition))
 
 
 def test_a_log_that_is_gone_gives_nothing(double: FlightDouble) -> None:
     options = parse_flume_options({"bridges": double.address})
-    assert list(RangeReader(options).read(RangePartition(None, Part(0, 5, LogRange("gone", 0, 5))))) == []
+    assert list(PartitionReader(options).read(RangePartition(None, Part(0, 5, LogRange("gone", 0, 5))))) == []
 
 
 def batch(count: int, size: int = 1) -> pa.RecordBatch:
