@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from headrace.common.files import sync_folder
-from headrace.errors import ArchiveDamaged, DropError, OptionError
+from headrace.errors import ArchiveDamaged, DropError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -78,17 +78,17 @@ def check_sources(sources: Iterable[Path]) -> None:
     """Refuse what cannot be handed over, before anything is.
 
     Raises:
-        OptionError: a file is missing, a folder, or not readable.
+        UsageError: a file is missing, a folder, or not readable.
     """
     for source in sources:
         if not source.exists():
-            raise OptionError(f"{source}: no such file")
+            raise UsageError(f"{source}: no such file")
         if source.is_dir():
-            raise OptionError(f"{source} is a folder: name the files in it, for example {source}/*.log")
+            raise UsageError(f"{source} is a folder: name the files in it, for example {source}/*.log")
         if not source.is_file():
-            raise OptionError(f"{source} is not a regular file: copy its content into one first")
+            raise UsageError(f"{source} is not a regular file: copy its content into one first")
         if not os.access(source, os.R_OK):
-            raise OptionError(f"{source} cannot be read by this user")
+            raise UsageError(f"{source} cannot be read by this user")
 
 
 def drop(
@@ -102,7 +102,7 @@ def drop(
     So a damaged archive among the files means that none is handed over. Several processes may do this at once.
 
     Raises:
-        OptionError: a source cannot be used.
+        UsageError: a source cannot be used.
         DropError: a copy failed; nothing was handed over.
         ArchiveDamaged: a compressed file is damaged; nothing was handed over.
     """

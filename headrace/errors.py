@@ -3,7 +3,7 @@
 ::
 
     HeadraceError               1
-    ├── OptionError             2     user       never retry    an option or file name cannot be used
+    ├── UsageError              2     user       never retry    an option or file name cannot be used
     ├── MissingPrerequisite     1     machine    never retry    Java, Python or Flume's jars are not there
     ├── StateError              1     see below
     │   ├── StateLocked         1     user       retry          another run holds the state folder
@@ -33,7 +33,7 @@ class HeadraceError(Exception):
     exit_code: ClassVar[int] = 1
 
 
-class OptionError(HeadraceError):
+class UsageError(HeadraceError):
     """An option or a file name cannot be used; the text names it and what would be right."""
 
     exit_code = 2

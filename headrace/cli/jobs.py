@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from headrace.errors import OptionError, StageRefused
+from headrace.errors import StageRefused, UsageError
 from headrace.local import run_options as reading
 from spark_job.jobs.catalog import JOBS, SQL, Entry, entry_of, load
 from spark_job.jobs.options import SqlOptions, UrlCountsOptions
@@ -131,7 +131,7 @@ class JobGroup(TyperGroup):
         """Return the command that was called, with its options.
 
         Raises:
-            OptionError: there is no such job.
+            UsageError: there is no such job.
         """
         name, *rest = args
         app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
@@ -172,7 +172,7 @@ def sql_command() -> Callable[..., None]:
             run_job(given, SQL.name, SqlOptions)
         except StageRefused as refused:
             # What the job said of the query is all that there is to say.
-            raise OptionError(str(refused).partition("error: ")[2] or str(refused)) from None
+            raise UsageError(str(refused).partition("error: ")[2] or str(refused)) from None
 
     return command_line.with_signature(body, [query, *pipeline_parameters(SqlOptions, reads_lines=True)], SQL_HELP)
 
@@ -189,8 +189,8 @@ def jobs() -> None:
 
 def _check_files(files: list[Path] | None, *, once: bool, spool: Path | None) -> None:
     if once and not files:
-        raise OptionError("--once needs files to read, for example --once access.log")
+        raise UsageError("--once needs files to read, for example --once access.log")
     if files and not once:
-        raise OptionError(f"{files[0]}: to read files and end, write --once; to hand them to a run, headrace drop")
+        raise UsageError(f"{files[0]}: to read files and end, write --once; to hand them to a run, headrace drop")
     if once and spool is not None:
-        raise OptionError("--spool cannot be used with --once, which makes a fresh folder")
+        raise UsageError("--spool cannot be used with --once, which makes a fresh folder")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.cli import parameters as given  # noqa: TC001 - typer reads the annotations when the program runs
-from headrace.errors import OptionError
+from headrace.errors import UsageError
 from headrace.state_folder import DEFAULT_STATE
 
 if TYPE_CHECKING:
@@ -78,16 +78,16 @@ def log_folder(folder: Path | None, state: Path) -> Path:
     """Return the log folder that is meant: the one named, or the only one of a state folder.
 
     Raises:
-        OptionError: there is none, or none was named and there are several.
+        UsageError: there is none, or none was named and there are several.
     """
     if folder is not None:
         if not folder.is_dir():
-            raise OptionError(f"{folder}: there is no such folder")
+            raise UsageError(f"{folder}: there is no such folder")
         return folder
     data = state / "bridge" / "data"
     found = sorted(path for path in data.glob("*") if path.is_dir())
     if len(found) != 1:
-        raise OptionError(f"{data} holds {len(found)} logs: name one, such as {data / '0'}")
+        raise UsageError(f"{data} holds {len(found)} logs: name one, such as {data / '0'}")
     return found[0]
 
 

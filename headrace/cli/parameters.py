@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace.errors import OptionError
+from headrace.errors import UsageError
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -38,24 +38,24 @@ def read_length(name: str, text: str) -> timedelta:
     """Read a length of time above zero.
 
     Raises:
-        OptionError: it is none; the text names the option.
+        UsageError: it is none; the text names the option.
     """
     from headrace.common.durations import parse_length
 
     try:
         return parse_length(text)
     except ValueError as error:
-        raise OptionError(f"{name} {text}: {error}") from None
+        raise UsageError(f"{name} {text}: {error}") from None
 
 
 def read_time(name: str, text: str) -> datetime:
     """Read an instant; without a zone it is in UTC.
 
     Raises:
-        OptionError: it is none; the text names the option.
+        UsageError: it is none; the text names the option.
     """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise OptionError(f"{name} {text}: write it like 2015-01-05T08:00:00Z") from None
+        raise UsageError(f"{name} {text}: write it like 2015-01-05T08:00:00Z") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli import parameters as given
-from headrace.errors import OptionError
+from headrace.errors import UsageError
 from headrace.messages import say
 from headrace.state_folder import DEFAULT_STATE
 
@@ -84,10 +84,10 @@ def render(
     Example: `headrace render --diff`
     """
     if sum((check or diff, update, values is not None)) != 1:
-        raise OptionError("one of --values FILE --out FOLDER, --check, --diff or --update is needed")
+        raise UsageError("one of --values FILE --out FOLDER, --check, --diff or --update is needed")
     if values is not None:
         if out is None:
-            raise OptionError("--values needs --out: the folder for the agent's files")
+            raise UsageError("--values needs --out: the folder for the agent's files")
         _render_agent(values, out)
     elif update:
         _update_examples()

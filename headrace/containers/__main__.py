@@ -18,7 +18,7 @@ from headrace.containers.folder import DEFAULT_FOLDER, ContainersFolder, account
 from headrace.containers.lifecycle import Lifecycle
 from headrace.containers.settings import DOCKER, Settings
 from headrace.drop import drop
-from headrace.errors import HeadraceError, MissingPrerequisite, NotRunning, OptionError
+from headrace.errors import HeadraceError, MissingPrerequisite, NotRunning, UsageError
 from headrace.messages import say
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Commands:
         """Read all settings.
 
         Raises:
-            OptionError: one cannot be used.
+            UsageError: one cannot be used.
         """
         self._arguments = arguments
         self._folder = ContainersFolder(arguments.folder)
@@ -90,7 +90,7 @@ class Commands:
     def scale(self) -> int:
         """Change the numbers of workers and bridges."""
         if self._arguments.workers is None and self._arguments.bridges is None:
-            raise OptionError("say how many: make scale WORKERS=3 BRIDGES=2")
+            raise UsageError("say how many: make scale WORKERS=3 BRIDGES=2")
         lifecycle = self._lifecycle()
         with self._folder.lock():
             containers = lifecycle.scale(self._arguments.workers, self._arguments.bridges)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from headrace.containers.readiness import Wait
 from headrace.containers.settings import PROFILES
-from headrace.errors import NotRunning, OptionError, StateUnusable
+from headrace.errors import NotRunning, StateUnusable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ class Lifecycle:
 
         Raises:
             HeadraceError: see :class:`headrace.containers.readiness.Wait` and :meth:`Engine.compose`.
-            OptionError: there were more bridges before.
+            UsageError: there were more bridges before.
         """
         self._check_replicas(replicas)
         owner = int(self._settings["PUID"]), int(self._settings["PGID"])
@@ -69,7 +69,7 @@ class Lifecycle:
 
         Raises:
             NotRunning: the containers are not up.
-            OptionError: a number cannot be.
+            UsageError: a number cannot be.
             HeadraceError: as for :meth:`up`.
         """
         if not self._folder.is_up or not self._engine.containers():
@@ -125,10 +125,10 @@ class Lifecycle:
     def _check_replicas(self, replicas: Replicas) -> None:
         for name, number in (("WORKERS", replicas.workers), ("BRIDGES", replicas.bridges)):
             if not 1 <= number <= MAX_REPLICAS:
-                raise OptionError(f"{name}={number}: must be 1 to {MAX_REPLICAS}")
+                raise UsageError(f"{name}={number}: must be 1 to {MAX_REPLICAS}")
         before = self._folder.replicas().bridges
         if replicas.bridges < before:
-            raise OptionError(
+            raise UsageError(
                 f"BRIDGES={replicas.bridges}: there are {before}, and none can go: each keeps a log that the job "
                 "reads; to begin anew with fewer, `make down` when all is counted, then `make reset`"
             )

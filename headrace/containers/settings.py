@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.errors import OptionError
+from headrace.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ class Settings:
     """All settings by name; each has a value, which may be empty.
 
     Raises:
-        OptionError: ``docker/.env`` has a line or a name that means nothing, or values that do not go together.
+        UsageError: ``docker/.env`` has a line or a name that means nothing, or values that do not go together.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Settings:
         for name in in_file.keys() - defaults.keys():
             near = difflib.get_close_matches(name, defaults, n=1)
             hint = f"did you mean {near[0]}?" if near else f"{EXAMPLE.name} beside it lists them all"
-            raise OptionError(f"{chosen}: {name}: there is no such setting; {hint}")
+            raise UsageError(f"{chosen}: {name}: there is no such setting; {hint}")
         self.values: dict[str, Value] = {}
         for name, default in defaults.items():
             places = (
@@ -77,9 +77,9 @@ class Settings:
     def _check(self) -> None:
         for profile in self.profiles:
             if profile not in PROFILES:
-                raise OptionError(f"COMPOSE_PROFILES: {profile}: not one of {', '.join(PROFILES)}")
+                raise UsageError(f"COMPOSE_PROFILES: {profile}: not one of {', '.join(PROFILES)}")
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self["COMPOSE_PROJECT_NAME"]):
-            raise OptionError("COMPOSE_PROJECT_NAME: lower-case letters, digits, - and _ only, a letter or digit first")
+            raise UsageError("COMPOSE_PROJECT_NAME: lower-case letters, digits, - and _ only, a letter or digit first")
         # The commonest reason for a job that waits for ever is an executor that no worker has room for.
         for part, whole in (
             ("HEADRACE_EXECUTOR_MEMORY", "HEADRACE_WORKER_MEMORY"),
@@ -87,20 +87,20 @@ class Settings:
             ("HEADRACE_DRIVER_MEMORY", "HEADRACE_DRIVER_LIMIT"),
         ):
             if self._bytes(part) > self._bytes(whole):
-                raise OptionError(f"{part}={self[part]} does not fit into {whole}={self[whole]}")
+                raise UsageError(f"{part}={self[part]} does not fit into {whole}={self[whole]}")
         wanted, offered = self._number("HEADRACE_EXECUTOR_CORES"), self._number("HEADRACE_WORKER_CORES")
         if wanted > offered:
-            raise OptionError(f"HEADRACE_EXECUTOR_CORES={wanted} is above HEADRACE_WORKER_CORES={offered}")
+            raise UsageError(f"HEADRACE_EXECUTOR_CORES={wanted} is above HEADRACE_WORKER_CORES={offered}")
 
     def _number(self, name: str) -> int:
         if not self[name].isascii() or not self[name].isdigit():
-            raise OptionError(f"{name}={self[name]}: write a whole number")
+            raise UsageError(f"{name}={self[name]}: write a whole number")
         return int(self[name])
 
     def _bytes(self, name: str) -> int:
         match = _SIZE.fullmatch(self[name])
         if match is None:
-            raise OptionError(f"{name}={self[name]}: write a size like 512m or 2g")
+            raise UsageError(f"{name}={self[name]}: write a size like 512m or 2g")
         return int(match[1]) << 10 * ("kmgt".index(match[2].lower()) + 1 if match[2] else 0)
 
 
@@ -108,18 +108,18 @@ def parse(path: Path) -> dict[str, str]:
     """Read a file of settings.
 
     Raises:
-        OptionError: it cannot be read, or a line is neither a comment nor a setting.
+        UsageError: it cannot be read, or a line is neither a comment nor a setting.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise OptionError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     found = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = _ENTRY.fullmatch(line.strip())
         if match is None:
-            raise OptionError(f"{path}, line {number}: neither a comment nor NAME=value")
+            raise UsageError(f"{path}, line {number}: neither a comment nor NAME=value")
         found[match[1]] = match[2].strip()
     return found

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
-from headrace.errors import OptionError, StageRefused
+from headrace.errors import StageRefused, UsageError
 from headrace.local.orphan_guard import RUN_VARIABLE, STATE_VARIABLE, Guard, end_processes
 from headrace.local.stage_output import read_json
 from headrace.local.stages import AGENT_GRACE_S, JOB_GRACE_S, AgentStage, BridgeStage, JobStage
@@ -194,10 +194,10 @@ def started(
     """Prepare a run in a locked state folder; whatever happens in the block, no process is left behind.
 
     Raises:
-        OptionError: the folder holds events that the chosen channel would not ship.
+        UsageError: the folder holds events that the chosen channel would not ship.
     """
     if options.channel == "memory" and (state.agent / "channel").exists():
-        raise OptionError(
+        raise UsageError(
             f"--channel memory: {state.agent / 'channel'} may hold lines of an earlier run with the file channel; "
             "go on with --channel file, or take a new --state folder"
         )

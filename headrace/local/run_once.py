@@ -84,7 +84,7 @@ def run_once(
     what tells people things and opens a watcher.
 
     Raises:
-        OptionError: a file cannot be used; nothing was started.
+        UsageError: a file cannot be used; nothing was started.
         StateUnusable: ``root`` is not empty.
         SumBroken: a line is not accounted for.
         Interrupted: Ctrl-C or SIGTERM came first.

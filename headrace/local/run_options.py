@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from headrace.errors import OptionError
+from headrace.errors import UsageError
 from headrace.state_folder import DEFAULT_STATE
 from spark_job.errors import SparkJobError
 from spark_job.jobs.options import UrlCountsOptions
@@ -92,7 +92,7 @@ def read_run_options(
     """Read what was given on the command line.
 
     Raises:
-        OptionError: an option cannot be used; the text names it and what would be right.
+        UsageError: an option cannot be used; the text names it and what would be right.
     """
     try:
         pipeline = read_options(PipelineOptions, given)
@@ -102,14 +102,14 @@ def read_run_options(
         settings = read_options(JobSettings, {**given, "sinks": tuple(sinks) or None}).of_job(job)
         return RunOptions(job, settings, read_options(own, given), pipeline)
     except SparkJobError as error:
-        raise OptionError(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 def parse_options(**given: Any) -> RunOptions:
     """Read the options of ``url-counts``, and check them as the job itself will.
 
     Raises:
-        OptionError: as :func:`read_run_options`.
+        UsageError: as :func:`read_run_options`.
     """
     options = read_run_options(given)
     check_job(options)
@@ -128,11 +128,11 @@ def check_job(options: RunOptions) -> None:
     """Let the job look at its options. Imports Spark.
 
     Raises:
-        OptionError: the job refuses them.
+        UsageError: the job refuses them.
     """
     from spark_job.jobs.catalog import load
 
     try:
         load(options.job).check(options.settings, options.own)
     except SparkJobError as error:
-        raise OptionError(str(error)) from None
+        raise UsageError(str(error)) from None

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 from headrace import jars_s3a
 from headrace.common.retry import Backoff
 from headrace.common.text import printable
-from headrace.errors import HeadraceError, Interrupted, OptionError, SumBroken
+from headrace.errors import HeadraceError, Interrupted, SumBroken, UsageError
 from headrace.local.run import caught_signals
 from headrace.local.stage_output import read_json
 from headrace.local.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S
@@ -42,7 +42,7 @@ def run_without_bridge(options: RunOptions, *, temporary: bool) -> None:
     The state folder of a ``temporary`` run is removed when all went well.
 
     Raises:
-        OptionError: the job refuses its options; it has said why.
+        UsageError: the job refuses its options; it has said why.
         Interrupted: a second signal came before the job had stopped.
         SumBroken: a record in the files is not accounted for.
         HeadraceError: the job failed over files; it has said why.
@@ -62,7 +62,7 @@ def run_without_bridge(options: RunOptions, *, temporary: bool) -> None:
     if signals.hurried():
         raise Interrupted("stopped in a hurry; the next start goes on")
     if code == REFUSED:
-        raise OptionError(f"the job {options.job} refused its options; see above")
+        raise UsageError(f"the job {options.job} refused its options; see above")
     if code not in (0, INTERRUPTED):
         raise HeadraceError(f"the job {options.job} ended with exit code {code}; {state.job} has its logs")
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.drop import PART_LIFETIME_S, PART_PREFIX, PART_SUFFIX, drop, remove_left_overs, safe_name
-from headrace.errors import ArchiveDamaged, DropError, OptionError
+from headrace.errors import ArchiveDamaged, DropError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +162,7 @@ def test_what_is_no_file_is_refused_before_anything_is_copied(tmp_path: Path, ma
     assert callable(make)
     good = write(tmp_path / "good.log", LINES)
     make(tmp_path / "bad.log")
-    with pytest.raises(OptionError, match=text):
+    with pytest.raises(UsageError, match=text):
         drop([good, tmp_path / "bad.log"], tmp_path / "spool")
     assert not (tmp_path / "spool").exists()
 

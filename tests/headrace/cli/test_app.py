@@ -15,7 +15,7 @@ import pytest
 import headrace.errors
 from headrace.cli.app import main
 from headrace.cli.exit_codes import exit_code_of
-from headrace.errors import HeadraceError, OptionError
+from headrace.errors import HeadraceError, UsageError
 from headrace.local.run_options import parse_options
 from spark_job.jobs.options import UrlCountsOptions
 
@@ -179,7 +179,7 @@ def test_every_error_has_one_of_the_documented_exit_codes() -> None:
 def test_errors_of_the_stages_have_exit_codes_and_bugs_have_none() -> None:
     from avro_bridge.errors import ConfigError, LogFull
     from flume.errors import JarsMissing, RenderError
-    from spark_job.errors import OptionError as SparkOptionError
+    from spark_job.errors import OptionError
     from spark_job.errors import QueryFailed
 
     codes = [
@@ -187,7 +187,7 @@ def test_errors_of_the_stages_have_exit_codes_and_bugs_have_none() -> None:
         (LogFull("x"), 1),
         (JarsMissing("x"), 1),
         (RenderError("x"), 2),
-        (SparkOptionError("x"), 2),
+        (OptionError("x"), 2),
         (QueryFailed("x"), 1),
         (ZeroDivisionError(), None),
     ]
@@ -203,5 +203,5 @@ def test_the_slide_is_the_window_and_the_sink_is_the_console_unless_told_otherwi
     assert [(sink.kind, sink.path) for sink in only_file.sinks] == [("jsonl", tmp_path / "counts.jsonl")]
     both = parse_options(sinks=["console"], out=tmp_path / "counts.jsonl").settings
     assert [sink.kind for sink in both.sinks] == ["console", "jsonl"]
-    with pytest.raises(OptionError, match="--top 0"):
+    with pytest.raises(UsageError, match="--top 0"):
         parse_options(top="0")

@@ -13,7 +13,7 @@ from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
 from headrace.cli.app import app
 from headrace.cli.log import log_folder
-from headrace.errors import OptionError
+from headrace.errors import UsageError
 from tests.support.log_kit import MIB, edit_batch, identified
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def test_the_only_log_of_a_state_folder_needs_no_name(state: Path) -> None:
     assert log_folder(None, state) == data / "0"
     assert log_folder(data / "0", state / "elsewhere") == data / "0"
     (data / "1").mkdir()
-    with pytest.raises(OptionError, match="holds 2 logs: name one"):
+    with pytest.raises(UsageError, match="holds 2 logs: name one"):
         log_folder(None, state)
-    with pytest.raises(OptionError, match="no such folder"):
+    with pytest.raises(UsageError, match="no such folder"):
         log_folder(data / "7", state)
 
 

@@ -12,7 +12,7 @@ from headrace.containers.docker import Container, Engine
 from headrace.containers.folder import ContainersFolder, Replicas
 from headrace.containers.lifecycle import Lifecycle, failed_services
 from headrace.containers.settings import Settings
-from headrace.errors import NotRunning, OptionError, StateUnusable
+from headrace.errors import NotRunning, StateUnusable, UsageError
 
 NOWHERE = Path("/nowhere/at/all")
 
@@ -45,13 +45,13 @@ def folders(root: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize("replicas", [Replicas(workers=0), Replicas(bridges=65)])
 def test_numbers_that_cannot_be_are_refused(tmp_path: Path, replicas: Replicas) -> None:
-    with pytest.raises(OptionError, match="must be 1 to 64"):
+    with pytest.raises(UsageError, match="must be 1 to 64"):
         lifecycle(tmp_path).up(replicas, folders(tmp_path))
 
 
 def test_bridges_do_not_become_fewer(tmp_path: Path) -> None:
     ContainersFolder(tmp_path).set_replicas(Replicas(workers=3, bridges=2))
-    with pytest.raises(OptionError, match="there are 2, and none can go"):
+    with pytest.raises(UsageError, match="there are 2, and none can go"):
         lifecycle(tmp_path).up(Replicas(workers=1, bridges=1), folders(tmp_path))
     assert lifecycle(tmp_path).wanted(None, None) == Replicas(3, 2)
     assert lifecycle(tmp_path).wanted(1, None) == Replicas(1, 2)

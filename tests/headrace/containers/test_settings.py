@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from headrace.containers.settings import PROFILES, Settings
-from headrace.errors import OptionError
+from headrace.errors import UsageError
 from tests.support.source_tree import ROOT
 
 COMPOSE = ROOT / "docker" / "compose.yaml"
@@ -47,7 +47,7 @@ def test_the_environment_goes_before_the_file_and_that_before_the_default(tmp_pa
 )
 def test_a_file_with_what_means_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / ".env").write_text(text)
-    with pytest.raises(OptionError, match=said):
+    with pytest.raises(UsageError, match=said):
         Settings({}, tmp_path / ".env")
 
 
@@ -64,7 +64,7 @@ def test_a_file_with_what_means_nothing_is_refused(tmp_path: Path, text: str, sa
     ],
 )
 def test_values_that_cannot_work_are_refused_before_anything_starts(name: str, value: str, said: str) -> None:
-    with pytest.raises(OptionError, match=said):
+    with pytest.raises(UsageError, match=said):
         settings(**{name: value})
 
 

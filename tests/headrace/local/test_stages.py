@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.errors import OptionError
+from headrace.errors import UsageError
 from headrace.local.child_process import ChildProcess
 from headrace.local.pipeline import started
 from headrace.local.run_options import parse_options
@@ -168,7 +168,7 @@ def test_a_memory_channel_is_refused_where_a_file_channel_may_hold_lines(tmp_pat
     (state.agent / "channel").mkdir()
     options = parse_options(channel="memory")
     with (
-        pytest.raises(OptionError, match="may hold lines of an earlier run"),
+        pytest.raises(UsageError, match="may hold lines of an earlier run"),
         started(state, options, [], lambda _: None, wake=threading.Event()),
     ):
         pass
