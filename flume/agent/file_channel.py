@@ -1,19 +1,19 @@
-"""The newest transaction that a source has committed to a file channel, read from the channel's files.
+"""Reads from a file channel's files which transaction a source has committed last.
 
-Needed after an agent was killed (:mod:`flume.agent.recovery`); Flume must not run meanwhile. As Flume 1.11.0 writes it,
-each file ``data/log-N`` holds records one behind the other, the rest of it is filled with other bytes::
+:mod:`flume.agent.recovery` needs it after an agent was killed; no agent may run meanwhile. Flume 1.11.0 writes records
+one after the other into each file ``data/log-N``; the rest of the file is padding::
 
     byte 0        1             5          6                              29             29 + body
          +--------+-------------+----------+------------------------------+--------------+-------------------+
          | 0x7f   | length      | 0x17     | 0d type (i32) 11 transaction | body length  | footer: length 0  |
          |        | i32, big-e. |          | (i64) 19 write order (i64)   | varint, body |                   |
          +--------+-------------+----------+------------------------------+--------------+-------------------+
-                  the length counts what follows it
+                  the length counts the bytes after it
 
-The three parts of a record are Protocol Buffers messages with their length before them; fixed numbers in them are
-little-endian. Types: 1 put, 2 take, 3 rollback, 4 commit. The body of a put is ``0a`` event, that of a commit ``0d``
-and the type of what it commits; an event is ``0a`` header (``0a`` key, ``12`` value) as often as there are headers, and
-``12`` body. Beside each file ``log-N.meta`` says where the last checkpoint was, which is where a record begins::
+The three parts of a record are Protocol Buffers messages, each with its length in front; fixed-size numbers in them are
+little-endian. Types: 1 put, 2 take, 3 rollback, 4 commit. The body of a put is ``0a`` event; the body of a commit is
+``0d`` and the type of what it commits. An event is one ``0a`` header (``0a`` key, ``12`` value) for each header, then
+``12`` body. The file ``log-N.meta`` holds the position of the last checkpoint, which is the start of a record::
 
     byte 0        1                 6                11                            20
          +--------+-----------------+----------------+-----------------------------+-----
@@ -21,7 +21,7 @@ and the type of what it commits; an event is ``0a`` header (``0a`` key, ``12`` v
          |        | (i32) = 3       | (i32)          | checkpoint (i64)            |
          +--------+-----------------+----------------+-----------------------------+-----
 
-Source: bytes captured from a real agent (tests/flume/agent/test_file_channel.py).
+The layout was taken from bytes of a real agent (tests/flume/agent/test_file_channel.py).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RECORD: Final = 0x7F
 PUT, ROLLBACK, COMMIT = 1, 3, 4
 
 _LENGTH: Final = struct.Struct(">i")
-# Tags and all, so that one comparison shows whether this is the layout that is known here.
+# With the Protocol Buffers tags, so that one comparison shows whether a record has the layout above.
 _HEAD: Final = struct.Struct("<BBiBqBq")
 _TAGS: Final = (23, 0x0D, 0x11, 0x19)
 _META: Final = struct.Struct("<BBiBiBq")
@@ -53,7 +53,7 @@ _LENGTH_DELIMITED: Final = 2
 
 @dataclass(frozen=True)
 class Put:
-    """One event as it lies in the channel."""
+    """One event in the channel."""
 
     headers: dict[str, str]
     body: bytes
@@ -61,7 +61,7 @@ class Put:
 
 @dataclass(frozen=True)
 class _Span:
-    """Where the body of a record lies."""
+    """The position of a record's body."""
 
     data: mmap.mmap
     start: int
@@ -69,8 +69,8 @@ class _Span:
 
 
 @dataclass
-class _Found:
-    """What was found so far: puts by their transaction, and the newest transaction of puts that was committed."""
+class _Scan:
+    """State of a scan: puts of open transactions, and the newest committed transaction of puts."""
 
     open_puts: dict[int, list[_Span]] = field(default_factory=dict)
     commits: int = 0
@@ -79,36 +79,35 @@ class _Found:
 
 
 def newest_puts(data_folder: Path) -> list[Put]:
-    """Return the events of the newest committed transaction of puts, in order; none if there is no such transaction.
-
-    A source writes one transaction after the other. So of two that were committed behind the last checkpoint the
-    second one began behind it as well, and the newest file is read from there on; otherwise all is read.
+    """Return the events of the newest committed transaction of puts, in order; an empty list without one.
 
     Raises:
-        RecoveryError: a file is not as described above.
+        RecoveryError: a file has another layout than the one above.
     """
     files = sorted(data_folder.glob("log-*[0-9]"), key=lambda each: int(each.name.removeprefix("log-")))
     with ExitStack() as opened:
-        found = _scan(files[-1:], opened, from_checkpoint=True)
-        if found.commits < 2:
-            found = _scan(files, opened, from_checkpoint=False)
-        return [_event(span.data[span.start : span.end]) for span in found.newest]
+        # A source writes one transaction after the other. So if two were committed after the last checkpoint, all puts
+        # of the second one are after it too, and the rest of the files (gigabytes) need not be read.
+        scan = _scan(files[-1:], opened, from_checkpoint=True)
+        if scan.commits < 2:
+            scan = _scan(files, opened, from_checkpoint=False)
+        return [_event(span.data[span.start : span.end]) for span in scan.newest]
 
 
-def _scan(files: Sequence[Path], opened: ExitStack, *, from_checkpoint: bool) -> _Found:
-    found = _Found()
+def _scan(files: Sequence[Path], opened: ExitStack, *, from_checkpoint: bool) -> _Scan:
+    scan = _Scan()
     for path in files:
         try:
             file = opened.enter_context(path.open("rb"))
             data = opened.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except (OSError, ValueError) as error:
             raise RecoveryError(f"{path}: cannot be read: {error}") from error
-        _read(path, data, _checkpoint(path) if from_checkpoint else 0, found)
-    return found
+        _read(path, data, _checkpoint(path) if from_checkpoint else 0, scan)
+    return scan
 
 
 def _checkpoint(path: Path) -> int:
-    """Return where the last checkpoint was; 0, the first record, where that is not known."""
+    """Return the position of the last checkpoint; 0, the first record, if it is unknown."""
     try:
         length, first, version, second, _, third, position = _META.unpack_from(
             path.with_name(path.name + ".meta").read_bytes()
@@ -118,14 +117,14 @@ def _checkpoint(path: Path) -> int:
     return position if (length, first, version, second, third) == _META_TAGS else 0
 
 
-def _read(path: Path, data: mmap.mmap, position: int, found: _Found) -> None:
-    """Go through the records from ``position`` on.
+def _read(path: Path, data: mmap.mmap, position: int, scan: _Scan) -> None:
+    """Scan the records from ``position`` on.
 
     Raises:
-        RecoveryError: one is of an unknown layout.
+        RecoveryError: a record has an unknown layout.
     """
     size = len(data)
-    # Behind the last record, and where a killed agent had not written one to its end, stands another byte.
+    # The loop ends at the padding after the last record, or at a record that a killed agent did not complete.
     while 0 <= position < size - _LENGTH.size - 1 and data[position] == RECORD:
         (length,) = _LENGTH.unpack_from(data, position + 1)
         start, position = position + 5, position + 5 + length
@@ -133,24 +132,27 @@ def _read(path: Path, data: mmap.mmap, position: int, found: _Found) -> None:
             return
         tag, first, kind, second, transaction, third, order = _HEAD.unpack_from(data, start)
         if (tag, first, second, third) != _TAGS:
-            raise RecoveryError(f"{path}: the record at byte {start - 5} is of an unknown layout")
+            raise RecoveryError(
+                f"{path}: the record at byte {start - 5} has an unknown layout; this reads channels of Flume 1.11"
+            )
         start += _HEAD.size
         if kind == PUT:
-            found.open_puts.setdefault(transaction, []).append(_Span(data, start, position))
+            scan.open_puts.setdefault(transaction, []).append(_Span(data, start, position))
         elif kind == ROLLBACK:
-            found.open_puts.pop(transaction, None)
+            scan.open_puts.pop(transaction, None)
         elif kind == COMMIT and data[start : start + len(_COMMIT_OF_PUTS)] == _COMMIT_OF_PUTS:
-            puts = found.open_puts.pop(transaction, [])
-            found.commits += 1
-            if order > found.newest_order:
-                found.newest_order, found.newest = order, puts
+            puts = scan.open_puts.pop(transaction, [])
+            scan.commits += 1
+            # The write order counts the writes of a channel, whichever file they are in.
+            if order > scan.newest_order:
+                scan.newest_order, scan.newest = order, puts
 
 
 def _event(put: bytes) -> Put:
     """Decode a put.
 
     Raises:
-        RecoveryError: it is not as described above.
+        RecoveryError: the put has another layout than the one above.
     """
     try:
         length, start = _varint(put, 0)
@@ -169,9 +171,9 @@ def _event(put: bytes) -> Put:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield number and bytes of the length-delimited fields; what follows the first field of another kind is left out.
+    """Yield number and bytes of the length-delimited fields, up to the first field of another kind.
 
-    In a put such a field is the checksum, which comes last.
+    In a put that field is the checksum, which is the last one.
     """
     position = 0
     while position < len(message):
@@ -180,13 +182,13 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
             return
         length, position = _varint(message, position)
         if position + length > len(message):
-            raise ValueError("a field reaches beyond its message")
+            raise ValueError("a field extends beyond its message")
         yield tag >> 3, message[position : position + length]
         position += length
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:
-    """Return an unsigned number of seven bits a byte, and where it ends."""
+    """Return a varint (seven bits a byte, lowest first) and the position after it."""
     value = shift = 0
     while True:
         byte = message[position]

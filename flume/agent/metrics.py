@@ -1,9 +1,9 @@
-"""A typed reading of the JSON page on which Flume shows its components.
+"""Reads Flume's JSON metrics page.
 
 The page is ``{"SOURCE.name" | "CHANNEL.name" | "SINK.name": {"EventReceivedCount": "17", ...}}``; every value is a
-string, counters begin at 0 with each start of the agent, and there is nothing about a component that did not come up.
+string, counters begin at 0 with each start of the agent, and a component that did not come up is missing.
 
-The reading is of one instant for each component, not of one for all: terms of a sum differ while lines are under way.
+Flume reads its components one after the other, so the terms of a sum differ while lines are under way.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Component:
         return f"{self.kind}.{self.name}"
 
     def count(self, counter: str) -> int:
-        """Return a counter, 0 if this version of Flume does not have it."""
+        """Return a counter; 0 if this version of Flume lacks it."""
         return self.counters.get(counter, 0)
 
 
@@ -49,7 +49,7 @@ class AgentMetrics:
     components: Mapping[str, Component]
 
     def missing(self, expected: tuple[str, ...]) -> tuple[str, ...]:
-        """Return those of the expected components that the page does not show, in the given order."""
+        """Return the expected components that the page lacks, in the given order."""
         return tuple(key for key in expected if key not in self.components)
 
     def kind(self, kind: str) -> tuple[Component, ...]:
@@ -58,12 +58,12 @@ class AgentMetrics:
 
     @property
     def events_read(self) -> int:
-        """Events that the sources put into their channels since the start."""
+        """Events that the sources have put into their channels since the start."""
         return sum(source.count("EventAcceptedCount") for source in self.kind("SOURCE"))
 
     @property
     def events_sent(self) -> int:
-        """Events that the bridges acknowledged since the start."""
+        """Events that the bridges have acknowledged since the start."""
         return sum(sink.count("EventDrainSuccessCount") for sink in self.kind("SINK"))
 
     @property
@@ -73,33 +73,33 @@ class AgentMetrics:
 
     @property
     def channel_fill_ratio(self) -> float:
-        """The fullest channel, 0.0 to 1.0; 0.0 where there is none."""
+        """Fill ratio of the fullest channel, 0.0 to 1.0; 0.0 without a channel."""
         percent = (channel.gauges.get("ChannelFillPercentage", 0.0) for channel in self.kind("CHANNEL"))
         return max(percent, default=0.0) / 100.0
 
     @property
     def send_failures(self) -> int:
-        """Batches that a bridge refused or did not answer, and connections that could not be made."""
+        """Batches that a bridge refused or did not answer, plus connections that failed."""
         sinks = self.kind("SINK")
         return sum(sink.count("EventWriteFail") + sink.count("ConnectionFailedCount") for sink in sinks)
 
     @property
     def unhealthy_channels(self) -> tuple[str, ...]:
-        """File channels that are not open, so that nothing can be put or taken."""
+        """File channels that are not open: Flume can neither put nor take events."""
         return tuple(channel.key for channel in self.kind("CHANNEL") if channel.count("Unhealthy"))
 
 
 def spooling_source_died(metrics: AgentMetrics) -> bool:
-    """Tell whether a spooling source has certainly given up: it could not read a file."""
+    """Return whether a spooling source has certainly given up, because it could not read a file."""
     return any(source.count("EventReadFail") for source in metrics.kind("SOURCE"))
 
 
-def spooling_source_stumbles(metrics: AgentMetrics) -> int:
-    """Return how often a spooling source failed at something else than reading.
+def spooling_source_failures(metrics: AgentMetrics) -> int:
+    """Return how often a spooling source failed for another reason than reading.
 
-    Flume counts two things here: that the source gave up over the name of a file, which the agent's log tells as well,
-    and that it could not list its folder. That happens when a file is renamed in it meanwhile, as every file that is
-    handed over is; the next listing makes up for it.
+    Flume counts two cases here. The source gave up because of a file's name: the agent's log says so too. Or it could
+    not list its folder, which happens when a file is renamed in it at that moment, as each file that is handed over is;
+    the next listing then succeeds. So this count alone does not mean that the source is dead.
     """
     return sum(source.count("GenericProcessingFail") for source in metrics.kind("SOURCE"))
 
@@ -108,12 +108,12 @@ def parse_metrics(page: bytes) -> AgentMetrics:
     """Read the page's bytes.
 
     Raises:
-        MetricsError: it is not what Flume serves.
+        MetricsError: these are not the bytes of Flume's page.
     """
     try:
         tree = json.loads(page)
     except ValueError as error:
-        raise MetricsError(f"the metrics page is no JSON: {error}") from error
+        raise MetricsError(f"the metrics page is not JSON: {error}") from error
     if not isinstance(tree, dict) or not all(isinstance(fields, dict) for fields in tree.values()):
         raise MetricsError("the metrics page is not an object of objects")
     components = {}
@@ -128,7 +128,7 @@ def read_metrics(url: str, timeout_s: float = 5.0) -> AgentMetrics:
     """Fetch and read the page at ``http://host:port`` or ``http://host:port/metrics``.
 
     Raises:
-        MetricsError: nothing answers in time, or what answers is not Flume's page.
+        MetricsError: no answer in time, or the answer is not Flume's page.
     """
     parts = urlsplit(url)
     try:
@@ -156,6 +156,6 @@ def _numbers(fields: Mapping[str, object]) -> tuple[dict[str, int], dict[str, fl
         try:
             gauges[name] = float(text)
         except ValueError:
-            # "Type" is a word, and "Open" and "Closed" of the file channel are true or false.
+            # "Type" is a word; "Open" and "Closed" of the file channel are true or false.
             continue
     return counters, gauges

@@ -1,4 +1,4 @@
-"""The agent's output: bounded on disk, its errors at hand for messages."""
+"""Reads the agent's output: writes it to a log of bounded size, and keeps its last errors for messages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, BinaryIO
 
+from headrace.common.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -14,19 +16,14 @@ if TYPE_CHECKING:
 MAX_QUOTED_CHARS = 400
 _KEPT_ERRORS = 20
 _MAX_LINE_BYTES = 64 * 1024
+# The rendered log4j2.xml writes time, level, logger and text; traces follow on lines without such a head.
 _HEAD = re.compile(r"^\S+ (TRACE|DEBUG|INFO|WARN|ERROR|FATAL) ")
 _SOURCE_GAVE_UP = re.compile(r"^\S+ ERROR SpoolDirectorySource: FATAL: ")
 _CAUSE = re.compile(r"^(Caused by: )?([\w$]+\.)+[\w$]+(Exception|Error)\b")
 
 
-def printable(text: str, limit: int = MAX_QUOTED_CHARS) -> str:
-    """Make text from a log fit for a message: bounded, control characters replaced, since file names are free text."""
-    cut = text if len(text) <= limit else text[:limit] + "..."
-    return "".join(c if c.isprintable() else "?" for c in cut)
-
-
 class RotatingLog:
-    """A file that is renamed to ``<name>.1`` when it is full, so that two times ``max_bytes`` is all it ever takes."""
+    """A log file that is renamed to ``<name>.1`` when it is full, so both take at most two times ``max_bytes``."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._path = path
@@ -34,7 +31,7 @@ class RotatingLog:
         self._file = path.open("ab")
 
     def write(self, line: bytes) -> None:
-        """Append one line, which is flushed."""
+        """Append one line and flush it."""
         if self._file.tell() + len(line) > self._max_bytes and self._file.tell() > 0:
             self._file.close()
             self._path.replace(self._path.with_name(self._path.name + ".1"))
@@ -43,17 +40,22 @@ class RotatingLog:
         self._file.flush()
 
     def close(self) -> None:
-        """Close the file; writing after that is an error."""
+        """Close the file; a later write is an error."""
         self._file.close()
 
 
 class OutputReader:
-    """Reads a process's output on a thread of its own until it ends.
+    """Reads a process's output on a thread until the output ends.
 
-    Errors and the first line of each cause in their traces are kept, the last of them only.
+    It keeps the last error lines, and of their stack traces the first line of each cause.
+
+    Args:
+        stream: the output.
+        sink: called with each line, on the thread.
 
     Attributes:
-        source_gave_up: whether the spooling source has said that it ends. It says so before it counts it.
+        source_gave_up: whether the spooling source has logged that it gives up. Flume logs it before it counts it on
+            the metrics page.
     """
 
     def __init__(self, stream: BinaryIO, sink: Callable[[bytes], None]) -> None:
@@ -67,7 +69,7 @@ class OutputReader:
         self._thread.start()
 
     def errors(self) -> tuple[str, ...]:
-        """Return the last error lines, oldest first, each fit for a message."""
+        """Return the last error lines, oldest first, each bounded and without control characters."""
         with self._lock:
             return tuple(self._errors)
 
@@ -89,4 +91,5 @@ class OutputReader:
             self.source_gave_up = True
         if self._in_error and (head or _CAUSE.match(text)):
             with self._lock:
-                self._errors.append(printable(text))
+                # File names in errors are free text: they may hold anything.
+                self._errors.append(printable(text, MAX_QUOTED_CHARS))

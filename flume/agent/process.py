@@ -1,4 +1,4 @@
-"""The agent as a process.
+"""Runs an agent as a child process: starts it, checks its health, stops it.
 
 ::
 
@@ -6,13 +6,13 @@
                AgentNotReady   AgentEnded
                AgentEnded      SourceDied
 
-Flume does not end when its configuration is wrong: a component that cannot be made is left out with a line in the log,
-and an agent of an unknown name runs with none. Nor does it end when its source gives up. So health is what the metrics
-page shows: every component of the rendered configuration, and no failed read.
+Flume does not exit when its configuration is wrong: it leaves out a component that it cannot create, with one line in
+the log, and an agent with an unknown name runs without any. Nor does it exit when its source gives up. So health is
+what the metrics page shows: every component of the rendered configuration, and no failed read.
 
-The process runs in the folder of its files, in a process group of its own (so that Ctrl-C at a terminal reaches the
-launcher only, which then stops things in order), and holds the reading end of a pipe that nobody writes to: when the
-launcher dies, however it dies, the pipe ends and the agent stops in order.
+The process runs in the folder of its files and in its own session, so that Ctrl-C at a terminal reaches the launcher
+only, which then stops the pipeline in order. It holds the reading end of a pipe that nobody writes to: when the
+launcher dies, however it dies, the pipe ends and the agent stops.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
-from flume.agent.folder_lock import claim, release
-from flume.agent.metrics import AgentMetrics, read_metrics, spooling_source_died, spooling_source_stumbles
-from flume.agent.output_log import OutputReader, RotatingLog, printable
-from flume.agent.recovery import Lines, note_what_was_read
+from flume.agent.folder_lock import lock_folders, unlock
+from flume.agent.metrics import AgentMetrics, read_metrics, spooling_source_died, spooling_source_failures
+from flume.agent.output_log import OutputReader, RotatingLog
+from flume.agent.recovery import LineRules, advance_tracker
 from flume.config.render import CONFIGURATION, JVM_OPTIONS, Rendered
 from flume.errors import AgentEnded, AgentError, AgentNotReady, MetricsError, RecoveryError, SourceDied
 from flume.jars.java import find_java
+from headrace.common.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,22 +40,22 @@ if TYPE_CHECKING:
 LOG_FILE = "agent.log"
 _MAIN_CLASS = "org.apache.flume.node.Application"
 _POLL_S = 0.1
-_CLAIM_TIMEOUT_S = 20.0
+_LOCK_TIMEOUT_S = 20.0
 _OUTPUT_END_S = 5.0
 _LISTING_PATIENCE_S = 30.0
 _LISTING_FAILURES = 5
-"""So many in that time, and nothing read: it is not that a file was renamed just then."""
+"""So many failures in that time, and no event read: a renamed file does not explain that."""
 
 
 class Agent:
-    """One agent process; may be started once. A context manager that stops it.
+    """One agent process, which can be started once. As a context manager it stops the process.
 
     Args:
-        rendered: its files, as `flume.config.render.render_agent` returns them.
-        jars: the class path, as `flume.jars.cache.ensure_jars` returns it.
-        java: the Java launcher; found if not given.
-        output: called with each line of its output, on another thread; if not given, ``agent.log`` in its folder gets
-            them and takes at most two times ``max_log_bytes``.
+        rendered: its files, from :func:`flume.config.render.render_agent`.
+        jars: the class path, from :func:`flume.jars.cache.ensure_jars`.
+        java: the Java launcher; searched for if None.
+        output: called with each line of its output, on another thread. If None, ``agent.log`` in its folder gets the
+            lines and takes at most two times ``max_log_bytes``.
         clock: monotonic seconds.
         sleep: waits that many seconds.
     """
@@ -85,21 +86,21 @@ class Agent:
 
     @property
     def pid(self) -> int:
-        """The process's id.
+        """The process id.
 
         Raises:
-            AgentError: it was never started.
+            AgentError: the process was not started.
         """
         return self._started().pid
 
     @property
     def returncode(self) -> int | None:
-        """The process's exit code; None while it runs or before it was started."""
+        """The exit code; None while the process runs and before its start."""
         return self._process.poll() if self._process else None
 
     @property
     def metrics_url(self) -> str | None:
-        """The metrics page's address, or None while it is not served yet."""
+        """The address of the metrics page; None until it is served."""
         try:
             port = int(self.rendered.port_file.read_text(encoding="ascii"))
         except (OSError, ValueError):
@@ -108,36 +109,38 @@ class Agent:
         return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/metrics"  # noqa: S104 - compared, not bound
 
     def errors(self) -> tuple[str, ...]:
-        """The last error lines of its log, oldest first, bounded and without control characters."""
+        """Return the last error lines of its log, oldest first, bounded and without control characters."""
         return self._reader.errors() if self._reader else ()
 
     def start(self) -> None:
-        """Start the process and return; `wait_ready` says when it works.
+        """Start the process and return at once; :meth:`wait_ready` waits until it works.
+
+        An agent that still uses the spool or channel folder, but is stopping since its launcher died, is waited for.
 
         Raises:
-            AgentError: it was started before, the launcher cannot be run, or another agent is at work on the same spool
-            or channel folder; one that is about to end, its launcher having died, is waited for.
+            AgentError: the process was started before, Java cannot be run, or another agent uses one of the folders.
             JavaMissing: no usable Java.
         """
         if self._process is not None:
-            raise AgentError("an Agent object starts one process; make another one")
+            raise AgentError("an Agent starts one process only: make another Agent")
         java = self._java or find_java()
-        # The rest of the options, the password above all, is in files: a command line can be read by everybody.
+        # All other options are in files, because every user can read a command line, and one holds a password.
         command = [str(java), f"@{JVM_OPTIONS}", "-Dflume.monitoring.watchStdin=true"]
         command += ["-cp", os.pathsep.join(map(str, self._jars)), _MAIN_CLASS]
         command += ["-n", self.rendered.values.agent.name, "-f", CONFIGURATION, "--no-reload-conf"]
-        claimed = claim(self._claimed_folders(), _CLAIM_TIMEOUT_S, self._clock, self._sleep)
+        locks = lock_folders(self._folders(), _LOCK_TIMEOUT_S, self._clock, self._sleep)
         try:
-            self._launch(command, claimed)
+            self._launch(command, locks)
         finally:
-            release(claimed)
+            # The child has inherited them, if it was started.
+            unlock(locks)
 
-    def _claimed_folders(self) -> list[Path]:
+    def _folders(self) -> list[Path]:
         values = self.rendered.values
         folders = [values.spool.folder, *([values.channel.folder] if values.channel.type == "file" else [])]
         return [Path(folder) for folder in folders]
 
-    def _launch(self, command: list[str], claimed: Sequence[int]) -> None:
+    def _launch(self, command: list[str], locks: Sequence[int]) -> None:
         self.rendered.port_file.unlink(missing_ok=True)
         if self._output is None:
             self._log = RotatingLog(self.rendered.folder / LOG_FILE, self._max_log_bytes)
@@ -151,7 +154,7 @@ class Agent:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=claimed,
+                pass_fds=locks,
             )
         except OSError as error:
             self._close_log()
@@ -159,27 +162,27 @@ class Agent:
         self._reader = OutputReader(cast("BinaryIO", self._process.stdout), sink)
 
     def _recover(self, say: Callable[[bytes], None]) -> None:
-        """Let the source go on behind what an agent that was killed has put into the file channel."""
+        """Advance the tracker past a batch that a killed agent has put into the file channel."""
         values = self.rendered.values
         if values.channel.type != "file":
             return
-        lines = Lines(values.spool.charset, values.spool.max_line_chars)
+        rules = LineRules(values.spool.charset, values.spool.max_line_chars)
         try:
-            noted = note_what_was_read(Path(values.spool.folder), Path(values.channel.folder), lines)
+            advanced = advance_tracker(Path(values.spool.folder), Path(values.channel.folder), rules)
         except RecoveryError as error:
             said = f"WARN  recovery: {error}; if the last agent was killed, one batch may be sent twice"
         else:
-            if noted is None:
+            if advanced is None:
                 return
-            said = f"INFO  recovery: the last agent was killed before it had noted {noted.lines} lines that it had put "
-            said += f"into the channel; they are noted, and byte {noted.offset} is next of {noted.file}"
+            said = f"INFO  recovery: the last agent was killed before its tracker recorded {advanced.lines} lines that "
+            said += f"are in the channel; reading {advanced.file} from byte {advanced.offset}"
         say(f"{printable(said)}\n".encode())
 
     def wait_ready(self, timeout_s: float = 60.0) -> AgentMetrics:
-        """Wait until the metrics page shows every component of the configuration, and the channels are open.
+        """Wait until the metrics page shows every component of the configuration, and every channel is open.
 
         Raises:
-            AgentNotReady: the time is over; the text names what is missing and quotes the log's errors.
+            AgentNotReady: not within ``timeout_s``; the text names what is missing and quotes the log's errors.
             AgentEnded: the process has ended.
         """
         process, deadline = self._started(), self._clock() + timeout_s
@@ -193,14 +196,14 @@ class Agent:
                     return metrics
             if self._clock() >= deadline:
                 raise AgentNotReady(
-                    f"after {timeout_s:g} s the agent's metrics page does not show {', '.join(missing)} at work"
+                    f"after {timeout_s:g} s the agent's metrics page does not show {', '.join(missing)}"
                     + self._quoted(),
                     missing,
                 )
             self._sleep(_POLL_S)
 
     def poll(self) -> AgentMetrics | None:
-        """Check the agent's health; returns its metrics, or None when the page did not answer this time.
+        """Check the agent's health; return its metrics, or None if the page did not answer this time.
 
         Raises:
             AgentEnded: the process has ended although nobody stopped it.
@@ -212,21 +215,21 @@ class Agent:
         folder = self.rendered.values.spool.folder
         if self._has_source_died(metrics):
             raise SourceDied(
-                f"the spooling source of {folder} has given up and reads no further file until the agent is started "
-                "again; move the file it stumbled over out of the folder first" + self._quoted()
+                f"the spooling source of {folder} has given up on a file and reads no other one until the agent is "
+                "restarted; move that file out of the folder first" + self._quoted()
             )
         if metrics is not None and self._is_listing_stuck(metrics):
             raise SourceDied(
-                f"the spooling source cannot list {folder} and reads nothing of it; whatever is in it must be readable "
-                "for the agent" + self._quoted()
+                f"the spooling source cannot list {folder} and reads nothing; make everything in the folder readable "
+                "for the agent's user" + self._quoted()
             )
         return metrics
 
     def stop(self, timeout_s: float = 20.0) -> int | None:
-        """Stop the agent: SIGTERM, and SIGKILL when the time is over; returns its exit code (None: never started).
+        """Stop the agent with SIGTERM, after ``timeout_s`` with SIGKILL; return its exit code (None: never started).
 
-        In order means: the source ends its batch, the sink its request, the file channel writes a checkpoint. What
-        is in a memory channel is lost. May be called again, and after the process has ended.
+        On SIGTERM the source completes its batch, the sink its request, and the file channel writes a checkpoint. The
+        content of a memory channel is lost. May be called again, and after the process has ended.
         """
         process = self._process
         if process is None:
@@ -263,7 +266,7 @@ class Agent:
         if code is not None:
             if self._reader is not None:
                 self._reader.join(_OUTPUT_END_S)
-            how = f"was ended by signal {-code}" if code < 0 else f"has ended with exit code {code}"
+            how = f"was killed by signal {-code}" if code < 0 else f"has ended with exit code {code}"
             raise AgentEnded(f"the agent {how}{'' if self._stopping else ' by itself'}{self._quoted()}")
 
     def _read(self) -> AgentMetrics | None:
@@ -280,7 +283,7 @@ class Agent:
             return True
         if metrics is None or not spooling_source_died(metrics):
             return False
-        # The error that was logged before it was counted may not have been read yet, and it names the file.
+        # Flume logs the error, which names the file, before it counts it; our reader may be a little behind.
         deadline_s = self._clock() + _OUTPUT_END_S
         while self._reader is not None and not self._reader.source_gave_up and self._clock() < deadline_s:
             self._sleep(_POLL_S)
@@ -290,7 +293,7 @@ class Agent:
         since_s, failures, read = self._listing
         if self._clock() - since_s < _LISTING_PATIENCE_S:
             return False
-        self._listing = (self._clock(), spooling_source_stumbles(metrics), metrics.events_read)
+        self._listing = (self._clock(), spooling_source_failures(metrics), metrics.events_read)
         return self._listing[1] - failures >= _LISTING_FAILURES and self._listing[2] == read
 
     def _quoted(self) -> str:

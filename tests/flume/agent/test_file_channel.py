@@ -86,7 +86,7 @@ def test_reading_begins_at_the_checkpoint_if_two_transactions_follow_it(tmp_path
     assert newest_puts(data) == [EVENT]
     (data / "log-1").write_bytes(before + after + FILLED)
     (data / "log-1.meta").write_bytes(META[:19])
-    with pytest.raises(RecoveryError, match="byte 0 is of an unknown layout"):
+    with pytest.raises(RecoveryError, match="byte 0 has an unknown layout"):
         newest_puts(data)
 
 
@@ -97,7 +97,7 @@ def test_a_record_that_was_not_written_to_its_end_ends_the_file(tmp_path: Path) 
 
 
 def test_another_layout_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecoveryError, match="byte 31 is of an unknown layout"):
+    with pytest.raises(RecoveryError, match="byte 31 has an unknown layout"):
         newest_puts(write(tmp_path, ROLLBACK + PUT[:6] + b"\x08" + PUT[7:] + COMMIT))
     (tmp_path / "data" / "log-1").write_bytes(b"")
     with pytest.raises(RecoveryError, match="log-1: cannot be read"):

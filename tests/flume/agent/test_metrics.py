@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flume.agent.metrics import parse_metrics, read_metrics, spooling_source_died, spooling_source_stumbles
+from flume.agent.metrics import parse_metrics, read_metrics, spooling_source_died, spooling_source_failures
 from flume.errors import MetricsError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_components_that_did_not_come_up_are_named_in_the_given_order() -> None:
 def test_a_dead_source_and_a_closed_channel_are_recognised() -> None:
     assert spooling_source_died(parse_metrics(changed("SOURCE.spool", EventReadFail="1")))
     stumbled = parse_metrics(changed("SOURCE.spool", GenericProcessingFail="2"))
-    assert (spooling_source_died(stumbled), spooling_source_stumbles(stumbled)) == (False, 2)
+    assert (spooling_source_died(stumbled), spooling_source_failures(stumbled)) == (False, 2)
     assert parse_metrics(changed("CHANNEL.queue", Unhealthy="1")).unhealthy_channels == ("CHANNEL.queue",)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from flume.agent.output_log import MAX_QUOTED_CHARS, OutputReader, RotatingLog, printable
+from flume.agent.output_log import MAX_QUOTED_CHARS, OutputReader, RotatingLog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def test_errors_and_their_causes_are_kept_and_the_rest_passed_on() -> None:
         "java.lang.IllegalStateException",
         "Caused by",
     ]
-    assert errors[2].endswith("no?[31m more")
+    assert errors[2].endswith("no\N{REPLACEMENT CHARACTER}[31m more")
 
 
 def test_that_the_source_gave_up_is_known_although_many_errors_follow() -> None:
@@ -59,8 +59,9 @@ def test_only_the_last_errors_are_kept_and_long_ones_are_cut() -> None:
     errors, _ = read_all(b"".join(b"t ERROR x: %d %s\n" % (i, b"y" * 1000) for i in range(100)))
     assert len(errors) == 20
     assert errors[-1].startswith("t ERROR x: 99")
-    assert all(len(error) == MAX_QUOTED_CHARS + 3 for error in errors)
-    assert printable("a\nb\x7f\u202e") == "a?b??"
+    assert {(len(error), error[-1]) for error in errors} == {(MAX_QUOTED_CHARS, "\N{HORIZONTAL ELLIPSIS}")}
+    (error,), _ = read_all(b"t ERROR x: a\x00b\x7f\xe2\x80\xae\n")
+    assert error == "t ERROR x: a\ufffdb\ufffd\ufffd"
 
 
 def test_a_line_without_end_does_not_grow_in_memory() -> None:

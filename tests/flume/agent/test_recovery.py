@@ -14,7 +14,7 @@ import pytest
 
 import flume.agent.process
 from flume.agent.file_channel import Put, newest_puts
-from flume.agent.recovery import SCHEMA, TRACKER, Lines, Recovered, end_of_batch, note_what_was_read
+from flume.agent.recovery import SCHEMA, TRACKER, Advanced, LineRules, advance_tracker, end_of_batch
 from flume.errors import RecoveryError
 from tests.flume.agent.test_file_channel import COMMIT, EVENT, FILLED, PUT, write
 from tests.support.agents import drop, running_agent
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from tests.support.receiver import Receiver
 
-LINES = Lines("UTF-8", 40)
+RULES = LineRules("UTF-8", 40)
 STAMP_S = int(EVENT.headers["timestamp"]) / 1000
 LINE = EVENT.body + b"\n"
 
 
-def left_behind(folder: Path, content: bytes, noted: list[int], tracker_s: float) -> Path:
+def left_behind(folder: Path, content: bytes, recorded: list[int], tracker_s: float) -> Path:
     """What a killed agent leaves whose newest batch is :data:`EVENT`; returns the tracker."""
     write(folder, PUT + COMMIT + FILLED)
     (folder / "x.log").write_bytes(content)
@@ -39,7 +39,7 @@ def left_behind(folder: Path, content: bytes, noted: list[int], tracker_s: float
     tracker.parent.mkdir(exist_ok=True)
     with tracker.open("wb") as file:
         fastavro.writer(file, SCHEMA, [], metadata={"file": str(folder / "x.log")})
-    for offset in noted:
+    for offset in recorded:
         with tracker.open("a+b") as file:
             fastavro.writer(file, SCHEMA, [{"offset": offset}])
     os.utime(tracker, (tracker_s, tracker_s))
@@ -54,7 +54,7 @@ def offsets(tracker: Path) -> list[object]:
 
 
 @pytest.mark.parametrize(
-    ("content", "noted", "tracker_after_stamp_s", "is_noted_now"),
+    ("content", "recorded", "tracker_after_stamp_s", "is_recorded_now"),
     [
         (LINE + b"next\n", [], -1.0, True),
         (b"before\n" + LINE, [7], -1.0, True),
@@ -64,7 +64,7 @@ def offsets(tracker: Path) -> list[object]:
         (b"another\n" + LINE, [], -1.0, False),
         (LINE, [len(LINE)], -1.0, False),
         (b"", [], -1.0, False),
-        # The file repeats itself: the time decides, and where it does not, the batch counts as noted.
+        # The file repeats itself: the time decides, and where it does not, the batch counts as recorded.
         (LINE + LINE, [len(LINE)], -1.0, True),
         (LINE + LINE, [len(LINE)], 1.0, False),
         (LINE + LINE, [len(LINE)], 0.01, False),
@@ -73,26 +73,26 @@ def offsets(tracker: Path) -> list[object]:
         (LINE, [], 0.01, True),
     ],
 )
-def test_a_batch_is_noted_only_if_it_was_not(
-    tmp_path: Path, content: bytes, noted: list[int], tracker_after_stamp_s: float, *, is_noted_now: bool
+def test_a_batch_is_recorded_only_if_it_was_not(
+    tmp_path: Path, content: bytes, recorded: list[int], tracker_after_stamp_s: float, *, is_recorded_now: bool
 ) -> None:
-    tracker = left_behind(tmp_path, content, noted, STAMP_S + tracker_after_stamp_s)
-    start = noted[-1] if noted else 0
+    tracker = left_behind(tmp_path, content, recorded, STAMP_S + tracker_after_stamp_s)
+    start = recorded[-1] if recorded else 0
     end = min(start + len(LINE), len(content))
-    wanted = Recovered(str(tmp_path / "x.log"), 1, end) if is_noted_now else None
-    assert note_what_was_read(tmp_path, tmp_path, LINES) == wanted
-    assert offsets(tracker) == ([end] if is_noted_now else noted)
-    assert note_what_was_read(tmp_path, tmp_path, LINES) is None
+    wanted = Advanced(str(tmp_path / "x.log"), 1, end) if is_recorded_now else None
+    assert advance_tracker(tmp_path, tmp_path, RULES) == wanted
+    assert offsets(tracker) == ([end] if is_recorded_now else recorded)
+    assert advance_tracker(tmp_path, tmp_path, RULES) is None
 
 
-def test_without_a_tracker_a_file_or_a_channel_there_is_nothing_to_note(tmp_path: Path) -> None:
-    assert note_what_was_read(tmp_path, tmp_path, LINES) is None
+def test_without_a_tracker_a_file_or_a_channel_nothing_is_recorded(tmp_path: Path) -> None:
+    assert advance_tracker(tmp_path, tmp_path, RULES) is None
     tracker = left_behind(tmp_path, LINE, [], STAMP_S - 1)
     (tmp_path / "x.log").unlink()
-    assert note_what_was_read(tmp_path, tmp_path, LINES) is None
+    assert advance_tracker(tmp_path, tmp_path, RULES) is None
     tracker.write_bytes(b"Obj\x01 and then something else")
     with pytest.raises(RecoveryError, match="not a tracker of Flume's"):
-        note_what_was_read(tmp_path, tmp_path, LINES)
+        advance_tracker(tmp_path, tmp_path, RULES)
 
 
 def test_a_tracker_that_was_left_empty_gets_the_first_batch(tmp_path: Path) -> None:
@@ -100,14 +100,14 @@ def test_a_tracker_that_was_left_empty_gets_the_first_batch(tmp_path: Path) -> N
     tracker = left_behind(tmp_path, LINE, [], STAMP_S - 1)
     tracker.write_bytes(b"")
     os.utime(tracker, (STAMP_S - 1, STAMP_S - 1))
-    assert note_what_was_read(tmp_path, tmp_path, LINES) == Recovered(str(tmp_path / "x.log"), 1, len(LINE))
+    assert advance_tracker(tmp_path, tmp_path, RULES) == Advanced(str(tmp_path / "x.log"), 1, len(LINE))
     with tracker.open("rb") as file:
         assert fastavro.reader(file).metadata["file"] == str(tmp_path / "x.log")
     assert offsets(tracker) == [len(LINE)]
 
     tracker = left_behind(tmp_path, b"another\n", [], STAMP_S - 1)
     tracker.write_bytes(b"")
-    assert note_what_was_read(tmp_path, tmp_path, LINES) is None
+    assert advance_tracker(tmp_path, tmp_path, RULES) is None
     assert tracker.read_bytes() == b""
 
 
@@ -118,7 +118,7 @@ def test_the_last_whole_block_counts_and_other_damage_is_an_error_that_changes_n
     for torn in range(1, 16 + 2):
         tracker.write_bytes(whole[:-torn])
         os.utime(tracker, (STAMP_S - 1, STAMP_S - 1))
-        assert note_what_was_read(tmp_path, tmp_path, LINES) == Recovered(str(tmp_path / "x.log"), 1, len(content))
+        assert advance_tracker(tmp_path, tmp_path, RULES) == Advanced(str(tmp_path / "x.log"), 1, len(content))
     drawn = random.Random(7)  # noqa: S311
     for _ in range(2000):
         damaged = bytearray(whole)
@@ -126,11 +126,11 @@ def test_the_last_whole_block_counts_and_other_damage_is_an_error_that_changes_n
         damaged = damaged[: drawn.randrange(len(whole) + 1)]
         tracker.write_bytes(damaged)
         try:
-            noted = note_what_was_read(tmp_path, tmp_path, LINES)
+            recorded = advance_tracker(tmp_path, tmp_path, RULES)
         except RecoveryError:
-            noted = None
-        assert (noted is not None) == (tracker.read_bytes() != damaged)
-        assert noted is None or noted.offset == len(content)
+            recorded = None
+        assert (recorded is not None) == (tracker.read_bytes() != damaged)
+        assert recorded is None or recorded.offset == len(content)
 
 
 def test_a_disk_that_is_full_leaves_the_tracker_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,15 +141,15 @@ def test_a_disk_that_is_full_leaves_the_tracker_as_it_was(tmp_path: Path, monkey
     before = tracker.read_bytes()
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RecoveryError, match="No space left"):
-        note_what_was_read(tmp_path, tmp_path, LINES)
+        advance_tracker(tmp_path, tmp_path, RULES)
     assert tracker.read_bytes() == before
     assert list(tracker.parent.iterdir()) == [tracker]
 
 
 def test_a_charset_that_python_lacks_is_said(tmp_path: Path) -> None:
     left_behind(tmp_path, LINE, [], STAMP_S - 1)
-    with pytest.raises(RecoveryError, match="lines in x-IBM943 cannot be compared"):
-        note_what_was_read(tmp_path, tmp_path, Lines("x-IBM943", 40))
+    with pytest.raises(RecoveryError, match=r"spool\.charset = x-IBM943: .* lines cannot be compared"):
+        advance_tracker(tmp_path, tmp_path, LineRules("x-IBM943", 40))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_charset_that_python_lacks_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_lines_are_cut_as_flume_cuts_them(content: bytes, bodies: list[bytes], end: int | None) -> None:
-    assert end_of_batch(content, 0, [Put({}, body) for body in bodies], LINES) == end
+    assert end_of_batch(content, 0, [Put({}, body) for body in bodies], RULES) == end
 
 
 def numbered(count: int) -> bytes:
@@ -185,9 +185,9 @@ def once_by_id(batches: list[list[dict[str, Any]]]) -> list[bytes]:
 
 @pytest.mark.java
 @pytest.mark.parametrize("committed", [6, 1], ids=["of a file", "the first of a file"])
-@pytest.mark.parametrize("noted", [True, False], ids=["noted at start", "without the kit's help"])
-def test_a_batch_that_was_committed_and_not_noted_is_read_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, committed: int, noted: bool
+@pytest.mark.parametrize("recorded", [True, False], ids=["recorded at start", "by Flume alone"])
+def test_a_batch_that_was_committed_and_not_recorded_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, committed: int, recorded: bool
 ) -> None:
     """The tracker is set back by the block of its last batch, as it is when the kill comes before that is written."""
     lines = numbered(10_000)
@@ -203,14 +203,14 @@ def test_a_batch_that_was_committed_and_not_noted_is_read_once(
     tracker.write_bytes(whole[: whole.rindex(whole[-16:], 0, -16) + 16] if committed > 1 else b"")
     before_s = tracker.stat().st_mtime - 3600
     os.utime(tracker, (before_s, before_s))
-    if not noted:
-        monkeypatch.setattr(flume.agent.process, "note_what_was_read", lambda *_args: None)
+    if not recorded:
+        monkeypatch.setattr(flume.agent.process, "advance_tracker", lambda *_args: None)
 
     with receiving() as receiver, running_agent(tmp_path, [receiver.place], small) as agent:
         wait_until(lambda: not (tmp_path / "spool" / "access.log").exists(), 60, "the file to be read")
         wait_until(lambda: b"line 9999 of a file" in receiver.bodies, 60, "the last line")
         sent = once_by_id(receiver.batches)
-    repeated = [] if noted else lines.splitlines()[1000 * (committed - 1) : 1000 * committed]
+    repeated = [] if recorded else lines.splitlines()[1000 * (committed - 1) : 1000 * committed]
     assert sorted(sent) == sorted(lines.splitlines() + repeated)
 
 
