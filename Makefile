@@ -27,6 +27,7 @@ KERNELS := $(VENV)/.kernels
 IN_CONTAINERS := $(if $(filter command line,$(origin STATE)),,$(wildcard $(CONTAINERS)/up))
 # The containers' commands need a Python and nothing else; the virtual environment's, where there is one, also unpacks .zst.
 NEEDS := $(if $(IN_CONTAINERS),,setup)
+REPLICAS := $(if $(WORKERS),--workers '$(WORKERS)') $(if $(BRIDGES),--bridges '$(BRIDGES)')
 
 ##@ Use it
 
@@ -50,52 +51,52 @@ run: setup ## Run agent, bridge and Spark job, going on where the last run stopp
 .PHONY: drop
 drop: $(NEEDS) ## Hand a log file to the running pipeline: make drop FILE=access.log
 	@test -n '$(FILE)' || { echo 'name the file: make drop FILE=access.log' >&2; exit 2; }
-	@$(if $(IN_CONTAINERS),$(containers) drop $(ARGS) -- $(FILE),$(HEADRACE) drop --state '$(STATE)' $(ARGS) -- $(FILE))
+	@$(if $(IN_CONTAINERS),$(call containers,drop --containers) $(ARGS) -- $(FILE),$(HEADRACE) drop --state '$(STATE)' $(ARGS) -- $(FILE))
 
 .PHONY: status
 status: $(NEEDS) ## Show every stage with its counters, and whether the sums hold
-	@$(if $(IN_CONTAINERS),$(containers) status $(ARGS),$(HEADRACE) status --state '$(STATE)' $(ARGS))
+	@$(if $(IN_CONTAINERS),$(call containers,status --containers) $(ARGS),$(HEADRACE) status --state '$(STATE)' $(ARGS))
 
 .PHONY: stop
 stop: $(NEEDS) ## Stop a run that goes on in another terminal, or the containers, in the order of the data
-	@$(if $(IN_CONTAINERS),$(containers) down $(ARGS),$(HEADRACE) stop --state '$(STATE)' $(ARGS))
+	@$(if $(IN_CONTAINERS),$(call containers,down) $(ARGS),$(HEADRACE) stop --state '$(STATE)' $(ARGS))
 
 .PHONY: reset
 reset: ## Delete the state folder and the containers' data: events, counts and checkpoint (asks first)
 	@test -d '$(STATE)' || exit 0; \
 	  read -r -p 'Delete $(STATE) with all events and counts in it? [y/N] ' answer; \
 	  if [ "$$answer" = y ]; then rm -rf -- '$(STATE)'; else echo 'kept'; fi
-	@$(containers) reset $(ARGS)
+	@$(call containers,reset) $(ARGS)
 
 ##@ Use it in containers
 
 .PHONY: up
 up: ## Build and start agent, bridge and a Spark cluster in Docker: make up [WORKERS=2] [BRIDGES=2]
-	@$(containers) up --workers '$(WORKERS)' --bridges '$(BRIDGES)' $(ARGS)
+	@$(call containers,up) $(REPLICAS) $(ARGS)
 
 .PHONY: down
 down: ## Stop the containers in the order of the data, and keep all of it
-	@$(containers) down $(ARGS)
+	@$(call containers,down) $(ARGS)
 
 .PHONY: counts
 counts: ## Follow the counts as the containers print them
-	@$(containers) counts $(ARGS)
+	@$(call containers,counts) $(ARGS)
 
 .PHONY: logs
 logs: ## Follow what the containers say: make logs [SERVICE=bridge]
-	@$(containers) logs $(ARGS) $(SERVICE)
+	@$(call containers,logs) $(ARGS) $(SERVICE)
 
 .PHONY: scale
 scale: ## Run more workers or bridges: make scale WORKERS=3 BRIDGES=2
-	@$(containers) scale --workers '$(WORKERS)' --bridges '$(BRIDGES)' $(ARGS)
+	@$(call containers,scale) $(REPLICAS) $(ARGS)
 
 .PHONY: shell
 shell: ## Open a shell in a container: make shell SERVICE=driver
-	@$(containers) shell $(ARGS) $(SERVICE)
+	@$(call containers,shell) $(ARGS) $(SERVICE)
 
 .PHONY: config
 config: ## Print every setting of the containers with its origin, and what becomes of them
-	@$(containers) config $(ARGS)
+	@$(call containers,config) $(ARGS)
 
 ##@ Set it up
 
@@ -144,11 +145,18 @@ check: $(INSTALLED) ## Check style, types, layers and documents (what CI runs fi
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/headrace render --check
+	@$(BIN)/python -m docs.generate --check
 	@$(BIN)/python -m pytest -q tests/repo $(ARGS)
 
 .PHONY: generate
 generate: $(INSTALLED) ## Write the files that follow from the code: settings of the containers, reference pages
 	@$(BIN)/python docker/generate.py
+	@$(BIN)/python -m docs.generate
+
+.PHONY: docs
+docs: generate ## Build the documentation as HTML into build/docs; warnings are errors, no network is needed
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/docs/.doctrees docs build/docs/html
+	@echo 'build/docs/html/index.html'
 
 .PHONY: docs-check
 docs-check: setup ## Run every job over a small sample and compare the outputs in docs/jobs.md (ARGS=--write to renew)
@@ -193,9 +201,10 @@ if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
 fi
 endef
 
+# $(call containers,COMMAND) runs a command on the containers, whose messages then name targets of make.
 define containers
 python='$(BIN)/python'; if [ ! -x "$$python" ]; then $(find_python); fi; \
-"$$python" -m headrace.containers --folder '$(CONTAINERS)'
+HEADRACE_CALLED_BY=make "$$python" -m headrace $(1) --folder '$(CONTAINERS)'
 endef
 
 # Ends with one sentence when Java is missing or too old. macOS has a java that only says that there is none.

@@ -62,6 +62,13 @@ class Dropped:
     lines: int
     size_bytes: int
 
+    @property
+    def outcome(self) -> str:
+        """One sentence for the user."""
+        if self.target is None:
+            return f"{self.source}: empty, not handed over"
+        return f"{self.source}: {self.lines:,} lines handed over as {self.target.name}"
+
 
 class Progress(Protocol):
     """Told how many bytes of a source file have been read."""

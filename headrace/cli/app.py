@@ -1,7 +1,7 @@
-"""The command line. Each command reads and checks its arguments and leaves the work to a module of its own.
+"""The command line: all commands, in groups. Each reads its arguments and calls the module that does the work.
 
-Data goes to standard output, what is told about it to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage or
-configuration, 130 interrupted. Heavy packages are imported inside the commands, so that ``--help`` is quick.
+Data goes to standard output, messages go to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage or
+configuration, 130 interrupted. Heavy packages are imported inside the commands, so that ``--help`` is fast.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
+from headrace.cli import containers, log, run, tools
 from headrace.cli import jobs as job_commands
-from headrace.cli import log, run, tools
 from headrace.errors import HeadraceError
 
 app = typer.Typer(
@@ -24,7 +24,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help="Take access logs from Apache Flume into Apache Spark and count URLs in windows.",
 )
-log_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Check or look into a bridge's log.")
+log_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", help="Check a bridge's log, or print what is in it."
+)
 
 job_app = typer.Typer(cls=job_commands.JobGroup, no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -46,31 +48,37 @@ def entry(
 
 @job_app.callback(help=job_commands.JOB_HELP)
 def job_entry() -> None:
-    """Take the group's own options, of which there are none."""
+    """Accept no options: each job has its own."""
 
 
-app.command("run")(job_commands.run_command())
-app.command()(job_commands.jobs)
-app.add_typer(job_app, name="job")
-app.command("sql")(job_commands.sql_command())
-app.command()(run.demo)
-app.command()(run.drop)
-app.command()(run.status)
-app.command()(run.top)
-app.command()(run.stop)
-app.command()(tools.doctor)
-app.command()(tools.sample)
-app.command()(tools.render)
-app.command()(tools.jars)
+RUN_PANEL = "Run on this machine"
+CONTAINERS_PANEL = "Run in containers"
+TOOLS_PANEL = "Tools"
+
+app.command(rich_help_panel=RUN_PANEL)(run.demo)
+app.command("run", rich_help_panel=RUN_PANEL)(job_commands.run_command())
+app.command(rich_help_panel=RUN_PANEL)(job_commands.jobs)
+app.add_typer(job_app, name="job", rich_help_panel=RUN_PANEL)
+app.command("sql", rich_help_panel=RUN_PANEL)(job_commands.sql_command())
+app.command(rich_help_panel=RUN_PANEL)(run.drop)
+app.command(rich_help_panel=RUN_PANEL)(run.status)
+app.command(rich_help_panel=RUN_PANEL)(run.top)
+app.command(rich_help_panel=RUN_PANEL)(run.stop)
+for name, function in containers.commands():
+    app.command(name, rich_help_panel=CONTAINERS_PANEL)(function)
+app.command(rich_help_panel=TOOLS_PANEL)(tools.doctor)
+app.command(rich_help_panel=TOOLS_PANEL)(tools.sample)
+app.command(rich_help_panel=TOOLS_PANEL)(tools.render)
+app.command(rich_help_panel=TOOLS_PANEL)(tools.jars)
 log_app.command()(log.verify)
 log_app.command()(log.dump)
-app.add_typer(log_app, name="log")
+app.add_typer(log_app, name="log", rich_help_panel=TOOLS_PANEL)
 
 
 def main() -> None:
-    """Run the command line: every expected failure becomes one sentence on standard error and an exit code."""
+    """Run the command line; every expected failure becomes a message on standard error and an exit code."""
     try:
-        app()
+        app(prog_name="headrace")
     except HeadraceError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:

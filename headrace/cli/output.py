@@ -53,10 +53,7 @@ def drop_with_progress(files: Sequence[Path], spool: Path) -> None:
 
         dropped = drop(files, spool, advance)
     for each in dropped:
-        if each.target is None:
-            _print(f"{each.source}: empty, not handed over")
-        else:
-            _print(f"{each.source}: {each.lines:,} lines handed over as {each.target.name}")
+        _print(each.outcome)
 
 
 def write_sample(settings: SampleSettings, out: Path | None) -> None:

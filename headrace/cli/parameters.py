@@ -1,4 +1,4 @@
-"""The options that several commands share, each described once; and how lengths and instants are read."""
+"""The options that several commands share, and readers for lengths of time and instants."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headrace.containers.arguments import CONTAINERS, FOLDER
 from headrace.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ SpoolOption = Annotated[
     Path | None,
     typer.Option("--spool", help="Folder where files are handed over.", show_default="<state>/spool"),
 ]
+ContainersOption = Annotated[bool, typer.Option("--containers", help=CONTAINERS.help)]
+ContainersFolderOption = Annotated[
+    Path, typer.Option("--folder", help=f"With --containers. {FOLDER.help}", show_default=FOLDER.shown)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 WindowOption = Annotated[
     str | None, typer.Option("--window", help="Length of a window: 30s, 5m, 1h.", show_default="5m")
@@ -27,7 +32,9 @@ SlideOption = Annotated[
 ]
 WatermarkOption = Annotated[
     str | None,
-    typer.Option("--watermark", help="How far behind the newest line a line may be.", show_default="10m"),
+    typer.Option(
+        "--watermark", help="How far behind the newest line a line may be and still count.", show_default="10m"
+    ),
 ]
 TopOption = Annotated[
     str | None, typer.Option("--top", help="URLs of a window on the console.", metavar="NUMBER", show_default="10")

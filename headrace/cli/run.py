@@ -1,4 +1,4 @@
-"""The commands that show the pipeline, feed it, look at it and stop it."""
+"""The commands on a run of this machine: show it with a sample, feed it, look at it, stop it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import Annotated
 import typer
 
 from headrace.cli import parameters as given
+from headrace.containers.places import DEFAULT_FOLDER
 from headrace.state_folder import DEFAULT_STATE
 
 
 def demo(
     state: given.StateOption = DEFAULT_STATE,
-    lines: Annotated[int, typer.Option("--lines", min=1, help="Lines of the sample.")] = 20_000,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed makes another sample.")] = 1,
+    lines: Annotated[int, typer.Option("--lines", min=1, help="Number of lines of the sample.")] = 20_000,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the sample: the same seed gives the same bytes.")] = 1,
     window: given.WindowOption = None,
     slide: given.SlideOption = None,
     watermark: given.WatermarkOption = None,
     top: given.TopOption = None,
 ) -> None:
-    """Run the whole pipeline and hand it a sample access log, once for each state folder.
+    """Run the whole pipeline with a sample access log, which each state folder gets once.
 
     Example: `headrace demo`, then in another terminal `headrace drop access.log`
     """
@@ -36,53 +37,66 @@ def drop(
     files: Annotated[list[Path], typer.Argument(help="Log files; .gz and .zst are unpacked.", metavar="FILE")],
     state: given.StateOption = DEFAULT_STATE,
     spool: given.SpoolOption = None,
+    containers: given.ContainersOption = False,
+    folder: given.ContainersFolderOption = DEFAULT_FOLDER,
 ) -> None:
-    """Hand log files over to the agent, safely: copied whole, then renamed to a name never used before.
+    """Hand log files over to the agent: each is copied whole, then renamed to a name that was never used before.
 
     Example: `headrace drop access.log access.log.1.gz`
     """
+    from headrace.cli.containers import run
     from headrace.cli.output import drop_with_progress
     from headrace.state_folder import StateFolder
 
+    if containers:
+        run("drop", files=files, folder=folder)
     drop_with_progress(files, StateFolder(state, spool).spool)
 
 
-def status(state: given.StateOption = DEFAULT_STATE, as_json: given.JsonOption = False) -> None:
-    """Show every stage with its counters, lag and freshness, and whether the sums hold.
+def status(
+    state: given.StateOption = DEFAULT_STATE,
+    as_json: given.JsonOption = False,
+    containers: given.ContainersOption = False,
+    folder: given.ContainersFolderOption = DEFAULT_FOLDER,
+) -> None:
+    """Show every stage with its counters, lag and age of its numbers, and whether the sums hold.
 
-    Ends with 1 when a stage is down or a sum is broken.
+    Ends with 1 when a stage is down or a sum does not hold.
 
     Example: `headrace status --json`
     """
+    from headrace.cli.containers import run
     from headrace.cli.output import show_status
     from headrace.state_folder import StateFolder
 
+    if containers:
+        run("status", json=as_json, folder=folder)
     raise typer.Exit(show_status(StateFolder(state), as_json=as_json))
 
 
 def top(
     state: given.StateOption = DEFAULT_STATE,
     last: Annotated[
-        str | None, typer.Option("--last", help="Add up so much time: 15m, 1h, 1d.", show_default="one window")
+        str | None, typer.Option("--last", help="Length of time to add up: 15m, 1h, 1d.", show_default="one window")
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", help="Time in the last window that is shown, ISO 8601.", show_default="the newest counts"),
+        typer.Option("--at", help="A time in the last window to show, ISO 8601.", show_default="the newest counts"),
     ] = None,
-    limit: Annotated[int, typer.Option("--top", "-n", min=1, help="How many URLs.")] = 10,
+    limit: Annotated[int, typer.Option("--top", "-n", min=1, help="Number of URLs.")] = 10,
     database: Annotated[
         str | None,
-        typer.Option("--from", help="Database to read instead: the URL that --sink was given.", metavar="URL"),
+        typer.Option("--from", help="Database to read instead: the URL that was given to --sink.", metavar="URL"),
     ] = None,
     password_file: Annotated[
         Path | None, typer.Option("--password-file", help="File whose first line is that database's password.")
     ] = None,
     as_json: given.JsonOption = False,
 ) -> None:
-    """Show the most asked for URLs, with hits, share, errors, and how their ranks have changed.
+    """Show the most requested URLs, with hits, share, errors, and how their ranks have changed.
 
-    The ranks before are those of as much time before it. Time is that of the counts: `--last 15m` ends with the newest
-    window, be it of today or of 2015.
+    The earlier ranks are those of the same length of time just before. Time is the time of the counts: `--last 15m`
+    ends with the newest window, whether that is of today or of 2015.
 
     Example: `headrace top --last 15m`
 
@@ -106,7 +120,7 @@ def stop(
     state: given.StateOption = DEFAULT_STATE,
     timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait for the end.")] = 120.0,
 ) -> None:
-    """Stop a run that goes on elsewhere, in the order of the data.
+    """Stop a run that goes on in another terminal, in the order of the data.
 
     Example: `headrace stop`
     """

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from headrace.common.text import binary_size, iso_utc
 from headrace.errors import NotRunning
-from spark_job.sinks.console import visible
-from spark_job.sinks.database import Database, parse_target
+from spark_job.sinks.database import Database, parse_database_url
 from spark_job.sinks.database.top_urls import Ranked, Ranking, rank_urls
+from spark_job.sinks.terminal import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,13 +47,13 @@ def find_ranking(
         at: an instant of its last window; None: the newest.
 
     Raises:
-        OptionError: the URL cannot be used, or there are no counts of that time.
+        SparkJobError: the URL cannot be used, or there are no counts of that time.
         NotRunning: there is no table of results.
         SinkError: the database cannot be read.
     """
     if url is None and not counts.is_file():
         raise NotRunning(f"there are no counts in {counts.parent.parent}; `headrace run` makes them")
-    target = parse_target(url if url is not None else f"sqlite:///{counts.absolute()}", password_file)
+    target = parse_database_url(url if url is not None else f"sqlite:///{counts.absolute()}", password_file)
     with Database(target) as database:
         return rank_urls(database, limit, embedded=url is None, last=last, at=at)
 

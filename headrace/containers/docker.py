@@ -1,7 +1,7 @@
-"""The Docker engine and compose, spoken to through their command lines.
+"""The Docker engine and compose, called through their command lines.
 
-Containers are found by the labels that compose gives them, never by their names: version 1 and version 2 name them
-differently. Their commands differ little otherwise; what only one of them has is not used.
+Containers are found by the labels that compose gives them, never by their names, because compose 1 and compose 2 name
+them differently. Only options that both versions have are used.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.containers.settings import DOCKER
+from headrace.containers.hints import typed
+from headrace.containers.places import COMPOSE_FILE
 from headrace.errors import ContainersFailed, MissingPrerequisite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-COMPOSE_FILE = DOCKER / "compose.yaml"
 OLDEST_COMPOSE = (1, 27)
 QUICK_S = 30.0
 LABEL = "com.docker.compose."
@@ -30,15 +30,23 @@ INSTALL = (
     "install one (Debian, Ubuntu: `sudo apt-get install docker.io docker-compose`; Fedora: `sudo dnf install "
     "moby-engine docker-compose`; macOS: `brew install colima docker docker-compose`, then `colima start`)"
 )
-WITHOUT = "or go on without containers: `make run`"
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container of the project, as the engine sees it.
+    """One container of the project, as the engine describes it.
 
-    ``state`` is the engine's word (running, restarting, exited, ...), ``health`` that of its health check (healthy,
-    unhealthy, starting, or empty), ``test`` the check's command.
+    Attributes:
+        id: the engine's id.
+        name: the engine's name, which depends on the version of compose.
+        service: the service in the compose file.
+        number: from 1, among the containers of the service.
+        state: running, restarting, exited, ...
+        health: healthy, unhealthy, starting, or empty without a health check.
+        restarts: how often the engine has started it again.
+        exit_code: of the last end.
+        started: when it was started last, ISO 8601.
+        test: the command of its health check.
     """
 
     id: str
@@ -54,31 +62,41 @@ class Container:
 
 
 class Engine:
-    """A project's containers. Making the object asks whether there is an engine and a compose.
+    """A project's containers. The constructor looks for a Docker engine and compose.
 
     Args:
         project: compose's project name.
-        variables: what the compose file is filled in with, beside this process's environment.
+        variables: values for the variables in the compose file; they go before ``environment``.
+        environment: the environment of this process.
+        project_folder: where relative paths in the compose file start.
 
     Raises:
-        MissingPrerequisite: there is none; the text has two lines: how to get one, and how to go on without.
+        MissingPrerequisite: there is no engine or no compose. The text has two lines: how to get it, and how to go on
+            without containers.
     """
 
-    def __init__(self, project: str, variables: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        project: str,
+        variables: Mapping[str, str],
+        environment: Mapping[str, str],
+        project_folder: Path = COMPOSE_FILE.parent,
+    ) -> None:
         self.project = project
+        self.project_folder = project_folder
         self._environment = {**environment, **variables}
         self._docker = _find_docker(self._environment)
         self._compose = _find_compose(self._docker, self._environment)
 
     def set_variable(self, name: str, value: str) -> None:
-        """Fill in a variable of the compose file."""
+        """Set a variable of the compose file."""
         self._environment[name] = value
 
     def compose(self, *arguments: str, log: Path | None = None) -> None:
-        """Run a compose command; what it says goes to ``log`` and is shown only when it fails.
+        """Run a compose command; its output goes to ``log`` and is shown only when it fails.
 
         Raises:
-            ContainersFailed: it ended with an error; the text has the end of what it said.
+            ContainersFailed: it ended with an error; the text has the end of its output.
         """
         ended = subprocess.run(
             self.compose_command(*arguments),
@@ -94,23 +112,24 @@ class Engine:
             log.write_text(ended.stdout, encoding="utf-8")
         if ended.returncode != 0:
             tail = "\n".join(line for line in ended.stdout.splitlines()[-TAIL_LINES:] if line.strip())
-            raise ContainersFailed(f"compose {arguments[0]} has failed:\n{tail}")
+            raise ContainersFailed(f"compose {arguments[0]} failed:\n{tail}")
 
     def compose_command(self, *arguments: str) -> list[str]:
-        """Return the words of a compose command on this project."""
-        return [*self._compose, "-p", self.project, "-f", str(COMPOSE_FILE), *arguments]
+        """Return a compose command on this project, as the words to execute."""
+        place = ["-f", str(COMPOSE_FILE), "--project-directory", str(self.project_folder)]
+        return [*self._compose, "-p", self.project, *place, *arguments]
 
     def docker_command(self, *arguments: str) -> list[str]:
-        """Return the words of a docker command."""
+        """Return a docker command, as the words to execute."""
         return [self._docker, *arguments]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment that commands of this object need."""
+        """The environment in which the commands of this object must run."""
         return dict(self._environment)
 
     def containers(self) -> list[Container]:
-        """Return the project's containers, by service and number; those that have ended too.
+        """Return the project's containers by service and number, including those that have ended.
 
         Raises:
             ContainersFailed: the engine does not answer.
@@ -118,22 +137,22 @@ class Engine:
         listed = self._run("ps", "-aq", "--filter", f"label={LABEL}project={self.project}").split()
         if not listed:
             return []
-        # One that ends between the two questions is no error.
+        # A container that is removed between the two questions makes `inspect` fail; the others are in its output.
         found = subprocess.run(
             [self._docker, "inspect", *listed], env=self._environment, capture_output=True, text=True, check=False
         )
         try:
             inspected: list[dict[str, Any]] = json.loads(found.stdout or "[]")
         except ValueError as error:
-            raise ContainersFailed(f"the engine's answer cannot be understood: {error}") from error
+            raise ContainersFailed(f"docker inspect: its output is not JSON: {error}") from error
         return sorted((read_container(each) for each in inspected), key=lambda each: (each.service, each.number))
 
     def running(self, service: str) -> list[Container]:
-        """Return the containers of a service that run."""
+        """Return the running containers of a service."""
         return [each for each in self.containers() if each.service == service and each.state == "running"]
 
-    def inside(self, container: Container, *command: str, timeout_s: float = QUICK_S) -> tuple[int, str]:
-        """Run a command in a container; return its exit code and what it said, both streams together."""
+    def run_in(self, container: Container, *command: str, timeout_s: float = QUICK_S) -> tuple[int, str]:
+        """Run a command in a container; return its exit code and its output, both streams together."""
         try:
             ended = subprocess.run(
                 [self._docker, "exec", container.id, *command],
@@ -150,8 +169,8 @@ class Engine:
             return 1, f"no answer within {timeout_s:g} s"
         return ended.returncode, ended.stdout
 
-    def last_words(self, container: Container, lines: int = TAIL_LINES) -> str:
-        """Return the end of what a container has logged."""
+    def log_tail(self, container: Container, lines: int = TAIL_LINES) -> str:
+        """Return the newest lines of a container's log."""
         ended = subprocess.run(
             [self._docker, "logs", "--tail", str(lines), container.id],
             env=self._environment,
@@ -182,7 +201,7 @@ class Engine:
 
 
 def read_container(inspected: Mapping[str, Any]) -> Container:
-    """Take what is of use from the answer of ``docker inspect``."""
+    """Make a container of what ``docker inspect`` prints about it."""
     state, labels = inspected["State"], inspected["Config"]["Labels"]
     check = inspected["Config"].get("Healthcheck") or {}
     return Container(
@@ -200,7 +219,7 @@ def read_container(inspected: Mapping[str, Any]) -> Container:
 
 
 def check_command(test: Sequence[str]) -> tuple[str, ...]:
-    """Return the command of a health check as the engine has it: CMD and words, or CMD-SHELL and one text."""
+    """Return the command of a health check, which the engine writes as CMD and words or as CMD-SHELL and one text."""
     match list(test):
         case ["CMD", *words]:
             return tuple(words)
@@ -210,10 +229,14 @@ def check_command(test: Sequence[str]) -> tuple[str, ...]:
             return ()
 
 
+def _go_on_without() -> str:
+    return f"or go on without containers: `{typed('run')}`"
+
+
 def _find_docker(environment: Mapping[str, str]) -> str:
     docker = shutil.which("docker", path=environment.get("PATH"))
     if docker is None:
-        raise MissingPrerequisite(f"there is no Docker engine: {INSTALL}\n{WITHOUT}")
+        raise MissingPrerequisite(f"there is no Docker engine: {INSTALL}\n{_go_on_without()}")
     asked = subprocess.run(
         [docker, "version", "--format", "{{.Server.Version}}"],
         env=environment,
@@ -227,7 +250,7 @@ def _find_docker(environment: Mapping[str, str]) -> str:
             hint = "this account may not use the Docker engine: `sudo usermod -aG docker $USER`, then log in again"
         else:
             hint = "the Docker engine does not run: `sudo systemctl start docker` (macOS: `colima start`)"
-        raise MissingPrerequisite(f"{hint}\n{WITHOUT}")
+        raise MissingPrerequisite(f"{hint}\n{_go_on_without()}")
     return docker
 
 
@@ -249,5 +272,5 @@ def _find_compose(docker: str, environment: Mapping[str, str]) -> list[str]:
             return command
     raise MissingPrerequisite(
         "there is no Docker compose 1.27 or newer: `sudo apt-get install docker-compose` (Fedora: `sudo dnf install "
-        f"docker-compose`, macOS: `brew install docker-compose`)\n{WITHOUT}"
+        f"docker-compose`, macOS: `brew install docker-compose`)\n{_go_on_without()}"
     )

@@ -1,4 +1,4 @@
-"""What the containers have on this machine, beside the engine's volumes.
+"""The containers' folder on this machine: everything that is not in one of the engine's volumes.
 
 ::
 
@@ -7,12 +7,13 @@
       out/             what file sinks write                                                 mounted as /out
       secrets/         bridge-token, spark-secret, database-password: made once, readable
                        for one account                                                       mounted as secrets
-      replicas.json    how many workers and bridges there are; kept from one `make up` to the next
-      up               there from `make up` to `make down`: `make drop` and `make status` mean the containers then
+      replicas.json    the numbers of workers and bridges; kept from one `up` to the next
+      up               exists from `up` to `down`; meanwhile `make drop` and `make status` mean the containers
       lock             held while a command changes something
-      build.log        what the last build said
+      build.log        the output of the last build
+      build/           the build context, where Headrace is installed from a wheel
 
-Everything that is made here belongs to the account that the containers run as.
+All of it belongs to the account that the containers run as.
 """
 
 from __future__ import annotations
@@ -26,23 +27,21 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from headrace.common.files import replace_file, try_lock
-from headrace.containers.settings import DOCKER
 from headrace.errors import ContainersFailed, StateLocked, StateUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-DEFAULT_FOLDER = DOCKER.parent / "containers"
 SECRETS = ("bridge-token", "spark-secret", "database-password")
 PART_BYTES = 32
-NOBODYS = 10001
-"""The account for a caller who is root and not anybody's sudo: an id that no system account has."""
+UNPRIVILEGED = 10001
+"""The account for a caller who is root without sudo: an id that no system account has."""
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """How many there are of what can be scaled."""
+    """The numbers of what can be scaled."""
 
     workers: int = 1
     bridges: int = 1
@@ -53,11 +52,11 @@ def account(uid: int, gid: int, environment: Mapping[str, str]) -> tuple[int, in
     if uid != 0:
         return uid, gid
     sudo_uid = int(environment.get("SUDO_UID") or 0)
-    return (sudo_uid, int(environment.get("SUDO_GID") or sudo_uid)) if sudo_uid else (NOBODYS, NOBODYS)
+    return (sudo_uid, int(environment.get("SUDO_GID") or sudo_uid)) if sudo_uid else (UNPRIVILEGED, UNPRIVILEGED)
 
 
 class ContainersFolder:
-    """The places below one folder. Making the object touches nothing on disk."""
+    """The files in one folder. The constructor touches nothing on disk."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -66,7 +65,7 @@ class ContainersFolder:
         self._replicas = self.root / "replicas.json"
 
     def computed(self, owner: tuple[int, int]) -> dict[str, str]:
-        """Return the settings that follow from this folder and the account, for those that nobody set."""
+        """Return the values of settings that follow from this folder and the account."""
         return {
             "PUID": str(owner[0]),
             "PGID": str(owner[1]),
@@ -76,14 +75,14 @@ class ContainersFolder:
         }
 
     def prepare(self, folders: Mapping[str, Path], owner: tuple[int, int]) -> None:
-        """Make the folders and secrets that are not there, for the account ``owner``.
+        """Create the folders and secrets that are missing, for the account ``owner``.
 
         Args:
-            folders: where ``spool``, ``out`` and ``secrets`` are.
-            owner: user and group.
+            folders: the folders ``spool``, ``out`` and ``secrets``.
+            owner: user id and group id.
 
         Raises:
-            StateUnusable: one cannot be made.
+            StateUnusable: one cannot be created.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -99,37 +98,37 @@ class ContainersFolder:
                         file.write(secrets.token_urlsafe(PART_BYTES) + "\n")
                     self._give(path, owner)
         except OSError as error:
-            raise StateUnusable(f"{error.filename}: cannot be made: {error.strerror}; choose another folder") from error
+            raise StateUnusable(
+                f"{error.filename}: cannot be created: {error.strerror}; choose another folder"
+            ) from error
 
     @property
     def is_up(self) -> bool:
-        """Whether `make up` was not followed by `make down`."""
+        """Whether the last `up` was not followed by a `down`."""
         return self._up.exists()
 
     def mark(self, *, up: bool) -> None:
-        """Note that the containers are up, or not any more."""
+        """Record that the containers are up, or that they are down."""
         if up:
             self._up.touch()
         else:
             self._up.unlink(missing_ok=True)
 
     def replicas(self) -> Replicas:
-        """Return how many there are of what can be scaled.
+        """Return the recorded numbers; one of each when there is no record.
 
         Raises:
-            StateUnusable: the record cannot be understood.
+            StateUnusable: the record cannot be read.
         """
         try:
             return Replicas(**json.loads(self._replicas.read_bytes()))
         except FileNotFoundError:
             return Replicas()
         except (ValueError, TypeError) as error:
-            raise StateUnusable(
-                f"{self._replicas} cannot be understood ({error}): delete it and scale again"
-            ) from error
+            raise StateUnusable(f"{self._replicas} cannot be read ({error}): delete it and scale again") from error
 
     def set_replicas(self, replicas: Replicas) -> None:
-        """Record how many there are."""
+        """Record the numbers."""
         replace_file(self._replicas, json.dumps(asdict(replicas)).encode())
 
     def remove(self) -> None:
@@ -147,11 +146,11 @@ class ContainersFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep two commands from changing the same containers at once.
+        """Hold the lock of the folder, so that two commands do not change the same containers at once.
 
         Raises:
-            StateLocked: another one is at it.
-            StateUnusable: the folder cannot be made.
+            StateLocked: another command holds it.
+            StateUnusable: the folder cannot be created.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)

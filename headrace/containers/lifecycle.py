@@ -1,13 +1,13 @@
-"""``up``, ``scale``, ``down`` and ``reset``.
+"""The order of ``up``, ``scale``, ``down`` and ``reset``.
 
 ::
 
     up      images ──► bridges ──► their names ──► everything ──► ready
-    scale   the same with other numbers: agent and driver are made anew with the new list of bridges
-    down    agent ──► all that is stored is counted ──► driver ──► workers ──► bridges, master ──► removed, data kept
+    scale   the same with other numbers: agent and driver are created again with the new list of bridges
+    down    agent ──► all stored lines are counted ──► driver ──► workers ──► bridges, master ──► removed, data kept
 
-There may be more bridges at any time, never fewer: each keeps a log, and the job its place in it. A log that is not
-served any more would be lines lost, and the job says so and stops.
+The number of bridges may grow at any time and never shrinks: each bridge keeps a log, and the job keeps its position in
+that log. If a log were not served any more, its lines would be lost; the job would say so and stop.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from headrace.containers.hints import typed
+from headrace.containers.places import IS_CHECKOUT, assemble
 from headrace.containers.readiness import Wait
 from headrace.containers.settings import PROFILES
 from headrace.errors import NotRunning, StateUnusable, UsageError
@@ -35,7 +37,7 @@ MAX_REPLICAS = 64
 
 
 class Lifecycle:
-    """Changes a project's containers; one such command at a time, the caller holds the folder's lock."""
+    """Changes a project's containers. The caller holds the folder's lock, so one command runs at a time."""
 
     def __init__(
         self, folder: ContainersFolder, settings: Settings, engine: Engine, say: Callable[[str], None]
@@ -46,18 +48,20 @@ class Lifecycle:
         self._say = say
 
     def up(self, replicas: Replicas, folders: dict[str, Path]) -> list[Container]:
-        """Build, start, and return the containers once all are ready.
+        """Build and start the containers; return them when all are ready.
 
         Raises:
             HeadraceError: see :class:`headrace.containers.readiness.Wait` and :meth:`Engine.compose`.
-            UsageError: there were more bridges before.
+            UsageError: a number cannot be used, or there were more bridges before.
         """
         self._check_replicas(replicas)
         owner = int(self._settings["PUID"]), int(self._settings["PGID"])
         self._check_secrets(folders["secrets"], owner[0])
         self._folder.prepare(folders, owner)
+        if not IS_CHECKOUT:
+            self._engine.project_folder = assemble(self._folder.root) / "docker"
         begun = time.monotonic()
-        self._say(f"building the images; the first time takes some minutes, {self._folder.build_log} tells more")
+        self._say(f"building the images; the first time takes some minutes, {self._folder.build_log} has the output")
         self._engine.compose("build", log=self._folder.build_log)
         self._say(f"the images are built, after {time.monotonic() - begun:.0f} s")
         self._folder.set_replicas(replicas)
@@ -65,24 +69,30 @@ class Lifecycle:
         return self._start(replicas)
 
     def scale(self, workers: int | None, bridges: int | None) -> list[Container]:
-        """Change how many workers and bridges there are, and return the containers once all are ready.
+        """Change the numbers of workers and bridges; return the containers when all are ready.
 
         Raises:
             NotRunning: the containers are not up.
-            UsageError: a number cannot be.
+            UsageError: a number cannot be used, or there were more bridges before.
             HeadraceError: as for :meth:`up`.
         """
         if not self._folder.is_up or not self._engine.containers():
-            raise NotRunning("no containers run: start with these numbers, as in `make up WORKERS=2 BRIDGES=2`")
+            raise NotRunning(
+                f"no containers run: start with these numbers, as in `{typed('up', workers=2, bridges=2)}`"
+            )
         replicas = self.wanted(workers, bridges)
         self._check_replicas(replicas)
         self._folder.set_replicas(replicas)
         return self._start(replicas)
 
     def wanted(self, workers: int | None, bridges: int | None) -> Replicas:
-        """Return the recorded numbers with those given in their place."""
+        """Return the numbers that are given, and the recorded ones for those that are not."""
         known = self._folder.replicas()
-        return replace(known, workers=workers or known.workers, bridges=bridges or known.bridges)
+        return replace(
+            known,
+            workers=known.workers if workers is None else workers,
+            bridges=known.bridges if bridges is None else bridges,
+        )
 
     def down(self) -> None:
         """Stop in the order of the data and remove the containers; all data stays.
@@ -115,7 +125,8 @@ class Lifecycle:
     def _start(self, replicas: Replicas) -> list[Container]:
         scale = ["--scale", f"bridge={replicas.bridges}", "--scale", f"spark-worker={replicas.workers}"]
         if replicas.bridges > 1:
-            # Their names are known once they are there, and the others are told them.
+            # The agent and the job get the list of bridges as a setting, and compose chooses the names: so the bridges
+            # are created first.
             self._engine.compose("up", "-d", "--no-build", "--scale", f"bridge={replicas.bridges}", "bridge")
             names = [each.name for each in self._engine.containers() if each.service == "bridge"]
             self._engine.set_variable("HEADRACE_BRIDGES", ",".join(names))
@@ -130,11 +141,11 @@ class Lifecycle:
         if replicas.bridges < before:
             raise UsageError(
                 f"BRIDGES={replicas.bridges}: there are {before}, and none can go: each keeps a log that the job "
-                "reads; to begin anew with fewer, `make down` when all is counted, then `make reset`"
+                f"reads; to start over with fewer, `{typed('down')}` when all is counted, then `{typed('reset')}`"
             )
 
     def _check_secrets(self, folder: Path, uid: int) -> None:
-        """Refuse to go on as another account, and to make new secrets where the data of an earlier folder is."""
+        """Refuse another account than before, and new secrets for the data of an earlier folder."""
         if folder.is_dir() and folder.stat().st_uid != uid:
             raise StateUnusable(
                 f"{folder} and the volumes belong to account {folder.stat().st_uid}, and this would run as {uid}: call "
@@ -143,28 +154,28 @@ class Lifecycle:
         if not folder.is_dir() and self._engine.volumes():
             raise StateUnusable(
                 f"there are volumes of project {self._engine.project}, but {folder} is gone: was it moved? Put it "
-                "back, take another COMPOSE_PROJECT_NAME, or delete the old data with `make reset`"
+                f"back, take another COMPOSE_PROJECT_NAME, or delete the old data with `{typed('reset')}`"
             )
 
     def _wait_counted(self) -> None:
-        """Let the job count what is stored, so that the next start has nothing left to do; it need not."""
+        """Wait until the job has counted what is stored. It is not needed: the next start would count the rest."""
         drivers = self._engine.running("driver")
         deadline = time.monotonic() + COUNT_WITHIN_S
-        said = False
+        announced = False
         while drivers and time.monotonic() < deadline:
             waiting = self._waiting(drivers[0])
             if not waiting:
                 return
-            if not said:
-                self._say(f"stopping: the job counts {waiting:,} lines that are stored")
-                said = True
+            if not announced:
+                self._say(f"stopping: the job counts {waiting:,} stored lines")
+                announced = True
             time.sleep(LOOK_S)
 
     def _waiting(self, driver: Container) -> int | None:
-        """Return how many stored lines are not counted, None when nobody can tell."""
-        _, said = self._engine.inside(driver, "python", "-m", "headrace.services", "status", "--json")
+        """Return how many stored lines are not counted; None when the driver does not answer."""
+        _, printed = self._engine.run_in(driver, "python", "-m", "headrace.services", "status", "--json")
         try:
-            sums = json.loads(said)["sums"]
+            sums = json.loads(printed)["sums"]
             number = next(number for each in sums for name, number, _ in each["right"] if name == "waiting")
             return None if number is None else int(number)
         except (ValueError, KeyError, TypeError, StopIteration):
@@ -172,7 +183,7 @@ class Lifecycle:
 
 
 def failed_services(containers: list[Container]) -> list[str]:
-    """Return what is wrong with containers, a sentence each."""
+    """Return what is wrong with the containers, one sentence each."""
     found = []
     for each in containers:
         if each.state != "running":

@@ -1,4 +1,4 @@
-"""What the commands print: data to standard output, what is told about it to standard error."""
+"""Prints what the commands for the containers show, to standard output."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from headrace.common.text import printable
+from headrace.containers.hints import typed
 from headrace.containers.lifecycle import failed_services
 
 if TYPE_CHECKING:
@@ -26,53 +27,56 @@ PAGES = {
 
 
 def show_up(containers: Sequence[Container], settings: Settings, spool: Path) -> None:
-    """Print what runs, where its pages are, how files go in, how counts come out, and how to stop."""
+    """Print what runs, the addresses of its pages, and the commands to go on with."""
     rows = [("running", _summary(containers))]
     running = {each.service for each in containers}
     for service, (title, port) in PAGES.items():
         if service in running:
             rows.append((f"http://127.0.0.1:{settings[port]}", title))
     rows += [
-        ("make drop FILE=access.log", f"hand over a log; or move a finished file into {spool}"),
-        ("make counts", "watch the counts; Ctrl-C ends the watching only"),
-        ("make status", "every stage with its figures; make logs has what they say"),
-        ("make down", "stop; all data is kept until make reset"),
+        (typed("drop", file="access.log"), f"hand over a log; or move a finished file into {spool}"),
+        (typed("counts"), "follow the counts; Ctrl-C ends the display only"),
+        (typed("status"), f"every stage with its counters; {typed('logs')} shows their logs"),
+        (typed("down"), f"stop; all data is kept until {typed('reset')}"),
     ]
     width = max(len(left) for left, _ in rows)
     print_lines(f"{left:<{width}}  {right}" for left, right in rows)
 
 
 def show_status(engine: Engine, *, as_json: bool) -> int:
-    """Print the containers, and what the stages in them say; return the exit code."""
+    """Print the containers and the status of the stages in them; return the exit code."""
     containers = engine.containers()
-    faults = failed_services(containers)
+    problems = failed_services(containers)
     drivers = [each for each in containers if each.service == "driver" and each.state == "running"]
     if drivers:
         command = ["python", "-m", "headrace.services", "status", *(["--json"] if as_json else [])]
-        code, said = engine.inside(drivers[0], *command, timeout_s=STATUS_TIMEOUT_S)
+        code, printed = engine.run_in(drivers[0], *command, timeout_s=STATUS_TIMEOUT_S)
     else:
-        code, said = 1, "" if as_json else "the driver does not run, so nobody can tell how the stages do\n"
+        code, printed = (
+            1,
+            "" if as_json else "the driver does not run; the stages can be asked only from there\n",
+        )
     if as_json:
         shown = [
             {key: value for key, value in asdict(each).items() if key not in ("id", "test")} for each in containers
         ]
         try:
-            stages = json.loads(said)
+            stages = json.loads(printed)
         except ValueError:
             stages = None
-        print_lines([json.dumps({"containers": shown, "faults": faults, "stages": stages}, indent=2)])
+        print_lines([json.dumps({"containers": shown, "faults": problems, "stages": stages}, indent=2)])
     else:
         width = max((len(each.name) for each in containers), default=0)
         print_lines(
             f"{each.name:<{width}}  {each.state:<10} {each.health or '-':<10} {_restarts(each)}".rstrip()
             for each in containers
         )
-        print_lines(["", said.rstrip(), *faults])
-    return 1 if faults or code else 0
+        print_lines(["", printed.rstrip(), *problems])
+    return 1 if problems or code else 0
 
 
 def show_settings(settings: Settings) -> None:
-    """Print each setting with its value and where that is from, as a file of settings can have them."""
+    """Print each setting with its value and origin, as lines that a file of settings may have."""
     width = max(len(f"{name}={value.text}") for name, value in settings.values.items())
     print_lines(f"{name + '=' + value.text:<{width}}  # {value.origin}" for name, value in settings.values.items())
 

@@ -1,6 +1,7 @@
-"""Waiting until every container is ready, by its own health check, run here and now.
+"""Waits until every container is ready by its own health check.
 
-compose v1 cannot wait, and the engine runs a check every ten seconds only; so the same commands are run by this loop.
+compose 1 cannot wait, and the engine runs a health check only every ten seconds. So this loop runs the commands of the
+health checks itself, once a second.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from headrace.containers.hints import typed
 from headrace.errors import ContainersFailed, StageRefused, StageTimeout
 
 if TYPE_CHECKING:
@@ -22,14 +24,15 @@ TIMEOUT_S = 300.0
 REFUSED = 2
 """Exit code of a service whose configuration cannot be used."""
 RESTARTS = 6
-"""A container that was started so often since the wait began will not come up by itself."""
+"""The wait is given up after so many restarts of one container."""
 
 
 @dataclass
 class _Seen:
     restarts_before: int
     ready: bool = False
-    said: str = "not started yet"
+    check: str = "not started yet"
+    """The last output of its health check."""
 
 
 @dataclass
@@ -38,7 +41,7 @@ class Wait:
 
     Args:
         engine: asked for containers and to run checks in them.
-        say: told, once, of each service that is ready.
+        say: gets one message for each service that becomes ready.
         clock: monotonic seconds.
         sleep: waits that many seconds.
     """
@@ -50,12 +53,12 @@ class Wait:
     _seen: dict[str, _Seen] = field(default_factory=dict)
 
     def until_ready(self, timeout_s: float = TIMEOUT_S) -> list[Container]:
-        """Return the containers, once all of them are ready.
+        """Return the containers when all of them are ready.
 
         Raises:
             StageRefused: a service says that its configuration cannot be used.
             ContainersFailed: a container ends again and again, or there is none.
-            StageTimeout: one is not ready in time; the text has what its check says.
+            StageTimeout: one is not ready in time; the text has the output of its health check.
         """
         begun = self.clock()
         announced: set[str] = set()
@@ -80,33 +83,32 @@ class Wait:
         for each in containers:
             seen = self._seen.setdefault(each.id, _Seen(each.restarts))
             if each.state != "running":
-                seen.ready, seen.said = False, f"is {each.state} (exit code {each.exit_code})"
+                seen.ready, seen.check = False, f"is {each.state} (exit code {each.exit_code})"
             self._give_up_on(each, seen)
         asked = [each for each in containers if each.state == "running" and not self._seen[each.id].ready]
         if not asked:
             return
         with ThreadPoolExecutor(len(asked), thread_name_prefix="check") as pool:
-            for each, (code, said) in zip(asked, pool.map(self._check, asked), strict=True):
+            for each, (code, printed) in zip(asked, pool.map(self._check, asked), strict=True):
                 self._seen[each.id].ready = code == 0
-                self._seen[each.id].said = said.strip() or f"its check ends with {code}"
+                self._seen[each.id].check = printed.strip() or f"its health check ends with {code}"
 
     def _check(self, container: Container) -> tuple[int, str]:
-        return self.engine.inside(container, *container.test) if container.test else (0, "")
+        return self.engine.run_in(container, *container.test) if container.test else (0, "")
 
     def _give_up_on(self, container: Container, seen: _Seen) -> None:
         restarts = container.restarts - seen.restarts_before
         if container.exit_code == REFUSED and (restarts or container.state == "exited"):
-            raise StageRefused(f"{container.service} refuses its settings:\n{self.engine.last_words(container, 3)}")
+            raise StageRefused(f"{container.service} refuses its settings:\n{self.engine.log_tail(container, 3)}")
         if restarts >= RESTARTS:
             raise ContainersFailed(
-                f"{container.service} ends again and again, {restarts} times so far:\n"
-                f"{self.engine.last_words(container)}"
+                f"{container.service} ends again and again, {restarts} times so far:\n{self.engine.log_tail(container)}"
             )
 
     def _not_ready(self, containers: list[Container], timeout_s: float) -> str:
-        late = [f"{each.service}: {self._seen[each.id].said}" for each in containers if not self._seen[each.id].ready]
+        late = [f"{each.service}: {self._seen[each.id].check}" for each in containers if not self._seen[each.id].ready]
         service = next(each.service for each in containers if not self._seen[each.id].ready)
         return (
             f"not ready within {timeout_s:.0f} s: {'; '.join(late)}. They go on trying: see "
-            f"`make logs SERVICE={service}`, then `make status` again, or `make down`"
+            f"`{typed('logs', service=service)}`, then `{typed('status')}`, or stop with `{typed('down')}`"
         )

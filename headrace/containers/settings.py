@@ -1,27 +1,26 @@
-"""The settings of the containers, and where each value is from.
+"""The settings of the containers, and where each value comes from.
 
-``docker/.env.example`` is the list: a name and its default a line, and above it the reason. A value is looked for in
-the environment, then in ``docker/.env``, then there; an empty one counts as not given, since compose sees it so too.
+``docker/.env.example`` lists the settings with their defaults. A value is taken from the environment, else from the
+user's own file (``docker/.env`` in a checkout), else from what ``headrace up`` computes, else from that list. An empty
+value counts as not given, because compose sees it so too.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.common.suggest import did_you_mean
+from headrace.containers.places import EXAMPLE
 from headrace.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-DOCKER = Path(__file__).resolve().parents[2] / "docker"
-EXAMPLE = DOCKER / ".env.example"
-CHOSEN = DOCKER / ".env"
 PROFILES = ("metrics", "history", "postgres")
-"""What may be in COMPOSE_PROFILES."""
+"""The profiles that COMPOSE_PROFILES may name."""
 
 _SIZE = re.compile(r"(\d+)([kmgt]?)b?", re.IGNORECASE)
 _ENTRY = re.compile(r"([A-Za-z_]\w*)=(.*)")
@@ -29,7 +28,7 @@ _ENTRY = re.compile(r"([A-Za-z_]\w*)=(.*)")
 
 @dataclass(frozen=True)
 class Value:
-    """A setting's value and its origin: ``environment``, ``docker/.env``, ``default`` or ``computed``."""
+    """A setting's value and its origin: ``environment``, the user's file, ``computed`` or ``default``."""
 
     text: str
     origin: str
@@ -38,24 +37,27 @@ class Value:
 class Settings:
     """All settings by name; each has a value, which may be empty.
 
+    Args:
+        environment: the environment variables of the caller.
+        chosen: the user's file of settings, which need not exist.
+        computed: values that follow from the machine, for settings that nobody set.
+
     Raises:
-        UsageError: ``docker/.env`` has a line or a name that means nothing, or values that do not go together.
+        UsageError: the file has a line or a name that means nothing, or the values do not fit together.
     """
 
-    def __init__(
-        self, environment: Mapping[str, str], chosen: Path = CHOSEN, computed: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, environment: Mapping[str, str], chosen: Path, computed: Mapping[str, str] | None = None) -> None:
         defaults = parse(EXAMPLE)
         in_file = parse(chosen) if chosen.exists() else {}
         for name in in_file.keys() - defaults.keys():
-            near = difflib.get_close_matches(name, defaults, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"{EXAMPLE.name} beside it lists them all"
-            raise UsageError(f"{chosen}: {name}: there is no such setting; {hint}")
+            hint = did_you_mean(name, defaults, otherwise=f"{EXAMPLE} lists them all")
+            raise UsageError(f"{chosen}: there is no setting {name}{hint}")
+        file_name = f"{chosen.parent.name}/{chosen.name}"
         self.values: dict[str, Value] = {}
         for name, default in defaults.items():
             places = (
                 (environment.get(name), "environment"),
-                (in_file.get(name), "docker/.env"),
+                (in_file.get(name), file_name),
                 ((computed or {}).get(name), "computed"),
             )
             found = next((Value(text, origin) for text, origin in places if text), Value(default, "default"))
@@ -71,7 +73,7 @@ class Settings:
         return tuple(part.strip() for part in self["COMPOSE_PROFILES"].split(",") if part.strip())
 
     def environment(self) -> dict[str, str]:
-        """Return the variables for compose: every setting that has a value."""
+        """Return the variables for compose: the settings that have a value."""
         return {name: value.text for name, value in self.values.items() if value.text}
 
     def _check(self) -> None:
@@ -80,7 +82,7 @@ class Settings:
                 raise UsageError(f"COMPOSE_PROFILES: {profile}: not one of {', '.join(PROFILES)}")
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self["COMPOSE_PROJECT_NAME"]):
             raise UsageError("COMPOSE_PROJECT_NAME: lower-case letters, digits, - and _ only, a letter or digit first")
-        # The commonest reason for a job that waits for ever is an executor that no worker has room for.
+        # An executor that no worker has room for is never started, and the job waits without a word.
         for part, whole in (
             ("HEADRACE_EXECUTOR_MEMORY", "HEADRACE_WORKER_MEMORY"),
             ("HEADRACE_WORKER_MEMORY", "HEADRACE_WORKER_LIMIT"),

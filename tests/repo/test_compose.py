@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from headrace.container_settings import OF_THE_JOB
-from headrace.containers.settings import EXAMPLE, parse
+from headrace.containers.places import EXAMPLE
+from headrace.containers.settings import parse
 from headrace.services.spark import EVENTS, defaults
 from tests.support.compose_rules import findings, variables
 from tests.support.source_tree import ROOT, python_files, tree_of

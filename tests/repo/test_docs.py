@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from avro_bridge.config import BridgeConfig
 from headrace.cli.app import app
-from headrace.containers import settings
+from headrace.containers import places, settings
 from spark_job.jobs.catalog import JOBS, load
 from spark_job.options.command_line import flag_of
 from spark_job.runner.job_settings import JobSettings
@@ -231,7 +231,7 @@ def test_the_settings_of_the_containers_are_those_of_the_example() -> None:
         row["variable"].strip("`"): row["default"].strip("`").replace("none", "")
         for row in tables_under("Settings of the containers", readme())
     }
-    assert listed == settings.parse(settings.EXAMPLE)
+    assert listed == settings.parse(places.EXAMPLE)
 
 
 @pytest.mark.parametrize("model", SETTINGS.values())

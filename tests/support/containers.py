@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from headrace.containers.docker import Engine
 from headrace.containers.folder import account
-from spark_job.sinks.database import parse_target, read_rows
+from spark_job.sinks.database import parse_database_url, read_rows
 from tests.support.headrace_run import hits_by_url
 from tests.support.source_tree import ROOT
 from tests.support.waiting import wait_until
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headrace.containers.docker import Container
-    from spark_job.sinks.database import Target
+    from spark_job.sinks.database import DatabaseUrl
 
 UP_TIMEOUT_S = 900.0
 COUNT_TIMEOUT_S = 240.0
@@ -92,7 +92,7 @@ class ContainersProject:
     def must_make(self, target: str, *arguments: str) -> str:
         """Run a target that must succeed; return what it printed."""
         ended = self.make(target, *arguments)
-        assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}\n{self.last_words()}"
+        assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}\n{self.log_tails()}"
         return ended.stdout
 
     def drop(self, log: Path, copies: int = 1) -> None:
@@ -111,10 +111,10 @@ class ContainersProject:
         return hits_by_url(self.counts_file) if self.counts_file.exists() else Counter()
 
     @property
-    def database(self) -> Target:
+    def database(self) -> DatabaseUrl:
         """The database of the profile postgres, as this machine sees it."""
         url = f"postgresql://counter@127.0.0.1:{self.ports['HEADRACE_POSTGRES_PORT']}/counts"
-        return parse_target(url, self.folder / "secrets" / "database-password")
+        return parse_database_url(url, self.folder / "secrets" / "database-password")
 
     def counted_in_database(self) -> Counter[str]:
         """Return the hits by URL in the database's table."""
@@ -125,7 +125,7 @@ class ContainersProject:
 
     def wait_counted(self, hits: int) -> None:
         """Wait until so many hits are counted, then until every stage is up and all sums hold."""
-        wait_until(lambda: self.counted().total() >= hits, COUNT_TIMEOUT_S, f"{hits} hits; {self.last_words()}")
+        wait_until(lambda: self.counted().total() >= hits, COUNT_TIMEOUT_S, f"{hits} hits; {self.log_tails()}")
         # The file sink comes before the job's own account, and a stage may still be on its way back.
         wait_until(self.is_sound, BACK_TIMEOUT_S, "every container to be healthy and every sum to hold")
 
@@ -137,7 +137,7 @@ class ContainersProject:
         """End everything in a service's container with SIGKILL; return the container as it was."""
         container = self.engine.running(service)[0]
         # As its own account: no other may, and the engine would take a kill of its own for a stop on purpose.
-        self.engine.inside(container, "sh", "-c", "kill -9 -1")
+        self.engine.run_in(container, "sh", "-c", "kill -9 -1")
         return container
 
     def wait_back(self, killed: Container) -> None:
@@ -147,11 +147,11 @@ class ContainersProject:
             now = next(each for each in self.engine.containers() if each.id == killed.id)
             return now.restarts > killed.restarts and now.state == "running" and now.health == "healthy"
 
-        wait_until(back, BACK_TIMEOUT_S, f"{killed.service} to be back; {self.last_words()}")
+        wait_until(back, BACK_TIMEOUT_S, f"{killed.service} to be back; {self.log_tails()}")
 
-    def last_words(self) -> str:
+    def log_tails(self) -> str:
         """Return the end of what each container has logged."""
-        return "\n".join(f"--- {each.name}\n{self.engine.last_words(each)}" for each in self.engine.containers())
+        return "\n".join(f"--- {each.name}\n{self.engine.log_tail(each)}" for each in self.engine.containers())
 
     @contextmanager
     def following_counts(self) -> Iterator[subprocess.Popen[str]]:

@@ -73,13 +73,13 @@ def test_help_and_version_need_no_heavy_package(command: CommandLine) -> None:
         (["run", "--window", "1 fortnight"], "--window 1 fortnight"),
         (["run", "--window", "5m", "--slide", "2m"], "not a whole multiple"),
         (["run", "--window", "5m", "--slide", "10m"], "longer than window"),
-        (["run", "--time", "events"], "did you mean event?"),
-        (["run", "--format", "combinde"], "did you mean combined?"),
-        (["run", "--url", "templates"], "did you mean template?"),
-        (["run", "--channel", "files"], "did you mean file?"),
+        (["run", "--time", "events"], "did you mean 'event'?"),
+        (["run", "--format", "combinde"], "did you mean 'combined'?"),
+        (["run", "--url", "templates"], "did you mean 'template'?"),
+        (["run", "--channel", "files"], "did you mean 'file'?"),
         (["run", "--timezone", "Europe/Berlni"], "Europe/Berlni"),
-        (["run", "--sink", "json:x"], "did you mean jsonl?"),
-        (["run", "--sink", "jsonl:no/such/folder/x"], "there is no folder"),
+        (["run", "--sink", "json:x"], "did you mean 'jsonl'?"),
+        (["run", "--sink", "jsonl:no/such/folder/x"], "does not exist"),
         (["run", "--sink", "console", "--sink", "console"], "named twice"),
         (["run", "--top", "0"], "--top 0"),
         (["run", "--max-events", "0"], "--max-events 0"),
@@ -179,8 +179,7 @@ def test_every_error_has_one_of_the_documented_exit_codes() -> None:
 def test_errors_of_the_stages_have_exit_codes_and_bugs_have_none() -> None:
     from avro_bridge.errors import ConfigError, LogFull
     from flume.errors import JarsMissing, RenderError
-    from spark_job.errors import OptionError
-    from spark_job.errors import QueryFailed
+    from spark_job.errors import OptionError, QueryFailed
 
     codes = [
         (ConfigError("x"), 2),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.containers.folder import NOBODYS, SECRETS, ContainersFolder, Replicas, account
+from headrace.containers.folder import SECRETS, UNPRIVILEGED, ContainersFolder, Replicas, account
 from headrace.errors import StateLocked, StateUnusable
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         ((1000, 100), {"SUDO_UID": "7"}, (1000, 100)),
         ((0, 0), {"SUDO_UID": "1000", "SUDO_GID": "100"}, (1000, 100)),
         ((0, 0), {"SUDO_UID": "1000"}, (1000, 1000)),
-        ((0, 0), {"SUDO_UID": "0", "SUDO_GID": "0"}, (NOBODYS, NOBODYS)),
-        ((0, 0), {}, (NOBODYS, NOBODYS)),
+        ((0, 0), {"SUDO_UID": "0", "SUDO_GID": "0"}, (UNPRIVILEGED, UNPRIVILEGED)),
+        ((0, 0), {}, (UNPRIVILEGED, UNPRIVILEGED)),
     ],
 )
 def test_the_account_is_the_callers_and_never_root(
@@ -57,7 +57,7 @@ def test_the_numbers_are_kept(tmp_path: Path) -> None:
     folder.set_replicas(Replicas(workers=3, bridges=2))
     assert ContainersFolder(tmp_path).replicas() == Replicas(3, 2)
     (tmp_path / "replicas.json").write_text("{}{")
-    with pytest.raises(StateUnusable, match=r"replicas\.json cannot be understood"):
+    with pytest.raises(StateUnusable, match=r"replicas\.json cannot be read"):
         folder.replicas()
 
 

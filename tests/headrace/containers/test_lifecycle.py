@@ -70,7 +70,7 @@ def test_another_account_is_told_whose_data_it_is(tmp_path: Path) -> None:
 
 
 def test_nothing_is_scaled_where_nothing_runs(tmp_path: Path) -> None:
-    with pytest.raises(NotRunning, match="make up WORKERS=2"):
+    with pytest.raises(NotRunning, match="headrace up --workers 2 --bridges 2"):
         lifecycle(tmp_path).scale(2, None)
 
 

@@ -31,11 +31,11 @@ class ScriptedEngine:
         self._now = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
         return self._now[0]
 
-    def inside(self, container: Container, *command: str) -> tuple[int, str]:
+    def run_in(self, container: Container, *command: str) -> tuple[int, str]:
         assert command == container.test
         return self._now[1][container.id]
 
-    def last_words(self, _: Container, lines: int = 15) -> str:
+    def log_tail(self, _: Container, lines: int = 15) -> str:
         return f"the last {lines} lines"
 
 
@@ -64,7 +64,7 @@ def test_each_service_is_announced_once_when_all_of_it_is_ready() -> None:
 
 def test_what_is_not_ready_in_time_is_named_with_what_its_check_says() -> None:
     run, _ = wait(([BRIDGE, DRIVER], {"b": (0, "ok"), "d": (1, "no worker has room")}))
-    with pytest.raises(StageTimeout, match=r"driver: no worker has room.*make logs SERVICE=driver") as caught:
+    with pytest.raises(StageTimeout, match=r"driver: no worker has room.*headrace logs driver") as caught:
         run()
     assert "bridge:" not in str(caught.value)
 

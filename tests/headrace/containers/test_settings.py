@@ -28,7 +28,8 @@ def test_the_profiles_are_those_of_the_compose_file() -> None:
 
 
 def test_the_environment_goes_before_the_file_and_that_before_the_default(tmp_path: Path) -> None:
-    chosen = tmp_path / ".env"
+    chosen = tmp_path / "docker" / ".env"
+    chosen.parent.mkdir()
     chosen.write_text("# mine\nHEADRACE_WINDOW=1m\nHEADRACE_TOP = 5\n".replace(" = ", "="))
     found = Settings({"HEADRACE_WINDOW": "2m", "HEADRACE_URL": ""}, chosen, {"PUID": "7"})
     assert (found.values["HEADRACE_WINDOW"].text, found.values["HEADRACE_WINDOW"].origin) == ("2m", "environment")
@@ -40,7 +41,7 @@ def test_the_environment_goes_before_the_file_and_that_before_the_default(tmp_pa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("HEADRACE_WINDOWS=1m\n", "did you mean HEADRACE_WINDOW"),
+        ("HEADRACE_WINDOWS=1m\n", "no setting HEADRACE_WINDOWS; did you mean 'HEADRACE_WINDOW'"),
         ("QUITE_ANOTHER_THING=1\n", "lists them all"),
         ("HEADRACE_WINDOW\n", "line 1: neither a comment nor NAME=value"),
     ],
