@@ -1,7 +1,11 @@
-"""``python -m benchmarks [ingest|query|end-to-end|costs|inverse ...]``: measures and prints, machine first."""
+"""``python -m benchmarks [ingest|query|end-to-end|costs|inverse ...]``: measures and prints, machine first.
+
+``--tiny`` runs the same code over a few thousand lines, to see that it works; those figures mean nothing.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - typer reads the annotations at run time
 from typing import Annotated
@@ -10,6 +14,7 @@ import typer
 
 from benchmarks import costs, end_to_end, ingest, inverse, query
 from benchmarks.machine import describe
+from benchmarks.scale import TINY, Scale
 
 
 class Name(StrEnum):
@@ -33,16 +38,15 @@ RUNS = {
 
 def main(
     names: Annotated[list[Name] | None, typer.Argument(help="Which ones; all when none is named.")] = None,
-    corpus: Annotated[
-        Path | None, typer.Option(help="An access log to repeat; the kit's own sample without it.")
-    ] = None,
-    events: Annotated[int, typer.Option(help="Events of one round.")] = 1_000_000,
+    corpus: Annotated[Path | None, typer.Option(help="An access log to repeat; without it a made-up one.")] = None,
+    events: Annotated[int, typer.Option(help="Events of one round.", min=1)] = Scale().events,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Only see that each benchmark runs to its end.")] = False,
 ) -> None:
     """Measure; every ratio is of things that ran side by side in this run."""
     print(describe())
     for name in names or list(Name):
         print()
-        RUNS[name](events, corpus)
+        RUNS[name](TINY if tiny else replace(Scale(), events=events), corpus)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,16 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avro_bridge.log.folder_lock import log_folders
 from avro_bridge.log.log import Log
 from benchmarks.end_to_end import Pipeline, running_pipeline
 from benchmarks.frames import log_lines
 from benchmarks.machine import cpu_seconds
+
+if TYPE_CHECKING:
+    from benchmarks.scale import Scale
 
 RUNS = (("memory", "500ms"), ("memory", "10s"), ("file", "10s"))
 """Channel, and time between two micro-batches."""
@@ -41,8 +45,9 @@ class Reading:
         return Reading(seconds, self.stored_bytes - before.stored_bytes, self.batches - before.batches)
 
 
-def run(events: int, corpus: Path | None) -> None:
+def run(scale: Scale, corpus: Path | None) -> None:
     """Measure and print."""
+    events = scale.events
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
         folder = Path(name)
         log = folder / "access.log"

@@ -1,8 +1,8 @@
 """From the spool folder to the counts: rate against the agent alone, and latency of a single line.
 
 Rate: the same agent, the same file. Once its sink ends in a Java AvroSource with a null sink, which is the fastest that
-Flume itself can be on this machine; once in the kit, until Spark has counted the last line. All processes share the
-machine, so counting costs the agent some of its own time. One file warms up; the rate is that of the median of five
+Flume itself can be on this machine; once in Headrace, until Spark has counted the last line. All processes share the
+machine, so counting costs the agent some of its own time. One file warms up; the rate is that of the median of the
 others, since a shared machine now and then takes a second away.
 
 Latency: `headrace run` with its console; one line with a URL never seen before is dropped, and its time is taken from
@@ -38,37 +38,40 @@ from headrace.drop import drop
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from benchmarks.scale import Scale
+
 WAIT_S = 600.0
-ROUNDS = 5
-SAMPLES = 20
-PAUSES_S = (0.5, 8.0)
+SHORTEST_PAUSE_S = 0.5
+TOP = 40
+"""URLs of a window on the console: every line whose latency is taken must be among them."""
 
 
-def run(events: int, corpus: Path | None) -> None:
+def run(scale: Scale, corpus: Path | None) -> None:
     """Measure and print."""
+    events = scale.events
     print(
-        f"end to end: files of {events:,} lines, memory channel, everything on this machine; median of {ROUNDS} after "
-        "one to warm up (slowest to fastest)"
+        f"end to end: files of {events:,} lines, memory channel, everything on this machine; median of {scale.rounds} "
+        "after one to warm up (slowest to fastest)"
     )
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
         folder = Path(name)
         log = folder / "access.log"
         with log.open("wb") as file:
             file.writelines(line + b"\n" for line in log_lines(corpus, events))
-        alone = _agent_alone(folder / "alone", log, events)
+        alone = _agent_alone(folder / "alone", log, scale)
         print(f"    the agent into an AvroSource     {_rates(events, alone)}")
-        with running_pipeline(folder / "kit", "memory") as pipeline:
-            ours = _rounds(lambda total: pipeline.drop_and_wait(log, total), events)
+        with running_pipeline(folder / "headrace", "memory") as pipeline:
+            ours = _rounds(lambda total: pipeline.drop_and_wait(log, total), scale)
             ratio = statistics.median(alone) / statistics.median(ours)
             print(f"    drop to the last line counted    {_rates(events, ours)}   x {ratio:.2f}")
-            _latency(pipeline)
+            _latency(pipeline, scale)
 
 
-def _rounds(send: Callable[[int], None], events: int) -> list[float]:
+def _rounds(send: Callable[[int], None], scale: Scale) -> list[float]:
     """Return the seconds of each round but the first; ``send`` sends a file and waits for so many lines in all."""
     ended_s = []
-    for number in range(1, ROUNDS + 2):
-        send(number * events)
+    for number in range(1, scale.rounds + 2):
+        send(number * scale.events)
         ended_s.append(time.perf_counter())
     return [end - begin for begin, end in pairwise(ended_s)]
 
@@ -78,7 +81,7 @@ def _rates(events: int, seconds: list[float]) -> str:
     return f"{events / statistics.median(seconds):12,.0f} lines/s   {spread:20}"
 
 
-def _agent_alone(folder: Path, log: Path, events: int) -> list[float]:
+def _agent_alone(folder: Path, log: Path, scale: Scale) -> list[float]:
     """Return the seconds from a drop of ``log`` to the OK for its last line."""
     spool = folder / "spool"
     spool.mkdir(parents=True)
@@ -97,7 +100,7 @@ def _agent_alone(folder: Path, log: Path, events: int) -> list[float]:
                 drop([log], spool)
                 _wait(lambda: sent() >= total)
 
-            return _rounds(drop_and_wait, events)
+            return _rounds(drop_and_wait, scale)
 
 
 class Pipeline:
@@ -114,7 +117,12 @@ class Pipeline:
     def drop_and_wait(self, log: Path, events: int) -> None:
         """Hand a file over and wait until so many lines have been counted in all."""
         self.drop(log)
-        _wait(lambda: self.counted() >= events)
+        _wait(lambda: self.counted() >= events or self._has_ended())
+        if self._has_ended():
+            raise RuntimeError(f"the run has ended with exit code {self._process.returncode}; see {self.state}.log")
+
+    def _has_ended(self) -> bool:
+        return self._process.poll() is not None
 
     def drop(self, log: Path) -> None:
         """Hand a file over."""
@@ -148,7 +156,7 @@ class Pipeline:
 def running_pipeline(state: Path, channel: str, *options: str) -> Iterator[Pipeline]:
     """Run a pipeline for the length of a block, with a channel of that type and further options of `headrace run`."""
     command = [str(Path(sys.executable).with_name("headrace")), "run", "--state", str(state), "--channel", channel]
-    command += ["--window", "1h", "--watermark", "3650d", "--top", str(2 * SAMPLES), *options]
+    command += ["--window", "1h", "--watermark", "3650d", "--top", str(TOP), *options]
     with state.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         try:
@@ -160,11 +168,11 @@ def running_pipeline(state: Path, channel: str, *options: str) -> Iterator[Pipel
             process.stdout.close()
 
 
-def _latency(pipeline: Pipeline) -> None:
-    chance = random.Random(SAMPLES)  # noqa: S311 - the same pauses each time
+def _latency(pipeline: Pipeline, scale: Scale) -> None:
+    chance = random.Random(scale.samples)  # noqa: S311 - the same pauses each time
     taken_s = []
-    for number in range(SAMPLES):
-        time.sleep(chance.uniform(*PAUSES_S))
+    for number in range(scale.samples):
+        time.sleep(chance.uniform(SHORTEST_PAUSE_S, scale.longest_pause_s))
         path = f"/latency-{number:02d}-{chance.getrandbits(32):08x}"
         stamp = datetime.now(UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
         line = pipeline.state.parent / "line.log"
@@ -174,7 +182,7 @@ def _latency(pipeline: Pipeline) -> None:
         pipeline.wait_for(path.encode())
         taken_s.append(time.perf_counter() - began_s)
     median_s, slowest_s = statistics.median(taken_s), max(taken_s)
-    print(f"    one line, drop to console        median {median_s:.2f} s, slowest of {SAMPLES} {slowest_s:.2f} s")
+    print(f"    one line, drop to console        median {median_s:.2f} s, slowest of {scale.samples} {slowest_s:.2f} s")
 
 
 def _wait(done: Callable[[], bool]) -> None:

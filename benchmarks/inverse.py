@@ -1,4 +1,4 @@
-"""What the inverse function of a window saves: the same counts over 300 s, sliding by 1 s, with it and without.
+"""What the inverse function of a window saves: the same counts, sliding by 1 s, with it and without.
 
 Both windows get the same hits, one after the other in one Spark, on a clock that waits until a batch is done. A slide
 is timed from the tick of the clock to the collected result, once the window is full; the results are compared.
@@ -27,24 +27,29 @@ if TYPE_CHECKING:
     from pyspark.streaming import StreamingContext
     from pyspark.streaming.dstream import DStream
 
-WINDOW_S, SLIDE_S, TIMED = 300, 1, 15
+    from benchmarks.scale import Scale
+
+SLIDE_S = 1
 URLS = 1_000
 EVENTS_PER_ROUND = 500
 SECOND_MS = 1_000
 BATCH_TIMEOUT_S = 300.0
 
 
-def run(events: int, _corpus: Path | None) -> None:
-    """Measure and print; a batch has a five-hundredth of ``events``."""
-    hits = max(events // EVENTS_PER_ROUND, 1)
-    print(f"inverse: window {WINDOW_S} s, slide {SLIDE_S} s, {hits:,} hits a batch on {URLS:,} URLs, median of {TIMED}")
+def run(scale: Scale, _corpus: Path | None) -> None:
+    """Measure and print; a batch has a five-hundredth of the scale's events."""
+    hits = max(scale.events // EVENTS_PER_ROUND, 1)
+    print(
+        f"inverse: window {scale.window_s} s, slide {SLIDE_S} s, {hits:,} hits a batch on {URLS:,} URLs, median of "
+        f"{scale.slides}"
+    )
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
         folder = Path(name)
         settings = CONTEXT_SETTINGS | {"spark.streaming.clock": "org.apache.spark.util.ManualClock"}
         spark = start_session(SessionSettings("headrace benchmark", folder, compile_lightly=True, more=settings))
         try:
-            with_inverse = _slides(spark.sparkContext, folder / "inverse", hits, inverse=True)
-            without = _slides(spark.sparkContext, folder / "plain", hits, inverse=False)
+            with_inverse = _slides(spark.sparkContext, folder / "inverse", hits, scale, inverse=True)
+            without = _slides(spark.sparkContext, folder / "plain", hits, scale, inverse=False)
         finally:
             stop_session(spark)
     if with_inverse.results != without.results:
@@ -72,35 +77,38 @@ class Slides:
 _collected: list[Slides] = []
 
 
-def _slides(context: SparkContext, folder: Path, hits: int, *, inverse: bool) -> Slides:
+def _slides(context: SparkContext, folder: Path, hits: int, scale: Scale, *, inverse: bool) -> Slides:
     # A plain window needs no result before the first timed one; with the inverse each is made of the one before.
-    slides = Slides(first=1 if inverse else WINDOW_S)
+    slides = Slides(first=1 if inverse else scale.window_s)
     _collected.append(slides)
-    ssc = open_streams(
-        context, folder, timedelta(seconds=SLIDE_S), lambda new: _build(new, folder / "no-files", hits, inverse=inverse)
-    )
+    window_s, last = scale.window_s, scale.window_s + scale.slides
+
+    def build(new: StreamingContext) -> None:
+        _build(new, folder / "no-files", hits, window_s, inverse=inverse)
+
+    ssc = open_streams(context, folder, timedelta(seconds=SLIDE_S), build)
     ssc.start()
     try:
         clock = manual_clock(ssc)
-        for number in range(1, WINDOW_S + TIMED + 1):
+        for number in range(1, last + 1):
             slides.done.clear()
             began_s = time.perf_counter()
             clock.advance(SECOND_MS)
             if not slides.done.wait(BATCH_TIMEOUT_S):
                 raise RuntimeError(f"batch {number} was not done within {BATCH_TIMEOUT_S:.0f} s")
-            if number > WINDOW_S:
+            if number > window_s:
                 slides.seconds.append(time.perf_counter() - began_s)
-            _show(number)
+            _show(number, last)
     finally:
         ssc.stop(stopSparkContext=False, stopGraceFully=False)
-    slides.results = {number: slides.results[number] for number in range(WINDOW_S + 1, WINDOW_S + TIMED + 1)}
+    slides.results = {number: slides.results[number] for number in range(window_s + 1, last + 1)}
     return slides
 
 
-def _build(ssc: StreamingContext, empty: Path, hits: int, *, inverse: bool) -> None:
+def _build(ssc: StreamingContext, empty: Path, hits: int, window_s: int, *, inverse: bool) -> None:
     source = every_batch(ssc, empty)
     counts: DStream[Any] = source.transform(lambda time, rdd: _hits(time, rdd, hits)).reduceByKeyAndWindow(
-        add, sub if inverse else None, WINDOW_S, SLIDE_S, filterFunc=(lambda count: count[1] > 0) if inverse else None
+        add, sub if inverse else None, window_s, SLIDE_S, filterFunc=(lambda count: count[1] > 0) if inverse else None
     )
     counts.foreachRDD(_collect)
 
@@ -118,6 +126,6 @@ def _collect(time: datetime, rdd: RDD[tuple[str, int]]) -> None:
     slides.done.set()
 
 
-def _show(number: int) -> None:
+def _show(number: int, last: int) -> None:
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r    batch {number} of {WINDOW_S + TIMED}" + "\r\n" * (number == WINDOW_S + TIMED))
+        sys.stderr.write(f"\r    batch {number} of {last}" + "\r\n" * (number == last))

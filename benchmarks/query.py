@@ -1,8 +1,8 @@
-"""Log to windows: the kit's source against the same query written in Spark SQL alone, and against GoAccess.
+"""Log to windows: Headrace's source, the same query in Spark SQL alone, and GoAccess.
 
 Both are streaming queries over the same lines, in micro-batches of the same size, with the same windows, watermark and
 sink, one after the other, each in a Spark of its own. The first micro-batches warm Java's compiler up and are not
-counted; the rate is that of the median of the others, since a shared machine now and then takes a second away. The kit
+counted; the rate is that of the median of the others, since a shared machine now and then takes a second away. Headrace
 reads from a bridge's log over Arrow Flight, Spark SQL from text files. GoAccess, which is not a stream processor, reads
 one micro-batch's lines and sorts by URL; it stands here because people know it.
 """
@@ -16,20 +16,25 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pyarrow.flight as flight
 
 from avro_bridge.contract import Status
 from benchmarks.frames import log_lines, write_frames
-from benchmarks.query_process import BATCHES, KIT, SPARK_SQL, WARM_UP_BATCHES
+from benchmarks.query_process import BATCHES, HEADRACE, SPARK_SQL, WARM_UP_BATCHES
 from benchmarks.receivers import bridge
 
-TITLES = {KIT: "the kit's source", SPARK_SQL: "Spark SQL alone"}
+if TYPE_CHECKING:
+    from benchmarks.scale import Scale
+
+TITLES = {HEADRACE: "Headrace's source", SPARK_SQL: "Spark SQL alone"}
 
 
-def run(events: int, corpus: Path | None) -> None:
+def run(scale: Scale, corpus: Path | None) -> None:
     """Measure and print."""
+    events = scale.events
     print(
         f"query: {BATCHES} micro-batches of {events:,} lines, windows of 1 h; median rate after {WARM_UP_BATCHES} to "
         "warm up (slowest to fastest)"
@@ -49,14 +54,14 @@ def run(events: int, corpus: Path | None) -> None:
 
 def _compare(folder: Path, address: str, events: int) -> None:
     rates = {}
-    for name, source in ((KIT, address), (SPARK_SQL, str(folder / "lines"))):
+    for name, source in ((HEADRACE, address), (SPARK_SQL, str(folder / "lines"))):
         command = [sys.executable, "-m", "benchmarks.query_process", name, source, str(folder / name), str(events)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
         figures = json.loads(done.stdout)
         rates[name] = figures["rate"]
         spread = f"({figures['slowest']:,.0f} to {figures['fastest']:,.0f})"
         print(f"    {TITLES[name]:28} {rates[name]:12,.0f} lines/s   {spread:24} counted {figures['counted']:,}")
-    print(f"    {TITLES[KIT]} / {TITLES[SPARK_SQL]}     x {rates[KIT] / rates[SPARK_SQL]:4.1f}")
+    print(f"    {TITLES[HEADRACE]} / {TITLES[SPARK_SQL]}     x {rates[HEADRACE] / rates[SPARK_SQL]:4.1f}")
 
 
 def _keep_all(flight_port: int) -> None:

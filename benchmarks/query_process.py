@@ -20,7 +20,7 @@ from spark_job.windows import count_urls
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-KIT = "kit"
+HEADRACE = "headrace"
 SPARK_SQL = "spark-sql"
 BATCHES = 8
 WARM_UP_BATCHES = 3
@@ -32,15 +32,15 @@ TIME = "dd/MMM/yyyy:HH:mm:ss Z"
 
 
 def main() -> None:
-    """``python -m benchmarks.query_process kit|spark-sql SOURCE FOLDER EVENTS``: source is an address or a folder."""
+    """``query_process headrace|spark-sql SOURCE FOLDER EVENTS``: the source is an address or a folder."""
     name, source, folder, events = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
-    # Each with the Java that suits it: the kit's job asks for light compiling, regular expressions in Java want all.
-    settings = SessionSettings("headrace benchmark", folder, driver_memory="4g", compile_lightly=name == KIT)
+    # Each with the Java that suits it: the job asks for light compiling, regular expressions in Java want all.
+    settings = SessionSettings("headrace benchmark", folder, driver_memory="4g", compile_lightly=name == HEADRACE)
     spark = start_session(settings)
     try:
         register(spark)
-        kit = name == KIT
-        query = _ours(spark, source, events // BATCHES, folder / "audit") if kit else _native(spark, source)
+        ours = name == HEADRACE
+        query = _ours(spark, source, events // BATCHES, folder / "audit") if ours else _native(spark, source)
         json.dump(_measure(query, folder / "checkpoint", events), sys.stdout)
     finally:
         stop_session(spark)
