@@ -1,12 +1,14 @@
 """The bridge's configuration: one TOML file, every key with its reason.
 
-An unknown key, a wrong type or a combination that would not be safe is a :class:`~avro_bridge.errors.ConfigError` that
-names the file and the key. Nothing is started before the whole file is understood.
+An unknown key, a wrong type or an unsafe combination is a :class:`~avro_bridge.errors.ConfigError` that names the file
+and the key. The bridge starts nothing before the whole file is valid.
+
+The defaults of what the wire and the log can be told stand in :mod:`avro_bridge.wire.limits` and
+:mod:`avro_bridge.log.settings`; this module only names them.
 """
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import tomllib
 from pathlib import Path
@@ -15,11 +17,18 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from avro_bridge.errors import ConfigError
+from avro_bridge.log.settings import LogSettings, WriterSettings
+from avro_bridge.wire.limits import WireLimits
+from headrace.common.suggest import did_you_mean
 
 MIB = 1024 * 1024
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+
+_WIRE = WireLimits()
+_LOG = LogSettings()
+_WRITER = WriterSettings()
 
 
 class _Section(BaseModel):
@@ -49,14 +58,21 @@ class ListenConfig(_Section):
 
 
 class LimitsConfig(_Section):
-    """What one peer may make the bridge hold. Beyond it the connection is closed and counted."""
+    """Limits on what one peer may send. Beyond one of them the connection is closed and counted."""
 
-    max_frame_bytes: Positive = Field(32 * MIB, description="size of one call; refused by its announced size")
-    max_events: Positive = Field(1_000_000, description="events of one call")
-    max_header_bytes: Positive = Field(64 * 1024, description="headers of one event")
-    max_inflate_ratio: Positive = Field(
-        1_100, description="bytes that one byte of a compressed stream may become; deflate itself ends near 1,032"
+    max_frame_bytes: Positive = Field(
+        _WIRE.max_frame_bytes, description="size of one call; refused by its announced size"
     )
+    max_events: Positive = Field(_WIRE.max_events, description="events of one call")
+    max_header_bytes: Positive = Field(_WIRE.max_header_bytes, description="headers of one event")
+    max_inflate_ratio: Positive = Field(
+        _WIRE.max_inflate_ratio,
+        description="bytes that one byte of a compressed stream may become; deflate itself ends near 1,032",
+    )
+
+    def wire_limits(self) -> WireLimits:
+        """Return these limits, with the defaults of those that an operator cannot set."""
+        return WireLimits(**self.model_dump())
 
 
 class LogConfig(_Section):
@@ -64,12 +80,28 @@ class LogConfig(_Section):
 
     folder: Path = Field(Path("data"), description="holds numbered logs; the first one that is free is taken")
     max_bytes: Annotated[int, Field(ge=16 * MIB)] = Field(
-        8 * 1024 * MIB, description="cap on disk; when it is reached the bridge answers FAILED and Flume waits"
+        _LOG.max_bytes, description="cap on disk; when it is reached the bridge answers FAILED and Flume waits"
     )
-    retain_max_age_s: Seconds | None = Field(None, description="older batches are dropped even if unread; none: never")
-    retain_max_bytes: Positive | None = Field(None, description="beyond this the oldest are dropped even if unread")
-    max_queued_bytes: Positive = Field(256 * MIB, description="batches waiting for the disk before reading pauses")
-    doubt_expiry_s: Seconds = Field(3600.0, description="how long a batch whose OK may be lost is watched for")
+    retain_max_age_s: Seconds | None = Field(
+        _LOG.retain_max_age_s, description="older batches are dropped even if unread; none: never"
+    )
+    retain_max_bytes: Positive | None = Field(
+        _LOG.retain_max_bytes, description="beyond this the oldest are dropped even if unread"
+    )
+    max_queued_bytes: Positive = Field(
+        _WRITER.max_queued_bytes, description="batches waiting for the disk before reading pauses"
+    )
+    doubt_expiry_s: Seconds = Field(
+        _LOG.doubt_expiry_s, description="how long a batch whose OK may be lost is watched for"
+    )
+
+    def log_settings(self) -> LogSettings:
+        """Return the settings of the log, with the defaults of those that an operator cannot set."""
+        return LogSettings(**self.model_dump(exclude={"folder", "max_queued_bytes"}))
+
+    def writer_settings(self) -> WriterSettings:
+        """Return the settings of the writer, with the defaults of those that an operator cannot set."""
+        return WriterSettings(max_queued_bytes=self.max_queued_bytes)
 
 
 class FlightConfig(_Section):
@@ -115,7 +147,7 @@ class BridgeConfig(_Section):
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` can be reached from this machine only."""
+    """Return whether ``host`` can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -128,7 +160,7 @@ def load_config(path: Path) -> BridgeConfig:
     """Read and check a configuration file.
 
     Raises:
-        ConfigError: the file cannot be read, is not TOML, or holds what the bridge cannot use.
+        ConfigError: the file cannot be read, is not TOML, or has keys or values that the bridge cannot use.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -143,21 +175,21 @@ def load_config(path: Path) -> BridgeConfig:
 
 
 def _explain(error: ValidationError) -> list[str]:
-    """Say of each fault where it is and, for an unknown key, which known one is nearest."""
+    """Return one line for each problem: its key, what is wrong, and the nearest known key for an unknown one."""
     lines = []
-    for fault in error.errors(include_url=False):
-        place = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] != "extra_forbidden":
-            text = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"{place}: {text}" if place else text)
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] != "extra_forbidden":
+            text = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{key}: {text}" if key else text)
             continue
-        near = difflib.get_close_matches(str(fault["loc"][-1]), _known_keys(fault["loc"][:-1]), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        lines.append(f"{place}: unknown key{hint}")
+        hint = did_you_mean(str(problem["loc"][-1]), _known_keys(problem["loc"][:-1]))
+        lines.append(f"{key}: unknown key{hint}")
     return lines
 
 
 def _known_keys(path: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the section at ``path``."""
     model: type[BaseModel] = BridgeConfig
     for part in path:
         annotation = model.model_fields[str(part)].annotation

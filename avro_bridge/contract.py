@@ -1,11 +1,10 @@
-"""What the bridge promises its readers: schema, tickets, actions and error cases of the Arrow Flight endpoint.
+"""The contract with readers: schema, tickets, actions and limits of the bridge's Arrow Flight endpoint.
 
-This module and ``errors`` are all that a consumer may import. It is light on purpose: neither LMDB nor numba comes
-along.
+A reader imports this module and ``errors``, nothing else of the bridge. Both are light: they import neither LMDB nor
+numba.
 
-A read is a Flight ``do_get`` with a :class:`Ticket`; it streams the events ``start <= offset < end`` of one log, in
-order.
-Everything else is a Flight action with a JSON object as body and one JSON object as its result:
+A read is a Flight ``do_get`` with a :class:`Ticket`. It streams the events ``start <= offset < end`` of one log, in
+order. Everything else is a Flight action with a JSON object as its body and one JSON object as its result:
 
 =========  ==============================================  ======================================================
 action     body                                            result
@@ -14,8 +13,8 @@ status     ``{}``                                          :class:`Status`
 start      ``{"consumer", "log_id", "position"}``          ``{"offset": n}``: the consumer's first offset. Stored by
                                                            the first call and returned unchanged by all later ones.
                                                            ``position`` is ``"earliest"``, ``"latest"`` or an offset.
-commit     ``{"consumer", "log_id", "offset"}``            ``{"offset": n}``: all below ``n`` may be deleted as far as
-                                                           this consumer is concerned. Never moves backwards.
+commit     ``{"consumer", "log_id", "offset"}``            ``{"offset": n}``: this consumer needs nothing below ``n``
+                                                           any more. Never moves backwards.
 forget     ``{"consumer"}``                                ``{}``: the consumer no longer holds data back.
 =========  ==============================================  ======================================================
 
@@ -34,6 +33,9 @@ import pyarrow as pa
 from avro_bridge.errors import BadRequest
 
 CONTRACT_VERSION = 1
+
+MAX_CONSUMER_BYTES = 200
+"""Longest name of a consumer, in UTF-8. The log keeps a name for as long as the consumer is known."""
 
 OFFSET = pa.field("offset", pa.int64(), nullable=False)
 RECEIVED = pa.field("received", pa.timestamp("us", tz="UTC"), nullable=False)
@@ -64,7 +66,7 @@ class Ticket:
         """Read a ticket.
 
         Raises:
-            BadRequest: it is not one, or its range is not a range.
+            BadRequest: the bytes are no ticket, or ``start`` and ``end`` are not a range.
         """
         fields = read_json_object(data, "ticket")
         try:
@@ -80,7 +82,7 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Status:
-    """What a bridge says of its log. Counters are since the log was made unless their name says otherwise."""
+    """The status of a bridge's log. Counters start when the log is created, unless their name says otherwise."""
 
     version: int
     log_id: str
@@ -98,16 +100,21 @@ class Status:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Status:
-        """Read a status; keys of a newer bridge are ignored."""
+        """Read a status. Keys that only a newer bridge knows are ignored."""
         known = read_json_object(data, "status")
         return cls(**{name: known[name] for name in cls.__dataclass_fields__ if name in known})
+
+
+def is_consumer_name(text: str) -> bool:
+    """Return whether ``text`` can name a consumer: 1 to 200 bytes, all characters printable."""
+    return bool(text) and text.isprintable() and len(text.encode()) <= MAX_CONSUMER_BYTES
 
 
 def read_json_object(data: bytes, what: str) -> dict[str, Any]:
     """Return ``data`` as a JSON object.
 
     Raises:
-        BadRequest: it is not one.
+        BadRequest: it is none; the text begins with ``what``.
     """
     try:
         value = json.loads(data or b"{}")

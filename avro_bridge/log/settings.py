@@ -1,4 +1,7 @@
-"""What an operator can set about the log and its writer."""
+"""Settings of the log and its writer, each with its default.
+
+``avro_bridge/config.py`` takes the defaults of the bridge's configuration file from here, so each stands in one place.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,19 @@ from dataclasses import dataclass
 from typing import Final
 
 _MIB: Final = 2**20
-_LEAST_SLACK_BYTES: Final = 64 * _MIB
+_MIN_SLACK_BYTES: Final = 64 * _MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    """Sizes in bytes, times in seconds.
+    """Settings of a log. Sizes in bytes, times in seconds.
 
     The pages that hold batches never take more than ``max_bytes``. The file may grow beyond that by ``slack_bytes``:
-    LMDB writes changed pages to new places, and takes a freed page back only two commits later, so without slack a
-    full log could not even delete.
+    LMDB writes changed pages to new places and reuses a freed page only two commits later, so without slack a full log
+    could not even delete.
     """
 
-    max_bytes: int = 10 * 2**30
+    max_bytes: int = 8 * 2**30
     """Beyond this the log refuses batches until consumers commit."""
 
     slack_bytes: int | None = None
@@ -37,44 +40,43 @@ class LogSettings:
     """The header that identifies an event (UUIDInterceptor's default). Empty: never compare ids."""
 
     doubt_expiry_s: float = 3600.0
-    """How long after it was stored a batch may still be recognised when it comes again."""
+    """How long after it was stored a batch is still recognised when Flume sends it again."""
 
     doubt_max_bytes: int = 32 * _MIB
-    """How much memory the ids of batches in doubt may take; the oldest are forgotten beyond it."""
+    """Memory for the event ids of batches that Flume may send again; beyond it the oldest are forgotten."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work.
+        """Check the values.
 
         Raises:
             ValueError: names the field.
         """
         for name in ("max_bytes", "retain_batches", "doubt_max_bytes"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be greater than 0")
+                raise ValueError(f"{name} must be greater than 0, not {getattr(self, name)}")
         for name in ("slack_bytes", "retain_max_age_s", "retain_max_bytes", "doubt_expiry_s"):
             value = getattr(self, name)
             if value is not None and value < 0:
-                raise ValueError(f"{name} must not be negative")
+                raise ValueError(f"{name} must not be negative, but is {value}")
 
     @property
     def map_bytes(self) -> int:
-        """The largest size of the file."""
+        """The largest size of the file, in whole MiB."""
         slack = self.slack_bytes
         if slack is None:
-            slack = max(_LEAST_SLACK_BYTES, self.max_bytes // 8)
-        whole_pages = -(-(self.max_bytes + slack) // _MIB)
-        return whole_pages * _MIB
+            slack = max(_MIN_SLACK_BYTES, self.max_bytes // 8)
+        return -(-(self.max_bytes + slack) // _MIB) * _MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterSettings:
-    """Sizes in bytes, times in seconds."""
+    """Settings of the writer. Sizes in bytes, times in seconds."""
 
     max_group_bytes: int = 16 * _MIB
-    """How much one transaction stores at most; a larger batch goes alone."""
+    """How much one transaction stores at most; a larger batch is stored alone."""
 
-    max_queued_bytes: int = 64 * _MIB
-    """Beyond this ``has_room`` is false: stop reading from sockets. Beyond twice this batches are refused."""
+    max_queued_bytes: int = 256 * _MIB
+    """Beyond this ``has_room`` is false and sockets are not read. Beyond twice this batches are refused."""
 
     retain_every_s: float = 1.0
-    """How often retention, expiry and the durable count of acknowledged events are seen to, at least."""
+    """How often, at least, the writer runs retention and expiry and stores the count of acknowledged events."""

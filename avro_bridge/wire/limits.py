@@ -1,29 +1,31 @@
-"""What one peer may cost: every bound of the wire, in one place.
+"""Limits on what one peer may cost the bridge, each with its default.
 
-Flume's own server has a single rule (it refuses a frame whose buffer list alone would take a tenth of the Java heap).
-Here each quantity that a peer chooses has a bound of its own, checked on the announced number before memory is taken.
-The defaults leave room for what real agents send (batches of 100 to 10,000 lines, 8 KiB buffers, a handful of headers)
-by a factor of ten or more.
+Flume's own server has a single rule: it refuses a frame whose buffer list alone would take a tenth of the Java heap.
+Here each quantity that a peer chooses has a limit, checked on the announced number before memory is allocated. Real
+agents send batches of 100 to 10,000 lines, 8 KiB buffers and a handful of headers; the defaults allow ten times that or
+more.
+
+``avro_bridge/config.py`` takes the defaults of the bridge's configuration file from here, so each stands in one place.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-_LARGEST_FRAME = 2**30
-"""Event positions are handed to Arrow as 32-bit offsets, so no payload may come near 2 GiB."""
+_LARGEST_FRAME_BYTES = 2**30
+"""Arrow takes event positions as 32-bit offsets, so no payload may come near 2 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class WireLimits:
-    """Bounds for one connection; every value is a positive number.
+    """Limits for one connection; every value is a positive number.
 
     Raises:
-        ValueError: a bound is not positive, or ``max_frame_bytes`` is above 1 GiB.
+        ValueError: a limit is not positive, or ``max_frame_bytes`` is above 1 GiB.
     """
 
     max_frame_bytes: int = 32 * 2**20
-    """Message bytes of one frame, its buffers added up."""
+    """Message bytes of one frame: the sum of its buffers."""
     max_buffers: int = 16 * 1024
     """Buffers of one frame. Flume cuts at 8 KiB, so 32 MiB need 4,096; small buffers are legal but pointless."""
     max_events: int = 1_000_000
@@ -39,19 +41,19 @@ class WireLimits:
     max_protocol_bytes: int = 64 * 1024
     """Bytes of the protocol text in a handshake; Flume's has 1,334."""
     max_remembered_protocols: int = 64
-    """Protocols of foreign clients that are remembered by their hash; the one unused for longest makes room."""
+    """Protocols of other clients that are remembered by their hash; the least recently used one makes room."""
     max_handshake_refusals: int = 8
     """Handshakes of one connection that are answered NONE; an honest client needs one."""
     max_inflated_bytes: int = 256 * 1024
-    """Largest piece that a layer hands on at once. More input waits in the layer; nothing is refused for it."""
+    """Largest piece that a layer passes on at once. More input waits in the layer and is not refused."""
     max_inflate_ratio: int = 1_100
     """Inflated bytes for each compressed byte of a connection, after the first MiB. Deflate itself ends near 1,032,
-    and a file of blank lines comes close to that, so the default refuses nothing honest."""
+    and a file of blank lines comes close to that, so the default refuses no honest client."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if value < 1:
                 raise ValueError(f"{field.name} must be at least 1, not {value}")
-        if self.max_frame_bytes > _LARGEST_FRAME:
-            raise ValueError(f"max_frame_bytes must be at most {_LARGEST_FRAME}, not {self.max_frame_bytes}")
+        if self.max_frame_bytes > _LARGEST_FRAME_BYTES:
+            raise ValueError(f"max_frame_bytes must be at most {_LARGEST_FRAME_BYTES}, not {self.max_frame_bytes}")

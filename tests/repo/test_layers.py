@@ -22,9 +22,9 @@ TIERS: dict[str, tuple[str, ...]] = {
     "flume": ("errors", "config jars", "agent"),
     "avro_bridge": (
         "errors",
-        "contract config wire",
+        "contract wire",
         "log",
-        "metrics logging_setup",
+        "config metrics logging_setup",
         "ingest egress admin flume_metrics",
         "app",
         "cli",
@@ -41,12 +41,13 @@ TIERS: dict[str, tuple[str, ...]] = {
         "__main__",
     ),
     "headrace": (
-        "errors common",
+        "errors common container_settings",
         "state_folder drop sample doctor jars_s3a messages",
         "status",
         "containers local",
         "cli",
         "services",
+        "__main__",
     ),
 }
 """Each package's modules and sub-packages, upstream first. One may import what stands in a line before its own; those
