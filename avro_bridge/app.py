@@ -23,15 +23,14 @@ from avro_bridge.egress.server import FlightServer
 from avro_bridge.errors import ConfigError
 from avro_bridge.flume_metrics import AgentCollector
 from avro_bridge.ingest.server import IngestServer
-from avro_bridge.log.callbacks import WriterHooks
 from avro_bridge.log.folder_lock import claim_folder
+from avro_bridge.log.group_commit import WriterHooks
 from avro_bridge.log.log import Log
-from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
 from avro_bridge.metrics import BridgeMetrics, LogCollector
 from avro_bridge.wire.events import count_events
-from avro_bridge.wire.limits import WireLimits
 from headrace.common.allocator import keep_freed_memory
+from headrace.common.files import replace_file
 from headrace.common.kernels import precompile
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     from avro_bridge.config import BridgeConfig
     from avro_bridge.errors import BridgeError
-    from avro_bridge.log.retention import Dropped
+    from avro_bridge.log.retention import Deleted
 
 LIVE_WITHIN_S = 5.0
 """The ingest loop must turn within this time to be called alive."""
@@ -74,9 +73,9 @@ class Bridge:
             OSError: an address cannot be bound.
         """
         precompile()
-        # The first call of a kernel costs numba a second of imports: not while an agent waits.
-        count_events(EMPTY_ARRAY, WireLimits())
         config = self._config
+        # The first call of a kernel costs numba a second of imports. No agent waits for that here.
+        count_events(EMPTY_ARRAY, config.limits.wire_limits())
         with ExitStack() as stack:
             log = stack.enter_context(self._open_log())
             metrics = BridgeMetrics()
@@ -86,9 +85,7 @@ class Bridge:
             hooks = WriterHooks(
                 has_room_again=lambda: ingest.has_room_again(), deleted=_report_deleted, upkeep_failed=_report_upkeep
             )
-            writer = stack.enter_context(
-                GroupCommitWriter(log, WriterSettings(max_queued_bytes=config.log.max_queued_bytes), hooks)
-            )
+            writer = stack.enter_context(GroupCommitWriter(log, config.log.writer_settings(), hooks))
             ingest = IngestServer(config, log, writer, metrics, now_us=_now_us, monotonic_s=time.monotonic)
             egress = FlightServer(config.flight, log, writer, metrics, self._token())
             serving = threading.Thread(target=egress.serve, name="flight", daemon=True)
@@ -98,7 +95,7 @@ class Bridge:
                 (config.admin.host, config.admin.port),
                 metrics.registry,
                 live=self._live,
-                ready=lambda: self._trouble(writer.broken or ingest.refusing),
+                ready=lambda: self._trouble(writer.broken or ingest.refusal),
                 status=egress.status,
             )
             stack.callback(admin.close)
@@ -116,14 +113,9 @@ class Bridge:
         settings = self._config.log
         log = Log.open(
             claim_folder(settings.folder),
-            LogSettings(
-                max_bytes=settings.max_bytes,
-                retain_max_age_s=settings.retain_max_age_s,
-                retain_max_bytes=settings.retain_max_bytes,
-                doubt_expiry_s=settings.doubt_expiry_s,
-            ),
+            settings.log_settings(),
         )
-        now = log.state()
+        now = log.metadata()
         logger.info(
             "log opened", folder=str(log.folder), log_id=now.log_id, first=now.first_offset, next=now.next_offset
         )
@@ -145,10 +137,9 @@ class Bridge:
         ports = {"avro_port": avro_port, "flight_port": flight_port, "admin_port": admin_port}
         logger.info("ready", log_id=log.log_id, **ports)
         if self._ready_file is not None:
-            text = json.dumps({**ports, "log_id": log.log_id, "pid": os.getpid()})
-            temporary = self._ready_file.with_name(f".{self._ready_file.name}.{os.getpid()}")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(self._ready_file)
+            content = json.dumps({**ports, "log_id": log.log_id, "pid": os.getpid()})
+            # Not durable: after a power cut no process listens, and the file must not say otherwise.
+            replace_file(self._ready_file, content.encode(), durable=False)
 
     def _live(self) -> str | None:
         turned = threading.Event()
@@ -169,9 +160,9 @@ def _stop_egress(egress: FlightServer, serving: threading.Thread) -> None:
     serving.join()
 
 
-def _report_deleted(dropped: Dropped) -> None:
-    if dropped.unread_events:
-        logger.warning("unread events dropped by age or size retention", **asdict(dropped))
+def _report_deleted(deleted: Deleted) -> None:
+    if deleted.unread_events:
+        logger.warning("unread events dropped by age or size retention", **asdict(deleted))
 
 
 def _report_upkeep(error: BaseException) -> None:

@@ -31,7 +31,7 @@ class LogCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the families of one scrape."""
-        now = self._log.state()
+        now = self._log.metadata()
         for name, text in COUNTERS.items():
             yield CounterMetricFamily(f"headrace_bridge_{name}", f"{text} Since the log was made.", now.counters[name])
         gauges = (

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.flight as flight
 import structlog
 
-from avro_bridge.contract import CONTRACT_VERSION, Status, Ticket, read_json_object, schema
+from avro_bridge.contract import (
+    CONTRACT_VERSION,
+    MAX_CONSUMER_BYTES,
+    Status,
+    Ticket,
+    is_consumer_name,
+    read_json_object,
+    schema,
+)
 from avro_bridge.egress.batches import record_batches
 from avro_bridge.errors import BadRequest, BridgeError, LogIdDiffers
 
@@ -29,8 +37,8 @@ if TYPE_CHECKING:
     from avro_bridge.log.writer import GroupCommitWriter
     from avro_bridge.metrics import BridgeMetrics
 
-MAX_NAME_BYTES = 200
-"""Longest consumer name; it is kept in the log for as long as the consumer is known."""
+SHOWN_BYTES = 200
+"""How much of an unknown action's name an error text shows."""
 
 logger = structlog.get_logger("bridge.egress")
 
@@ -100,12 +108,12 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
             elif action.type in self._actions:
                 result = json.dumps(self._actions[action.type](body)).encode()
             else:
-                raise BadRequest(f"no action {action.type[:MAX_NAME_BYTES]!r}; known: status, start, commit, forget")
+                raise BadRequest(f"no action {action.type[:SHOWN_BYTES]!r}; known: status, start, commit, forget")
         yield flight.Result(result)
 
     def status(self) -> Status:
         """Return what the log holds now."""
-        now = self._log.state()
+        now = self._log.metadata()
         return Status(
             version=CONTRACT_VERSION,
             log_id=now.log_id,
@@ -192,6 +200,6 @@ def _text(body: dict[str, Any], key: str) -> str:
 
 def _name(body: dict[str, Any]) -> str:
     name = _text(body, "consumer")
-    if len(name.encode()) > MAX_NAME_BYTES or not name.isprintable():
-        raise BadRequest(f"consumer is a printable text of at most {MAX_NAME_BYTES} bytes")
+    if not is_consumer_name(name):
+        raise BadRequest(f"consumer is a printable text of at most {MAX_CONSUMER_BYTES} bytes")
     return name

@@ -1,1 +1,1 @@
-"""The socket server that takes batches from the wire and answers once the log has them on disk."""
+"""Ingest: receives batches from Flume's Avro sinks and answers each one once the log has it on disk."""

@@ -1,4 +1,4 @@
-"""A token bucket for log lines: the first few of a burst are written, the rest are counted."""
+"""A token bucket for log lines: writes the first lines of a burst and counts the rest."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ if TYPE_CHECKING:
 
 
 class RateLimit:
-    """Allows ``burst`` lines at once and ``per_s`` on average."""
+    """Allows ``burst`` lines at once and ``per_s`` lines a second on average."""
 
     def __init__(self, *, per_s: float, burst: int, monotonic_s: Callable[[], float]) -> None:
         self._per_s = per_s
         self._burst = float(burst)
         self._monotonic_s = monotonic_s
         self._tokens = float(burst)
-        self._at_s = monotonic_s()
+        self._refilled_at_s = monotonic_s()
         self._suppressed = 0
 
     def take(self) -> int | None:
-        """Return how many lines were left out since the last one, or nothing when this one is to be left out too."""
+        """Ask to write one line.
+
+        Returns:
+            How many lines were suppressed since the last one that was written, or None if this one is suppressed too.
+        """
         now_s = self._monotonic_s()
-        self._tokens = min(self._burst, self._tokens + (now_s - self._at_s) * self._per_s)
-        self._at_s = now_s
+        self._tokens = min(self._burst, self._tokens + (now_s - self._refilled_at_s) * self._per_s)
+        self._refilled_at_s = now_s
         if self._tokens < 1.0:
             self._suppressed += 1
             return None

@@ -1,20 +1,20 @@
-"""The one place that touches LMDB.
+"""The LMDB environment of a log: labelled write transactions, counted readers, and LMDB's errors as the bridge's.
 
-Every write transaction has a label, which is both the context in an error's text and the address at which a test can
-break it. The tables of one environment::
+Every write transaction has a label. It is the context in an error's text, and tests use it to let one write fail. The
+tables of one environment::
 
     batches     first offset (8 bytes, big-endian)   header and payload, see record.py
-    meta        name                                 format, log_id, state, see state.py
-    consumers   name (UTF-8)                         first and committed offset, see state.py
-    doubts      connection id (8 bytes, big-endian)  its newest batch, see doubt_records.py
+    meta        name                                 format, log_id, state, see metadata.py
+    consumers   name (UTF-8)                         first and committed offset, see metadata.py
+    doubts      connection id (8 bytes, big-endian)  its newest batch, see dedup/records.py
 
 How LMDB is used, and why:
 
-- Every commit is synced, data first, then the page that makes it visible. A commit that fails leaves no trace.
+- Every commit is synced: first the data, then the page that makes it visible. A commit that fails leaves no trace.
 - No writable map: a full disk would reach such a map as SIGBUS and kill the process, where ``pwrite`` returns an error.
-- With read-ahead: a backlog is read in order. Without it each page of a log that is not in memory any more is a request
-  of its own to the disk: 284 MB took 5.2 s, and 0.5 s with it.
-- A read transaction keeps all pages alive that were freed after it began, so readers are short (see reader.py).
+- With read-ahead: a backlog is read in order. Without it, each page that is not in memory any more costs one request to
+  the disk: 284 MB took 5.2 s, and 0.5 s with it.
+- A read transaction keeps every page alive that was freed after it began, so readers are short (see reader.py).
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Environment:
-    """An open LMDB environment: labelled writes, counted readers.
+    """An open LMDB environment.
 
-    ``close`` ends writing at once, while the mapping stays until the last reader is done: memory that a reader looks
-    at is never unmapped under it. The folder's lock goes with the mapping, since LMDB forbids to open the same files
-    twice in one process.
+    ``close`` ends writing at once, but the mapping stays until the last reader is done: memory that a reader looks at
+    is never unmapped. The folder's lock is released with the mapping, since LMDB forbids a process to open the same
+    files twice.
 
     Raises:
         LogError: the files are not a log, are cut short, or cannot be opened.
@@ -73,7 +73,7 @@ class Environment:
                 readonly=readonly,
                 create=not readonly,
                 mode=0o644,
-                # A reader of a log on a read-only volume has nobody to tell that it reads, and no writer to fear.
+                # On a read-only volume a reader cannot register itself, and no writer can reuse the pages it reads.
                 lock=not readonly or os.access(folder / _LOCK_FILE, os.W_OK),
                 meminit=False,
             )
@@ -81,10 +81,10 @@ class Environment:
             raise LogError(f"log {folder}: cannot be opened: {error}") from error
         try:
             self._refuse_cut_file()
-            # A reader that was killed leaves its slot behind, and with it all pages freed since.
+            # A killed reader still occupies its slot, which keeps all pages alive that were freed since.
             self.stale_readers = 0 if readonly else self._lmdb.reader_check()
             self.page_size = self._lmdb.stat()["psize"]
-            self.batches, self.meta, self.consumers, self.doubts = (
+            self.batches, self.meta, self.consumers, self.newest_batches = (
                 self._lmdb.open_db(name, create=not readonly) for name in (b"batches", b"meta", b"consumers", b"doubts")
             )
         except lmdb.Error as error:
@@ -95,9 +95,9 @@ class Environment:
             raise
 
     def _refuse_cut_file(self) -> None:
-        """Refuse a file that ends before its last page: reading there would be SIGBUS, the end of the process."""
+        """Refuse a file that ends before its last page: reading there would end the process with SIGBUS."""
         needed = (self._lmdb.info()["last_pgno"] + 1) * self._lmdb.stat()["psize"]
-        # Pages at the end may have been freed before they were ever written, so only what is named is compared.
+        # Only up to the last page in use: pages behind it may have been freed before they were ever written.
         found = (self.folder / DATA_FILE).stat().st_size
         if found < needed:
             raise LogError(
@@ -107,14 +107,14 @@ class Environment:
 
     @contextmanager
     def write(self, label: str, wanted_bytes: int = 0) -> Iterator[Transaction]:
-        """Run the body in one write transaction; on the way out it is committed and synced, or gone without a trace.
+        """Run the body in one write transaction, which is committed and synced afterwards, or leaves no trace.
 
-        ``wanted_bytes`` is about how much the body adds; it only helps to tell a full disk from a broken one.
+        ``wanted_bytes`` is about how much the body adds. It only helps to tell a full disk from a broken one.
 
         Raises:
             LogClosed: the environment is closed.
             LogFull: the map or the disk has no room.
-            LogWriteFailed: anything else went wrong below.
+            LogWriteFailed: the write or the sync failed for another reason.
         """
         if self._closed:
             raise LogClosed(f"log {self.folder}: {label}: the log is closed")
@@ -126,7 +126,7 @@ class Environment:
             raise self._write_error(label, error, wanted_bytes) from error
 
     def before_commit(self, label: str) -> None:
-        """Do nothing: the seam at which tests let a write fail."""
+        """Do nothing. Tests override this to let a write fail."""
 
     def _write_error(self, label: str, error: lmdb.Error, wanted_bytes: int) -> LogError:
         code = getattr(error, "code", 0)
@@ -134,7 +134,7 @@ class Environment:
         if isinstance(error, lmdb.MapFullError):
             return LogFull(f"{text}: the file has reached its largest size; consumers must commit, or raise max_bytes")
         free = shutil.disk_usage(self.folder).free
-        # LMDB reports a write that the disk took only in part as EIO, which is how a disk fills up most of the time.
+        # A disk that fills up mostly takes the last write in part, which LMDB reports as EIO.
         if code in _NO_ROOM or (code == errno.EIO and free < wanted_bytes):
             return LogFull(f"{text}: {free} bytes are free on the disk, {wanted_bytes} are needed: make room")
         if isinstance(error, lmdb.PanicError):
@@ -142,11 +142,11 @@ class Environment:
         return LogWriteFailed(text)
 
     def begin_read(self) -> Transaction:
-        """Begin a read transaction; it must end in :meth:`end_read`, soon.
+        """Begin a read transaction. Pass it to :meth:`end_read` soon.
 
         Raises:
             LogClosed: the environment is closed.
-            LogError: there are more readers than LMDB has slots, or the file is damaged.
+            LogError: all of LMDB's reader slots are in use, or the file is damaged.
         """
         with self._mutex:
             if self._closed:
@@ -159,7 +159,7 @@ class Environment:
         return transaction
 
     def end_read(self, transaction: Transaction) -> None:
-        """End a read transaction; what was read in it must not be looked at any more."""
+        """End a read transaction. Memory that was read in it must not be used any more."""
         transaction.abort()
         with self._mutex:
             self._readers -= 1

@@ -1,23 +1,22 @@
-"""Folders and their locks.
+"""Folder locks: which process may write which log.
 
 A data folder holds numbered logs::
 
     data/0/   data.mdb lock.mdb writer.lock
     data/1/   ...
 
-so that several bridges can share a volume: each one takes the first folder whose lock is free, or makes the next one.
-The lock is an ``flock`` of ``writer.lock``: the kernel releases it when the process ends, however it ends, so there is
-no stale lock to clear. It holds on one machine and on network file systems that pass ``flock`` on
-(NFS since version 4).
+so that several bridges can share a volume: each takes the first folder whose lock is free, or creates the next one. The
+lock is an ``flock`` of ``writer.lock``. The kernel releases it when the process ends, however it ends, so no stale lock
+can remain. It works on one machine and on network file systems that support ``flock`` (NFS since version 4).
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from typing import TYPE_CHECKING, Final, Self
 
 from avro_bridge.errors import LogError, LogLocked
+from headrace.common.files import try_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,11 +26,11 @@ LOCK_FILE: Final = "writer.lock"
 
 
 class FolderLock:
-    """The right to write the log in ``path``, held until :meth:`release` or the end of the process.
+    """The right to write the log in ``path``, until :meth:`release` or the end of the process.
 
     Raises:
         LogLocked: another writer holds it.
-        LogError: the folder cannot be made or written.
+        LogError: the folder cannot be created or written, or its file system has no locks.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,16 +43,16 @@ class FolderLock:
                 f"log folder {path}: {error.strerror}: make it a folder that the bridge may write"
             ) from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.release()
-            raise LogLocked(f"log folder {path}: another bridge is writing it; stop that one or use another") from None
+            is_held = try_lock(self._fd)
         except OSError as error:
             self.release()
             raise LogError(f"log folder {path}: its file system cannot lock files: {error.strerror}") from error
+        if not is_held:
+            self.release()
+            raise LogLocked(f"log folder {path}: another bridge is writing it; stop that one or use another folder")
 
     def release(self) -> None:
-        """Give the right up; a second call does nothing."""
+        """Release the lock. A second call does nothing."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -66,12 +65,12 @@ class FolderLock:
 
 
 def claim_folder(data_folder: Path) -> FolderLock:
-    """Take the first numbered log of ``data_folder`` that no other bridge writes; make the next one if none is free.
+    """Lock the first numbered log of ``data_folder`` that no other bridge writes; create the next one if none is free.
 
-    Hand the result to ``Log.open``, which takes the lock over.
+    Pass the result to ``Log.open``, which takes over the lock.
 
     Raises:
-        LogError: the folder cannot be made or written.
+        LogError: the folder cannot be created or written.
     """
     number = 0
     while True:
@@ -82,7 +81,7 @@ def claim_folder(data_folder: Path) -> FolderLock:
 
 
 def log_folders(data_folder: Path) -> list[Path]:
-    """Return the numbered logs of ``data_folder`` in order; folders with other names are not logs."""
+    """Return the numbered logs of ``data_folder`` in the order of their numbers; other folders are not logs."""
     if not data_folder.is_dir():
         return []
     return sorted((each for each in data_folder.iterdir() if each.name.isdecimal() and each.is_dir()), key=_number)
@@ -93,24 +92,14 @@ def _number(folder: Path) -> int:
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether a bridge writes the log in ``folder`` now. Changes nothing, also on a read-only volume."""
+    """Return whether a bridge writes the log in ``folder`` now. Works on a read-only volume and changes nothing."""
     try:
         fd = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return not try_lock(fd, shared=True)
     except OSError:
         return True
-    finally:
-        os.close(fd)
-    return False
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable: a new file is on disk only once the folder that names it is."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
     finally:
         os.close(fd)

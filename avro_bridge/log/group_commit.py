@@ -1,119 +1,211 @@
-"""Storing one group of batches: all with one sync, or as much of it as there is room for."""
+"""Group commit: one transaction and one sync for all batches of a group; if the disk is full, whatever fits.
+
+Also holds the types with which the writer talks to its callers: a callback for each batch, and hooks for monitoring.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from avro_bridge.errors import BridgeError, LogError, LogFull
-from avro_bridge.log.callbacks import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Protocol
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from avro_bridge.log.callbacks import Waiting, WriterHooks
-    from avro_bridge.log.dedup.suspects import Doubts
+    from avro_bridge.log.dedup.suspects import Suspects
     from avro_bridge.log.log import Log
-
-    class Answer(Protocol):
-        """Tells whoever waits for a batch how it went; called once for each."""
-
-        def __call__(self, waiting: Waiting, place: int | None, error: BridgeError | None, /) -> None:
-            """``place`` is the first offset, or None."""
+    from avro_bridge.log.record import PendingBatch
+    from avro_bridge.log.retention import Deleted
 
 
-class GroupStore:
-    """Compares, appends and answers. Belongs to the writer's thread, but for :meth:`acknowledged`.
+class Done(Protocol):
+    """Callback for the result of one batch, on the writer's thread, after the sync. Must be quick and must not raise.
 
-    ``make_room`` deletes what need not be kept and returns whether there was any.
+    ``first_offset`` is None with an error, and also without one when all events of the batch were stored already.
     """
 
-    def __init__(
-        self, log: Log, doubts: Doubts, hooks: WriterHooks, answer: Answer, make_room: Callable[[], bool]
-    ) -> None:
+    def __call__(self, first_offset: int | None, error: BridgeError | None, /) -> None:
+        """Take the result."""
+
+
+@dataclass(slots=True, eq=False)
+class WaitingBatch:
+    """A batch that has no answer yet."""
+
+    batch: PendingBatch
+    done: Done
+    size: int
+    """Of the batch as its caller gave it; ``batch`` is replaced by a smaller one when some events are duplicates."""
+
+
+Result: TypeAlias = tuple[WaitingBatch, int | None, BridgeError | None]
+"""A batch with what its ``done`` is to be called with."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedGroup:
+    """The contents of one transaction."""
+
+    batches: int
+    events: int
+    payload_bytes: int
+    deduplicated_events: int
+    seconds: float
+    """From the begin of the transaction to the end of its sync."""
+
+    @classmethod
+    def of(cls, batches: Sequence[PendingBatch], seconds: float) -> CommittedGroup:
+        """Return the sums over ``batches``."""
+        return cls(
+            batches=len(batches),
+            events=sum(each.count for each in batches),
+            payload_bytes=sum(len(each.buffer) - each.start for each in batches if each.count),
+            deduplicated_events=sum(each.duplicates for each in batches),
+            seconds=seconds,
+        )
+
+
+def _ignore(*_about: object) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterHooks:
+    """Callbacks for monitoring the writer, on its own thread. Each must be quick and must not raise."""
+
+    after_group: Callable[[CommittedGroup], None] = _ignore
+    """Called with each transaction's contents, after the ``done`` of each of its batches."""
+
+    answered: Callable[[], None] = _ignore
+    """Called after the ``done`` of all batches that were taken together, stored or not."""
+
+    has_room_again: Callable[[], None] = _ignore
+    """Called when the queue, which was over its bound, has fallen below half of it."""
+
+    deleted: Callable[[Deleted], None] = _ignore
+    """Called when retention has deleted batches. Its ``unread_events`` are worth a warning."""
+
+    upkeep_failed: Callable[[BaseException], None] = _ignore
+    """Called when retention or the tracking of suspects failed. Retention is tried again."""
+
+
+class GroupCommit:
+    """Drops duplicates, appends what is left, and makes room when it does not fit.
+
+    Belongs to the writer's thread, except for :meth:`acknowledged`.
+    """
+
+    def __init__(self, log: Log, suspects: Suspects, hooks: WriterHooks, clock_us: Callable[[], int]) -> None:
         self._log = log
-        self._doubts = doubts
+        self._suspects = suspects
         self._hooks = hooks
-        self._answer = answer
-        self._make_room = make_room
+        self._clock_us = clock_us
         self._mutex = threading.Lock()
         self._acknowledged = 0
+        self.has_more_to_delete = False
+        """The last :meth:`retain` reached its bound: call it again soon."""
 
     def acknowledged(self, events: int) -> None:
-        """Count events whose OK was written; the next transaction makes the number durable. From any thread."""
+        """Count events whose OK was written. The next transaction makes the number durable. Safe from any thread."""
         with self._mutex:
             self._acknowledged += events
 
-    def store(self, waiting: Sequence[Waiting]) -> None:
-        """Store the batches and answer each of them, in their order as far as they are stored."""
-        group = [each for each in waiting if self._compare(each)]
+    def store(self, waiting: Sequence[WaitingBatch]) -> Iterator[Result]:
+        """Store the batches, and yield the result of each one as soon as it is certain.
+
+        Stored batches come in their order. The caller must take all results: the work goes on between them.
+        """
+        group: list[WaitingBatch] = []
+        for each in waiting:
+            try:
+                each.batch = self._suspects.drop_resent(each.batch)
+            except BridgeError as error:
+                yield each, None, error
+            else:
+                group.append(each)
         if not group:
             return
-        error = self._append(group)
-        if isinstance(error, LogFull) and self._make_room():
-            error = self._append(group)
+        error = yield from self._append(group)
+        if isinstance(error, LogFull) and self.retain():
+            error = yield from self._append(group)
         if isinstance(error, LogFull) and len(group) > 1:
-            self._store_what_fits(group)
+            yield from self._store_what_fits(group)
         elif error is not None:
             for each in group:
-                self._answer(each, None, error)
+                yield each, None, error
 
-    def _compare(self, waiting: Waiting) -> bool:
-        try:
-            waiting.batch = self._doubts.compare(waiting.batch)
-        except BridgeError as error:
-            self._answer(waiting, None, error)
-            return False
-        return True
-
-    def _store_what_fits(self, group: Sequence[Waiting]) -> None:
+    def _store_what_fits(self, group: Sequence[WaitingBatch]) -> Iterator[Result]:
+        """Try each batch alone, but none that is at least as large as one that did not fit."""
         too_large: int | None = None
         full: LogError | None = None
         for each in group:
             size = each.batch.stored_size
             if too_large is None or size < too_large:
-                error = self._append([each])
+                error = yield from self._append([each])
                 if error is None:
                     continue
                 if not isinstance(error, LogFull):
-                    self._answer(each, None, error)
+                    yield each, None, error
                     continue
                 full, too_large = error, size
-            self._answer(each, None, full)
+            yield each, None, full
 
-    def _append(self, group: Sequence[Waiting]) -> LogError | None:
-        """Store all of the group and answer it, or return why nothing of it is stored."""
-        with self._mutex:
-            acknowledged, self._acknowledged = self._acknowledged, 0
+    def _append(self, group: Sequence[WaitingBatch]) -> Generator[Result, None, LogError | None]:
+        """Store the whole group and yield its results, or return why nothing of it is stored."""
         batches = [each.batch for each in group]
         begin_s = time.perf_counter()
         try:
-            places = self._log.append(batches, acknowledged_events=acknowledged, settled=self._doubts.settled)
+            first_offsets = self._commit(batches)
         except LogError as error:
-            self.acknowledged(acknowledged)
             return error
         seconds = time.perf_counter() - begin_s
-        self._doubts.settled.clear()
-        for waiting, place in zip(group, places, strict=True):
-            self._answer(waiting, place, None)
-        if group:
-            self._hooks.after_group(Group.of(batches, seconds))
+        for waiting, first_offset in zip(group, first_offsets, strict=True):
+            yield waiting, first_offset, None
+        self._hooks.after_group(CommittedGroup.of(batches, seconds))
         for batch in batches:
             try:
-                self._doubts.stored(batch)
+                self._suspects.batch_stored(batch)
             except BridgeError as error:
+                # The batches are stored and answered; only a later resend may go unrecognised.
                 self._hooks.upkeep_failed(error)
         return None
 
-    def flush(self) -> None:
-        """Make durable what else waits for a transaction: the count of acknowledged events, and settled doubts.
+    def _commit(self, batches: Sequence[PendingBatch]) -> list[int | None]:
+        """Run one transaction with everything that waits for one; return the first offsets of ``batches``."""
+        with self._mutex:
+            acknowledged, self._acknowledged = self._acknowledged, 0
+        try:
+            first_offsets = self._log.append(
+                batches, acknowledged_events=acknowledged, forget_connections=self._suspects.forgettable
+            )
+        except LogError:
+            # The number was not stored either: the next transaction takes it.
+            self.acknowledged(acknowledged)
+            raise
+        self._suspects.forgettable.clear()
+        return first_offsets
+
+    def retain(self) -> bool:
+        """Delete a bounded number of batches that need not be kept; return whether there were any.
 
         Raises:
-            LogError: it is tried again with the next transaction.
+            LogError: nothing was deleted.
         """
-        if self._acknowledged or self._doubts.settled:
-            error = self._append([])
-            if error is not None:
-                raise error
+        self.has_more_to_delete = False
+        deleted = self._log.retain(self._clock_us())
+        self.has_more_to_delete = deleted.more
+        if deleted.batches:
+            self._hooks.deleted(deleted)
+        return deleted.batches > 0
+
+    def flush(self) -> None:
+        """Make durable what otherwise waits for the next batch: the count of acknowledged events, obsolete records.
+
+        Raises:
+            LogError: nothing was written; the next transaction tries again.
+        """
+        if self._acknowledged or self._suspects.forgettable:
+            self._commit([])

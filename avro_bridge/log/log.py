@@ -1,7 +1,7 @@
-"""The log: batches under dense offsets, appended in groups, deleted once everyone has them.
+"""The log: stores batches under dense offsets, tracks consumers, and deletes what all of them have committed.
 
-``Log`` belongs to the one process that holds the folder's lock. What one of its transactions changes becomes visible
-in its properties only after the sync, all of it at once.
+Only the process that holds the folder's lock may have a ``Log``. The changes of a transaction become visible in its
+properties after the sync, all at once.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from avro_bridge.errors import BadRequest, LogDamaged, LogFull, RangeAbove
+from avro_bridge.contract import MAX_CONSUMER_BYTES
+from avro_bridge.errors import BadRequest, LogDamaged, LogError, LogFull, RangeAbove
 from avro_bridge.log import consumers, metadata, record, retention
 from avro_bridge.log.dedup import records
 from avro_bridge.log.environment import Environment
-from avro_bridge.log.folder_lock import FolderLock, sync_folder
-from avro_bridge.log.metadata import Consumer, State
+from avro_bridge.log.folder_lock import FolderLock
+from avro_bridge.log.metadata import Consumer, Metadata
 from avro_bridge.log.read_only import LogView
 from avro_bridge.log.settings import LogSettings
+from headrace.common.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,16 +28,16 @@ if TYPE_CHECKING:
 
     from avro_bridge.log.environment import Transaction
     from avro_bridge.log.record import PendingBatch
-    from avro_bridge.log.retention import Dropped
+    from avro_bridge.log.retention import Deleted
 
-# Room for 2**24 lives of 2**39 connections each, below the sign bit of 64-bit integers.
+# Room for 2**24 processes with 2**39 connections each, below the sign bit of 64-bit integers.
 _CONNECTION_BITS: Final = 39
 
 
 class Log(LogView):
-    """A log for writing and reading. Make it with :meth:`open`. Safe for use by several threads.
+    """A log for writing and reading. Create it with :meth:`open`. Safe for use by several threads.
 
-    Writing methods return after the sync. They wait for each other, so hot paths go through ``GroupCommitWriter``.
+    Writing methods return after the sync and exclude each other, so ingest goes through ``GroupCommitWriter``.
     """
 
     def __init__(self, environment: Environment, settings: LogSettings) -> None:
@@ -45,10 +47,10 @@ class Log(LogView):
         with environment.write("create") as transaction:
             metadata.create(environment, transaction)
             now = metadata.load(environment, transaction)
-        # The new life becomes durable with its first batch; until then no connection of it is on disk either. So a log
-        # opens, and can be read, on a disk without room for another byte.
-        self._state = replace(now, lives=now.lives + 1)
-        self._connections = itertools.count(self._state.lives << _CONNECTION_BITS)
+        # The raised number becomes durable with the first batch; before that, no connection id of this process is on
+        # disk either. So a log can be opened and read on a disk that has no room for another byte.
+        self._metadata = replace(now, lives=now.lives + 1)
+        self._connections = itertools.count(self._metadata.lives << _CONNECTION_BITS)
 
     @classmethod
     def open(
@@ -57,13 +59,13 @@ class Log(LogView):
         settings: LogSettings | None = None,
         environment_class: type[Environment] = Environment,
     ) -> Log:
-        """Open the log in ``folder`` for writing, make it if there is none, and lock it until :meth:`close`.
+        """Open the log in ``folder`` for writing, or create it, and lock it until :meth:`close`.
 
-        ``folder`` may be a lock that is held already, as ``claim_folder`` gives it. Tests pass an environment that
-        breaks.
+        ``folder`` may be a lock that is held already, as ``claim_folder`` returns it. Tests pass an environment class
+        whose writes fail.
 
         Raises:
-            LogLocked: another bridge writes it.
+            LogLocked: another bridge is writing it.
             LogVersion: a newer program wrote it, or one that is too old.
             LogError: it cannot be opened; the text says why.
         """
@@ -76,8 +78,12 @@ class Log(LogView):
             raise
         try:
             log = cls(environment, settings)
+            # The files of a new log survive a power cut only once the folders that name them are synced.
             sync_folder(lock.path)
             sync_folder(lock.path.parent)
+        except OSError as error:
+            environment.close()
+            raise LogError(f"log {lock.path}: its folder cannot be synced: {error.strerror}") from error
         except BaseException:
             environment.close()
             raise
@@ -89,20 +95,20 @@ class Log(LogView):
 
         Raises:
             LogVersion: a newer program wrote it, or one that is too old.
-            LogError: it is not there or cannot be opened.
+            LogError: the folder holds no log, or the log cannot be opened.
         """
         environment = Environment(folder, map_bytes=0, lock=None)
         view = LogView(environment)
         try:
-            view.state()
+            view.metadata()
         except BaseException:
             view.close()
             raise
         return view
 
-    def state(self) -> State:
-        """Return the picture as of the last commit, without touching the file."""
-        return self._state
+    def metadata(self) -> Metadata:
+        """Return the metadata as of the last commit, without reading the file."""
+        return self._metadata
 
     @property
     def max_bytes(self) -> int:
@@ -110,94 +116,96 @@ class Log(LogView):
         return self.settings.max_bytes
 
     def new_connection_id(self) -> int:
-        """Return a number that no connection of this log has had, in this process or an earlier one."""
+        """Return a number that no connection to this log has had, in this process or an earlier one."""
         return next(self._connections)
 
     def append(
-        self, batches: Sequence[PendingBatch], *, acknowledged_events: int = 0, settled: Iterable[int] = ()
+        self, batches: Sequence[PendingBatch], *, acknowledged_events: int = 0, forget_connections: Iterable[int] = ()
     ) -> list[int | None]:
         """Store all of ``batches`` in one transaction with one sync, or none of them.
 
-        Also writes down how many events were acknowledged since the last call, and first deletes the doubt records of
-        the connections ``settled``.
+        Args:
+            batches: in the order of their offsets.
+            acknowledged_events: added to the durable counter.
+            forget_connections: connections whose newest-batch record is deleted, before ``batches`` are recorded.
 
         Returns:
             The first offset of each batch, None for one of no events.
 
         Raises:
-            LogFull: the cap or the disk is reached; nothing was stored.
+            LogFull: the cap is reached or the disk is full; nothing was stored.
             LogWriteFailed: nothing was stored.
         """
         with self._writing:
             self._refuse_above_cap(batches)
             try:
-                return self._append(batches, acknowledged_events, settled)
+                return self._append(batches, acknowledged_events, forget_connections)
             except LogFull:
-                self._let_a_transaction_pass()
-            return self._append(batches, acknowledged_events, settled)
+                self._commit_without_batches()
+            return self._append(batches, acknowledged_events, forget_connections)
 
     def _append(
-        self, batches: Sequence[PendingBatch], acknowledged_events: int, settled: Iterable[int]
+        self, batches: Sequence[PendingBatch], acknowledged_events: int, forget_connections: Iterable[int]
     ) -> list[int | None]:
         environment = self._environment
         size = sum(each.stored_size for each in batches if each.count)
-        places: list[int | None] = []
-        next_offset = self._state.next_offset
+        first_offsets: list[int | None] = []
+        next_offset = self._metadata.next_offset
         with environment.write("append", size) as transaction:
-            records.delete(environment, transaction, settled)
+            records.delete(environment, transaction, forget_connections)
             for batch in batches:
-                places.append(next_offset if batch.count else None)
+                first_offsets.append(next_offset if batch.count else None)
                 if batch.count:
                     self._put(transaction, batch, next_offset)
                     next_offset += batch.count
-            now = self._state.counted(
+            now = self._metadata.counted(
                 acknowledged_events=acknowledged_events,
                 stored_batches=sum(each.count > 0 for each in batches),
-                stored_events=next_offset - self._state.next_offset,
+                stored_events=next_offset - self._metadata.next_offset,
                 stored_bytes=sum(len(each.buffer) - each.start for each in batches if each.count),
                 deduplicated_events=sum(each.duplicates for each in batches),
             )
             now = replace(now, next_offset=next_offset, used_bytes=metadata.used_bytes(environment, transaction))
             metadata.save(environment, transaction, now)
-        self._state = now
-        return places
+        self._metadata = now
+        return first_offsets
 
-    def _let_a_transaction_pass(self) -> None:
-        """Make room of what was deleted last.
+    def _commit_without_batches(self) -> None:
+        """Run one small transaction, so that the next one can reuse the pages freed last.
 
-        LMDB gives a freed page out in the second transaction after the one that freed it. On a full disk freed pages
-        are all there is, and while every transaction fails for want of them, no second one would ever come.
+        LMDB reuses a freed page in the second transaction after the one that freed it. On a full disk only freed pages
+        are left; if every transaction failed for want of them, the second one would never come.
         """
         with self._environment.write("pass") as transaction:
-            metadata.save(self._environment, transaction, self._state)
+            metadata.save(self._environment, transaction, self._metadata)
 
     def _put(self, transaction: Transaction, batch: PendingBatch, first_offset: int) -> None:
         with record.pack_in_place(batch, first_offset) as value:
             if not transaction.put(record.pack_key(first_offset), value, db=self._environment.batches, append=True):
                 raise LogDamaged("a stored batch lies at or above the next offset", first_offset, first_offset)
-        records.put_batch(self._environment, transaction, batch, first_offset)
+        records.put(self._environment, transaction, batch, first_offset)
 
     def _refuse_above_cap(self, batches: Iterable[PendingBatch]) -> None:
         page_size = self._environment.page_size
         wanted = sum(metadata.footprint(page_size, each.stored_size) for each in batches if each.count)
-        if wanted and self._state.used_bytes + wanted > self.max_bytes:
+        if wanted and self._metadata.used_bytes + wanted > self.max_bytes:
             raise LogFull(
-                f"log {self.folder}: {wanted} more bytes do not fit: {self._state.used_bytes} of {self.max_bytes} are "
-                "used; consumers must commit, or raise max_bytes"
+                f"log {self.folder}: {wanted} more bytes do not fit: {self._metadata.used_bytes} of {self.max_bytes} "
+                "are used; consumers must commit, or raise max_bytes"
             )
 
     def start_consumer(self, name: str, position: consumers.Position) -> int:
-        """Return the offset at which the consumer began; the first call of a name decides it, for good.
+        """Return the offset at which the consumer started. The first call with a name fixes it; later ones return it.
 
-        From then on nothing is deleted that the consumer has not committed (unless age or size say otherwise).
+        From then on retention keeps what the consumer has not committed, unless age or size delete it.
 
         Raises:
-            BadRequest: the name or the position is unusable, or there are too many consumers.
-            RangeBelow: the position is below what is kept.
-            RangeAbove: the position is above the next offset.
+            BadRequest: the name or the position is unusable, or the log has too many consumers.
+            RangeBelow: the position is below the first offset that is kept.
+            RangeAbove: the position is above the next offset to be stored.
         """
         with self._writing:
-            now = self._state
+            now = self._metadata
             if name in now.consumers:
                 return now.consumers[name].start
             consumers.refuse_unusable_name(name, now)
@@ -206,7 +214,7 @@ class Log(LogView):
         return start
 
     def commit(self, name: str, offset: int) -> int:
-        """Note that a consumer needs nothing below ``offset`` any more; return its committed offset.
+        """Store that a consumer needs nothing below ``offset`` any more; return its committed offset.
 
         Never moves backwards: a smaller offset than before changes nothing.
 
@@ -215,10 +223,10 @@ class Log(LogView):
             RangeAbove: the offset is above the next one to be stored.
         """
         with self._writing:
-            now = self._state
+            now = self._metadata
             known = now.consumers.get(name)
             if known is None:
-                raise BadRequest(f"consumer {name[: consumers.MAX_NAME_BYTES]!r} is not known here: start it first")
+                raise BadRequest(f"consumer {name[:MAX_CONSUMER_BYTES]!r} is not known here: start it first")
             if offset > now.next_offset:
                 raise RangeAbove(f"offset {offset} is above the next one to be stored, {now.next_offset}")
             if offset <= known.committed:
@@ -229,46 +237,47 @@ class Log(LogView):
     def _write_consumer(self, label: str, name: str, consumer: Consumer) -> None:
         with self._environment.write(label) as transaction:
             transaction.put(name.encode(), consumer.pack(), db=self._environment.consumers)
-        self._state = replace(self._state, consumers={**self._state.consumers, name: consumer})
+        self._metadata = replace(self._metadata, consumers={**self._metadata.consumers, name: consumer})
 
     def forget(self, name: str) -> bool:
-        """Let a consumer go: it holds nothing back any more. Return whether it was known."""
+        """Remove a consumer, which then holds nothing back any more. Return whether it was known."""
         with self._writing:
-            if name not in self._state.consumers:
+            if name not in self._metadata.consumers:
                 return False
             with self._environment.write("forget") as transaction:
                 transaction.delete(name.encode(), db=self._environment.consumers)
-            others = {key: value for key, value in self._state.consumers.items() if key != name}
-            self._state = replace(self._state, consumers=others)
+            others = {key: value for key, value in self._metadata.consumers.items() if key != name}
+            self._metadata = replace(self._metadata, consumers=others)
         return True
 
-    def retain(self, now_us: int) -> Dropped:
-        """Delete, oldest first, what need not be kept, at most ``retain_batches`` of it; see retention.py.
+    def retain(self, now_us: int) -> Deleted:
+        """Delete what need not be kept, the oldest first, at most ``retain_batches`` batches; see retention.py.
 
-        ``now_us`` is the time in microseconds since the epoch.
+        Args:
+            now_us: microseconds since the epoch.
 
         Raises:
-            LogFull: even deleting needs room, and there is none.
+            LogFull: deleting needs room on the disk too, and nothing is left.
             LogWriteFailed: nothing was deleted.
         """
         with self._writing:
-            rule = retention.Rule.of(self.settings, self._state.consumers.values(), now_us)
-            if not rule.may_delete(self._state):
-                return retention.Dropped()
+            rule = retention.Rule.of(self.settings, self._metadata.consumers.values(), now_us)
+            if not rule.may_delete(self._metadata):
+                return retention.Deleted()
             environment, settings = self._environment, self.settings
             with environment.write("retain") as transaction:
-                dropped = retention.delete(environment, transaction, self._state, rule, settings)
-                now = self._state.counted(
-                    deleted_batches=dropped.batches,
-                    deleted_events=dropped.events,
-                    dropped_events=dropped.unread_events,
+                deleted = retention.delete(environment, transaction, self._metadata, rule, settings)
+                now = self._metadata.counted(
+                    deleted_batches=deleted.batches,
+                    deleted_events=deleted.events,
+                    dropped_events=deleted.unread_events,
                 )
                 now = replace(
                     now,
                     first_offset=metadata.first_offset(environment, transaction, now.next_offset),
                     used_bytes=metadata.used_bytes(environment, transaction),
                 )
-                if dropped.batches:
+                if deleted.batches:
                     metadata.save(environment, transaction, now)
-            self._state = now
-        return dropped
+            self._metadata = now
+        return deleted

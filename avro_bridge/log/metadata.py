@@ -1,8 +1,8 @@
-"""What a log knows of itself: its identity, the next offset, counters and consumers.
+"""Metadata: the identity, next offset, counters and consumers of a log.
 
-The table ``meta`` holds ``format`` (a decimal number), ``log_id`` (a UUID) and ``state`` (a JSON object), the first and
-the last one rewritten in every transaction that stores or deletes batches. The table ``consumers`` holds, under each
-name, the consumer's first and committed offset as two little-endian u64.
+The table ``meta`` holds ``format`` (a decimal number), ``log_id`` (a UUID) and ``state`` (a JSON object). Every
+transaction that stores or deletes batches writes ``format`` and ``state`` again. The table ``consumers`` holds, under
+each consumer's name, its first and its committed offset as two little-endian u64.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CONSUMER = struct.Struct("<QQ")
 
 @dataclass(frozen=True)
 class Consumer:
-    """Where a consumer began, and below which offset it needs nothing any more."""
+    """A consumer's first offset, and its committed one: below that it needs nothing any more."""
 
     start: int
     committed: int
@@ -49,12 +49,12 @@ class Consumer:
 
 
 @dataclass(frozen=True)
-class State:
-    """A consistent picture of a log as of its last commit. Immutable: each commit makes a new one."""
+class Metadata:
+    """The metadata of a log as of one commit. Immutable: each commit makes a new one."""
 
     log_id: str
     lives: int = 0
-    """In how many processes' lives batches were stored, the present one included."""
+    """How many processes have opened the log and stored batches, the present one included."""
     first_offset: int = 0
     next_offset: int = 0
     used_bytes: int = 0
@@ -62,37 +62,37 @@ class State:
     counters: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
     consumers: Mapping[str, Consumer] = field(default_factory=dict)
 
-    def counted(self, **increments: int) -> State:
-        """Return the state with some counters raised."""
+    def counted(self, **increments: int) -> Metadata:
+        """Return a copy with some counters raised."""
         return replace(self, counters={**self.counters, **{k: self.counters[k] + n for k, n in increments.items()}})
 
 
 def create(environment: Environment, transaction: Transaction) -> None:
-    """Write the identity of a new log, unless there is one."""
+    """Write the identity of a new log; do nothing if the log has one."""
     if transaction.get(b"format", db=environment.meta) is None:
         transaction.put(b"log_id", str(uuid.uuid4()).encode(), db=environment.meta)
-        save(environment, transaction, State(log_id=""))
+        save(environment, transaction, Metadata(log_id=""))
 
 
-def load(environment: Environment, transaction: Transaction) -> State:
-    """Read the state as of ``transaction``.
+def load(environment: Environment, transaction: Transaction) -> Metadata:
+    """Read the metadata as of ``transaction``.
 
     Raises:
         LogVersion: a newer program wrote the log, or one that is too old.
-        LogError: this is not a log.
+        LogError: the tables have no identity, so this is not a log.
     """
     format_version = transaction.get(b"format", db=environment.meta)
     log_id = transaction.get(b"log_id", db=environment.meta)
     saved = transaction.get(b"state", db=environment.meta)
     if format_version is None or log_id is None or saved is None:
-        raise LogError(f"log {environment.folder}: the file holds no log")
+        raise LogError(f"log {environment.folder}: the file holds no log; give the bridge another folder")
     check_version(int(bytes(format_version)), f"log {environment.folder}")
     fields = json.loads(bytes(saved))
     consumers = {}
     with transaction.cursor(environment.consumers) as cursor:
         for name, value in cursor:
             consumers[bytes(name).decode()] = Consumer(*_CONSUMER.unpack(value))
-    return State(
+    return Metadata(
         log_id=bytes(log_id).decode(),
         lives=fields["lives"],
         first_offset=first_offset(environment, transaction, fields["next_offset"]),
@@ -103,25 +103,25 @@ def load(environment: Environment, transaction: Transaction) -> State:
     )
 
 
-def save(environment: Environment, transaction: Transaction, state: State) -> None:
-    """Write what is not read off the batches or the consumers themselves.
+def save(environment: Environment, transaction: Transaction, now: Metadata) -> None:
+    """Write what cannot be read from the batches and the consumers.
 
-    A log of an older format becomes one of this program's with its first change, so that the older program then refuses
-    it as a whole instead of stumbling over its newest batches.
+    The first change turns a log of an older format into one of this program's format. The older program then refuses
+    the whole log, instead of failing at its newest batches.
     """
     transaction.put(b"format", str(FORMAT_VERSION).encode(), db=environment.meta)
-    fields = {"lives": state.lives, "next_offset": state.next_offset, "counters": state.counters}
+    fields = {"lives": now.lives, "next_offset": now.next_offset, "counters": now.counters}
     transaction.put(b"state", json.dumps(fields).encode(), db=environment.meta)
 
 
 def first_offset(environment: Environment, transaction: Transaction, next_offset: int) -> int:
-    """Return the first offset that is kept; ``next_offset`` when nothing is."""
+    """Return the first offset that is kept; ``next_offset`` when the log is empty."""
     with transaction.cursor(environment.batches) as cursor:
         return unpack_key(cursor.key()) if cursor.first() else next_offset
 
 
 def used_bytes(environment: Environment, transaction: Transaction) -> int:
-    """Return the bytes of the pages that hold batches, from LMDB's own books."""
+    """Return the bytes of the pages that hold batches, as LMDB counts them."""
     pages = transaction.stat(environment.batches)
     return (pages["branch_pages"] + pages["leaf_pages"] + pages["overflow_pages"]) * pages["psize"]
 

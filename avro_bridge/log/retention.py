@@ -1,18 +1,20 @@
-"""What may be deleted, and deleting it.
+"""Retention: decides which batches may be deleted, and deletes them.
 
-A batch goes, oldest first and whole, when one of these holds:
+Batches are deleted whole, the oldest first, as long as one of these holds:
 
 =============  ==================================================================  =================================
-read           every known consumer has committed all of it                        nothing is lost
-age            it was received longer than ``retain_max_age_s`` ago                what a known consumer had not yet
-size           the log takes more than ``retain_max_bytes``                        committed is counted as dropped
+reason         a batch is deleted when                                             counted as
+=============  ==================================================================  =================================
+read           every known consumer has committed all of it                        deleted; nothing is lost
+age            it was received longer than ``retain_max_age_s`` ago                dropped, as far as some known
+size           the log takes more than ``retain_max_bytes``                        consumer had not committed it
 =============  ==================================================================  =================================
 
-With no consumer known nothing counts as read: what waits for its first reader is kept. Events that age or size delete
-then count as dropped too, since nobody has read them.
+While no consumer is known, nothing counts as read: the log keeps everything for its first reader. Events that age or
+size delete then count as dropped too, since nobody has read them.
 
-Before a batch goes that is the newest one of its connection, its ids are left behind in the doubt records: Flume may
-still send it again.
+Before deleting a connection's newest batch, retention copies its event ids to the connection's record in
+``dedup/records.py``: Flume may still send that batch again.
 """
 
 from __future__ import annotations
@@ -20,37 +22,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from avro_bridge.errors import EventError, LogError
 from avro_bridge.log import metadata, record
-from avro_bridge.log.dedup import event_ids as ids
 from avro_bridge.log.dedup import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from avro_bridge.log.dedup.records import DoubtRecord
     from avro_bridge.log.environment import Environment, Transaction
-    from avro_bridge.log.metadata import Consumer, State
+    from avro_bridge.log.metadata import Consumer, Metadata
     from avro_bridge.log.settings import LogSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
-    """What one call deleted: offsets ``first_offset`` to ``end_offset`` (excluded)."""
+class Deleted:
+    """The result of one call: offsets ``first_offset`` to ``end_offset`` (excluded) were deleted."""
 
     batches: int = 0
     events: int = 0
     first_offset: int = 0
     end_offset: int = 0
     unread_events: int = 0
-    """How many of the events some known consumer had not committed, or all of them when no consumer is known."""
+    """Events that some known consumer, or every future one, has not read."""
     more: bool = False
-    """The bound on one transaction was reached: call again."""
+    """The call reached ``retain_batches``: call again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The settings, applied to the present: what is below which offset, time or size."""
+    """The settings as of one moment: what is below which offset, time or size may be deleted."""
 
     read_below: int
     """Every known consumer has committed all below; 0 when none is known."""
@@ -67,8 +66,8 @@ class Rule:
             above_bytes=settings.retain_max_bytes,
         )
 
-    def may_delete(self, now: State) -> bool:
-        """Return False if it is plain, without looking at a batch, that nothing goes."""
+    def may_delete(self, now: Metadata) -> bool:
+        """Cheap pre-check: return False if no batch can be deleted."""
         return now.first_offset < now.next_offset and (
             now.first_offset < self.read_below
             or self.received_before_us is not None
@@ -77,9 +76,9 @@ class Rule:
 
 
 def delete(
-    environment: Environment, transaction: Transaction, now: State, rule: Rule, settings: LogSettings
-) -> Dropped:
-    """Delete what ``rule`` lets go, at most ``settings.retain_batches`` batches. Checksums are not looked at."""
+    environment: Environment, transaction: Transaction, now: Metadata, rule: Rule, settings: LogSettings
+) -> Deleted:
+    """Delete what ``rule`` allows, at most ``settings.retain_batches`` batches. Checksums are not checked."""
     first = end = now.first_offset
     batches = 0
     more = False
@@ -87,49 +86,26 @@ def delete(
         found = cursor.first()
         while found:
             received_us, connection_id = record.peek(cursor.value())
-            behind = record.unpack_key(cursor.key()) if cursor.next() else now.next_offset
+            # A damaged header cannot say how many events the batch has, so its end is where the next one starts.
+            batch_end = record.unpack_key(cursor.key()) if cursor.next() else now.next_offset
             used_bytes = metadata.used_bytes(environment, transaction)
-            if not _goes(rule, behind, received_us, used_bytes):
+            if not _may_go(rule, batch_end, received_us, used_bytes):
                 break
             if batches == settings.retain_batches:
                 more = True
                 break
-            _leave_ids_behind(environment, transaction, connection_id, end, settings.id_header)
+            records.keep_ids(environment, transaction, connection_id, end, settings.id_header)
             cursor.set_key(record.pack_key(end))
             cursor.delete()
-            batches, end = batches + 1, behind
+            batches, end = batches + 1, batch_end
             found = cursor.first()
     unread_from = min(max(rule.read_below, first), end)
-    return Dropped(batches, end - first, first, end, end - unread_from, more)
+    return Deleted(batches, end - first, first, end, end - unread_from, more)
 
 
-def _goes(rule: Rule, end_offset: int, received_us: int, used_bytes: int) -> bool:
+def _may_go(rule: Rule, end_offset: int, received_us: int, used_bytes: int) -> bool:
     return (
         end_offset <= rule.read_below
         or (rule.received_before_us is not None and received_us < rule.received_before_us)
         or (rule.above_bytes is not None and used_bytes > rule.above_bytes)
     )
-
-
-def _leave_ids_behind(
-    environment: Environment, transaction: Transaction, connection_id: int, first_offset: int, header: str
-) -> None:
-    doubt = records.get(environment, transaction, connection_id)
-    if doubt is not None and doubt.first_offset == first_offset:
-        records.put_ids(environment, transaction, doubt, stored_ids(environment, transaction, doubt, header))
-
-
-def stored_ids(environment: Environment, transaction: Transaction, doubt: DoubtRecord, header: str) -> frozenset[bytes]:
-    """Return the ids of a stored batch; none if it is gone, damaged, or holds no events with ids."""
-    value = transaction.get(record.pack_key(doubt.first_offset), db=environment.batches)
-    if value is None or not header:
-        return frozenset()
-    try:
-        batch = record.unpack(doubt.first_offset, value, doubt.first_offset + doubt.count)
-        if batch.kind is not record.PayloadKind.EVENTS:
-            return frozenset()
-        found = ids.event_ids(batch.payload, batch.count, header)
-    except (LogError, EventError):
-        # A damaged batch cannot say what it held. It is reported where it is read; here it only cannot help.
-        return frozenset()
-    return frozenset(each for each in found if each is not None)

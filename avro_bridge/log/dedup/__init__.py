@@ -1,1 +1,1 @@
-"""Recognises batches that a client sends a second time."""
+"""Deduplication: recognises events that a client sends a second time, and stores them once."""

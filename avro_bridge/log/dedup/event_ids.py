@@ -1,4 +1,7 @@
-"""Event ids: the only place where the log looks inside a payload, and it does so only while something is in doubt."""
+"""Event ids: reads them from a payload, and drops events whose id is stored already.
+
+This is the only place where the log looks inside a payload, and it does so only while a batch may be sent again.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 MAX_ID_BYTES: Final = 1024
-"""A UUID has 36. Longer values are something else, and would only fill the memory for ids."""
+"""A UUID has 36. A longer value is something else and would only fill the memory for ids."""
 
 
 def event_ids(payload: Buffer, count: int, header: str) -> list[bytes | None]:
-    """Return the value of ``header`` of each event, None where an event lacks it, or it is empty or too long for an id.
+    """Return the value of ``header`` of each event; None where it is missing, empty or too long for an id.
 
-    If any two events of the payload share an id, the header does not identify events (it may be a user's, or the
-    agent's, number): all are None then, since comparing such ids would drop events that are no duplicates.
+    If two events of the payload have the same value, the header does not identify events (it may be the number of a
+    user or an agent). All are None then: comparing such values would drop events that are no duplicates.
 
     Raises:
         EventError: the payload does not hold ``count`` events.
@@ -46,7 +49,7 @@ def batch_ids(batch: PendingBatch, header: str) -> frozenset[bytes]:
 
 
 def sorted_hashes(ids: Iterable[bytes]) -> NDArray[np.int64]:
-    """Return the hashes of ``ids`` in order, to be given to :func:`without_duplicates`."""
+    """Return the sorted hashes of ``ids``, as :func:`without_duplicates` needs them."""
     known = list(ids)
     lengths = np.fromiter(map(len, known), np.int64, len(known))
     spans = np.stack([np.cumsum(lengths) - lengths, lengths], axis=1)
@@ -58,8 +61,8 @@ def without_duplicates(
 ) -> PendingBatch:
     """Return ``batch`` without the events whose id ``is_stored``; the batch itself if there are none.
 
-    A batch after a lost connection is nearly always a new one. So the hashes of its ids are first held against
-    ``hashes``, those of all ids that may come again; only when one of them is met are the ids themselves compared.
+    ``hashes`` are the sorted hashes of all ids for which ``is_stored`` may be true. A batch after a lost connection is
+    nearly always a new one, so its hashes are compared first; the ids themselves only if one of the hashes matches.
 
     Raises:
         EventError: the payload does not hold the events that the batch announces.
@@ -87,9 +90,10 @@ def without_duplicates(
 
 
 def _any_of(values: NDArray[np.int64], known: NDArray[np.int64]) -> bool:
-    """Say whether any of ``values`` is in ``known``, which is sorted."""
+    """Return whether any of ``values`` is in ``known``, which is sorted."""
     if not len(known):
         return False
     places = np.searchsorted(known, values)
+    # A value above all known ones has a place behind the last; any other place does to compare it with.
     places[places == len(known)] = 0
     return bool((known[places] == values).any())

@@ -1,16 +1,16 @@
-"""Copies that arrive late: what a client has sent, given up, and sent again on a new connection that was faster.
+"""Delayed originals: batches whose resend, on a new connection, was stored first.
 
 ::
 
-    old connection   ──A──OK──B─────── outage ───────────────────────────────────► B arrives: drop it
-    client                          gives the call up, connects anew
-    new connection                                          ──B──OK──C──OK──
+    old connection   ──A──OK──B─────── outage ──────────────────────────────► B arrives: drop it
+    client                          gives the call up, connects again
+    new connection                                      ──B──OK──C──OK──
 
-What the old connection still holds back is in the new one's first batch, since a client that has seen no answer begins
-with what was not answered. So for each connection that may have been given up the ids of the first batches of those
-that came after it are kept, until it sends its next batch or ends.
+A client that has seen no answer begins its new connection with what was not answered. So whatever the old connection
+still delays is in the *first* batch of the new one. For each connection that its client may have given up, this class
+keeps the event ids of the first batches of later connections, until the old connection sends its next batch or ends.
 
-Not recognised: a late copy of what an agent with several sinks has sent again on a connection that was open before.
+Not recognised: a delayed original that an agent with several sinks sent again on a connection that was already open.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 
 class LateCopies:
-    """The connections that may have been given up, and the ids that each may bring late."""
+    """The connections that their clients may have given up, and the event ids that each may bring late.
+
+    Args:
+        max_bytes: memory that the ids of all connections may take.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -34,13 +38,14 @@ class LateCopies:
         return connection_id in self._ids
 
     def watch(self, connection_id: int) -> None:
-        """The connection may have been given up."""
+        """Note that the client of this connection may have given it up."""
         self._ids.setdefault(connection_id, set())
 
     def add(self, connection_id: int, ids: Collection[bytes], size: int) -> bool:
-        """Let the watched connection be one that may bring these ids, which take ``size`` bytes of memory.
+        """Note that a watched connection may bring these ids, which take ``size`` bytes of memory.
 
-        Returns False, having kept nothing, when there is no memory for them.
+        Returns:
+            False, having kept nothing, when the memory for ids is used up.
         """
         if self._size + size > self._max_bytes:
             return False
@@ -50,10 +55,10 @@ class LateCopies:
         return True
 
     def ids(self, connection_id: int) -> Collection[bytes]:
-        """The ids that the connection may bring late; none for one that is not watched."""
+        """Return the ids that the connection may bring late; none for one that is not watched."""
         return self._ids.get(connection_id, ())
 
     def forget(self, connection_id: int) -> None:
-        """The connection lives, or has ended; one that is not watched is passed over."""
+        """Stop watching a connection, because it is alive or has ended; one that is not watched is ignored."""
         self._ids.pop(connection_id, None)
         self._size -= self._sizes.pop(connection_id, 0)

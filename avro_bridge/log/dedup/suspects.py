@@ -1,29 +1,33 @@
-"""Which stored batches may come again, and recognising their events when they do.
+"""Suspects: stored batches that a client may send again, and the comparison of incoming events with them.
 
-A batch is *in doubt* while it is stored, its OK was written, and nothing has proved that the OK arrived. Flume sends
-one batch at a time on a connection and waits for the answer, so the next batch on the same connection is the proof.
-The newest stored batch of every connection is recorded by the transaction that stores it. Nothing else is done until
-one of these turns it into a *suspect*::
+A stored batch whose OK was written may still be sent again: the OK may not have arrived. Flume sends one batch at a
+time on a connection and waits for its answer, so the next batch on the same connection proves that the OK did arrive.
+Only the newest batch of each connection is therefore uncertain; the transaction that stores a batch records it as the
+newest (``records.py``). Nothing else happens until one of these events makes it a *suspect*:
 
-    event                            suspects                        why
-    -------------------------------  ------------------------------  -------------------------------------------------
-    connection lost                  its newest batch                the OK may have been lost with it
-    the bridge starts                every recorded batch            all connections were lost
-    first batch of a new connection  the newest batch of each other  half-open TCP: the client gave a connection up
-                                     connection from the same host   that still looks alive here
+===============================  ===================================  =================================================
+event                            becomes a suspect                    why
+===============================  ===================================  =================================================
+a connection is lost             its newest batch                     its OK may have been lost with it
+the bridge starts                every recorded batch                 all connections were lost
+first batch of a new connection  the newest batch of each other       half-open TCP: the client has given up a
+                                 connection from the same host        connection that still looks alive from here
+===============================  ===================================  =================================================
 
-Only a suspect's ids are read out of the log, and only while there is a suspect are the ids of incoming batches looked
-at, by their hashes first: an event whose id a suspect has is dropped and counted. A suspect ends when
+Event ids are read from the log for suspects only, and incoming ids are looked at only while a suspect exists: first by
+their hashes, then in full. An incoming event whose id a suspect has is dropped and counted. A batch stops being a
+suspect when
 
-- its connection was alive after all: a later batch arrives on it (one more of its batches stays suspect, since it may
-  have been sent before the client gave up),
-- all of its events came again and each connection that brought some has sent a later batch,
-- it expires, or the memory for ids runs out (the oldest goes first).
+- its connection turns out to be alive: a later batch arrives on it. One more of its batches stays a suspect, since the
+  client may have sent that one before it gave the connection up;
+- all of its events were sent again, and each connection that sent some of them has sent a later batch, which proves
+  that the OK of the resend arrived;
+- it expires, or the memory for ids is used up (the oldest suspect goes first).
 
-The opposite order, in which the batch comes again before it comes, is seen to in late.py.
+``late_copies.py`` handles the reverse case: the resend arrives before the delayed original.
 
-A client that sends the next batch before the answer to the last one is protected for its newest batch only. Events
-without an id are never compared.
+Limits: a client that sends its next batch before the answer to the last one is protected for its newest batch only.
+Events without an id are never compared.
 """
 
 from __future__ import annotations
@@ -39,225 +43,240 @@ from avro_bridge.log.record import PayloadKind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from avro_bridge.log.dedup.records import DoubtRecord
-    from avro_bridge.log.log import Log
+    from avro_bridge.log.dedup.records import NewestBatch, NewestBatches
     from avro_bridge.log.record import PendingBatch
+    from avro_bridge.log.settings import LogSettings
 
-# What CPython spends on a bytes object and its places in a set and a dict, beside the text, and two hashes.
+# Beside its text, an id costs a bytes object, its places in two sets and a dict, and two hashes (CPython).
 _BYTES_PER_ID: Final = 196
 _SWEEPS_PER_EXPIRY: Final = 10
 
 
 class _Suspect:
-    """A batch that may come again."""
+    """A batch that may be sent again."""
 
-    __slots__ = ("carriers", "hashes", "ids", "record", "size", "unseen")
+    __slots__ = ("hashes", "ids", "missing", "record", "senders", "size")
 
-    def __init__(self, record: DoubtRecord, ids: frozenset[bytes]) -> None:
+    def __init__(self, record: NewestBatch, ids: frozenset[bytes]) -> None:
         self.record = record
         self.ids = ids
         self.hashes = sorted_hashes(ids)
-        self.unseen = set(ids)
-        """The ids that have not come again yet."""
-        self.carriers: set[int] = set()
-        """The connections that brought some again and have not sent a later batch."""
+        self.missing = set(ids)
+        """The ids that were not sent again yet."""
+        self.senders: set[int] = set()
+        """The connections that sent some again and have not sent a later batch."""
         self.size = _memory_of(ids)
 
 
-class Doubts:
-    """The connections, the suspects, and the ids of the suspects. Belongs to the thread that appends to the log.
+class Suspects:
+    """All connections and suspects of one log. Belongs to the thread that appends to the log.
 
-    The constructor reads back what an earlier life of the bridge left.
+    The constructor makes every recorded batch a suspect, since all its connections were lost with the last process.
     """
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
-        self._header = log.settings.id_header
-        self._expiry_us = int(log.settings.doubt_expiry_s * 1_000_000)
+    def __init__(self, newest: NewestBatches, settings: LogSettings) -> None:
+        self._newest = newest
+        self._header = settings.id_header
+        self._max_bytes = settings.doubt_max_bytes
+        self._expiry_us = int(settings.doubt_expiry_s * 1_000_000)
         self._next_sweep_us = 0
-        self._peers: dict[int, str] = {}
-        self._fresh: set[int] = set()
-        """Connections that have not sent a batch."""
-        self._watched = LateCopies(log.settings.doubt_max_bytes)
-        """Living connections whose next batch will be suspect too, and what it may bring late."""
+        self._hosts: dict[int, str] = {}
+        """Of each open connection."""
+        self._unused: set[int] = set()
+        """Open connections that have not sent a batch."""
+        self._late = LateCopies(settings.doubt_max_bytes)
+        """Open connections whose next batch becomes a suspect too, and the ids that they may bring late."""
         self._first: tuple[int, frozenset[bytes]] | None = None
-        """Connection and ids of the batch compared last, if it is a first one: it goes alone, so there is but one."""
+        """Connection and ids of the batch compared last, if it is a connection's first one. A first batch has a group
+        to itself, so there is never more than one."""
         self._suspects: dict[int, _Suspect] = {}
-        self._owners: dict[bytes, int] = {}
-        """The suspect (by its connection) that has an id."""
+        """By connection; the oldest first."""
+        self._connection_of_id: dict[bytes, int] = {}
+        """The connection of the suspect that has an id."""
         self._hashes: NDArray[np.int64] | None = None
-        """Of all ids of all suspects, in order; None when it has to be put together anew."""
-        self._carried: dict[int, set[int]] = {}
-        """The suspects whose events a connection has brought again."""
+        """Sorted hashes of all ids of all suspects; None when they must be merged again."""
+        self._resent_by: dict[int, set[int]] = {}
+        """By connection: the suspects whose events its newest batch repeated."""
         self._size = 0
-        self.settled: set[int] = set()
-        """Connections whose record may go. The next append deletes it, before it records that append's own batches."""
+        self.forgettable: set[int] = set()
+        """Connections whose record is not needed any more. The next append deletes these records, before it records its
+        own batches."""
         self.evicted = 0
-        """Suspects, and first batches, forgotten for want of memory."""
-        for record in sorted(log.doubt_records(), key=_stored_us):
-            self._suspect(record)
+        """Suspects and first batches that were forgotten because the memory for ids was used up."""
+        for record in sorted(newest.all(), key=_stored_us):
+            self._add(record)
 
     @property
-    def suspects(self) -> int:
-        """How many batches may come again; ids are compared while this is not 0."""
+    def count(self) -> int:
+        """How many batches may be sent again. Ids are compared while this is not 0."""
         return len(self._suspects)
 
-    def opened(self, connection_id: int, peer: str) -> None:
-        """A connection from the host ``peer`` was opened."""
-        self._peers[connection_id] = peer
-        self._fresh.add(connection_id)
+    def connection_opened(self, connection_id: int, host: str) -> None:
+        """Note a new connection from ``host``."""
+        self._hosts[connection_id] = host
+        self._unused.add(connection_id)
 
-    def lost(self, connection_id: int) -> None:
-        """A connection ended, however it ended: only the client knows whether it has read the last OK."""
-        self._peers.pop(connection_id, None)
-        self._fresh.discard(connection_id)
-        self._watched.forget(connection_id)
-        for owner in self._carried.pop(connection_id, ()):
+    def connection_lost(self, connection_id: int) -> None:
+        """Note that a connection ended, however it ended: only the client knows whether it read the last OK."""
+        self._hosts.pop(connection_id, None)
+        self._unused.discard(connection_id)
+        self._late.forget(connection_id)
+        for owner in self._resent_by.pop(connection_id, ()):
+            # This connection's resend is uncertain itself now, so all of the suspect's events may come once more.
             suspect = self._suspects[owner]
-            suspect.carriers.discard(connection_id)
-            suspect.unseen = set(suspect.ids)
-        self._suspect_newest(connection_id)
+            suspect.senders.discard(connection_id)
+            suspect.missing = set(suspect.ids)
+        self._add_newest(connection_id)
 
-    def goes_alone(self, batch: PendingBatch) -> bool:
-        """Return whether :meth:`compare` may look at the batch only after all earlier ones are stored.
+    def needs_own_group(self, batch: PendingBatch) -> bool:
+        """Return whether the batch must not share a transaction with others.
 
-        It may look at later ones only after this one is stored.
+        The first batch of a connection makes the *stored* batches of other connections suspects. So :meth:`drop_resent`
+        may see it only after all earlier batches are stored, and later ones only after it is stored.
         """
-        return batch.connection_id in self._fresh
+        return batch.connection_id in self._unused
 
-    def compare(self, batch: PendingBatch) -> PendingBatch:
-        """Return the batch without the events that are stored already; the batch itself while nothing is in doubt.
+    def drop_resent(self, batch: PendingBatch) -> PendingBatch:
+        """Return the batch without the events that are stored already; the batch itself if there are none.
 
         Raises:
             EventError: ids must be compared, and the payload does not hold the events that the batch announces.
         """
         has_ids = batch.kind is PayloadKind.EVENTS and bool(self._header)
         self._first = None
-        if batch.connection_id in self._fresh and self._suspect_siblings(batch.connection_id) and has_ids:
+        if batch.connection_id in self._unused and self._suspect_siblings(batch.connection_id) and has_ids:
             self._first = batch.connection_id, batch_ids(batch, self._header)
-        late = self._watched.ids(batch.connection_id)
+        late = self._late.ids(batch.connection_id)
         if late and has_ids:
             batch = without_duplicates(batch, self._header, sorted_hashes(late), late.__contains__)
-        if not self._owners or not has_ids:
-            self._prove(batch.connection_id, set())
+        if not self._connection_of_id or not has_ids:
+            self._note_alive(batch.connection_id, set())
             return batch
-        seen: set[int] = set()
+        repeated: set[int] = set()
         if self._hashes is None:
             self._hashes = np.sort(np.concatenate([suspect.hashes for suspect in self._suspects.values()]))
-        compared = without_duplicates(batch, self._header, self._hashes, lambda each: self._is_stored(each, seen))
-        self._prove(batch.connection_id, seen)
-        return compared
+        rest = without_duplicates(batch, self._header, self._hashes, lambda each: self._is_stored(each, repeated))
+        self._note_alive(batch.connection_id, repeated)
+        return rest
 
-    def _is_stored(self, event_id: bytes, seen: set[int]) -> bool:
-        owner = self._owners.get(event_id)
+    def _is_stored(self, event_id: bytes, repeated: set[int]) -> bool:
+        """Return whether a suspect has the id; if so, note that it was sent again and add the suspect to a set."""
+        owner = self._connection_of_id.get(event_id)
         if owner is None:
             return False
-        seen.add(owner)
-        self._suspects[owner].unseen.discard(event_id)
+        repeated.add(owner)
+        self._suspects[owner].missing.discard(event_id)
         return True
 
-    def _prove(self, connection_id: int, seen: set[int]) -> None:
-        """Take a batch of ``connection_id`` as proof that the OK of its last one arrived.
+    def _note_alive(self, connection_id: int, repeated: set[int]) -> None:
+        """Take a batch of a connection as proof that the OK of its previous batch arrived.
 
-        ``seen`` are the suspects whose events this batch brought again.
+        ``repeated`` are the suspects whose events this batch sent again.
         """
-        for owner in self._carried.pop(connection_id, set()) - seen:
+        # What the previous batch repeated, and this one does not, is proved: its resend was acknowledged.
+        for owner in self._resent_by.pop(connection_id, set()) - repeated:
             suspect = self._suspects[owner]
-            suspect.carriers.discard(connection_id)
-            if not suspect.unseen and not suspect.carriers:
-                self._settle(owner)
-        if seen:
-            self._carried[connection_id] = seen
-            for owner in seen:
-                self._suspects[owner].carriers.add(connection_id)
+            suspect.senders.discard(connection_id)
+            if not suspect.missing and not suspect.senders:
+                self._remove(owner)
+        if repeated:
+            self._resent_by[connection_id] = repeated
+            for owner in repeated:
+                self._suspects[owner].senders.add(connection_id)
+        # The connection's own suspect is cleared as well: the connection is alive.
         if connection_id in self._suspects:
-            self._settle(connection_id)
+            self._remove(connection_id)
 
-    def stored(self, batch: PendingBatch) -> None:
-        """A batch that :meth:`compare` returned is in the log now."""
-        if batch.connection_id in self._watched and batch.count:
-            self._watched.forget(batch.connection_id)
-            self._suspect_newest(batch.connection_id)
+    def batch_stored(self, batch: PendingBatch) -> None:
+        """Note that a batch which :meth:`drop_resent` returned is in the log now."""
+        if batch.connection_id in self._late and batch.count:
+            # The client may have sent this batch before it gave the connection up: it is the one more suspect.
+            self._late.forget(batch.connection_id)
+            self._add_newest(batch.connection_id)
         first, self._first = self._first, None
         if first is not None and first[0] == batch.connection_id:
-            self._await_late_copies(*first)
+            self._expect_late_copies(*first)
 
-    def _await_late_copies(self, connection_id: int, ids: frozenset[bytes]) -> None:
+    def _expect_late_copies(self, connection_id: int, ids: frozenset[bytes]) -> None:
         size = _memory_of(ids)
         for sibling in self._siblings(connection_id):
-            if sibling in self._watched and not self._watched.add(sibling, ids, size):
+            if sibling in self._late and not self._late.add(sibling, ids, size):
                 self.evicted += 1
 
     def _suspect_siblings(self, connection_id: int) -> bool:
         """Suspect the other connections from the same host, and return whether there are any."""
-        self._fresh.discard(connection_id)
+        self._unused.discard(connection_id)
         siblings = self._siblings(connection_id)
-        for other in siblings:
-            self._watched.watch(other)
-            self._suspect_newest(other)
+        for sibling in siblings:
+            self._late.watch(sibling)
+            self._add_newest(sibling)
         return bool(siblings)
 
     def _siblings(self, connection_id: int) -> list[int]:
         """Return the other connections from the same host that have sent a batch."""
-        peer = self._peers.get(connection_id)
-        others = [other for other, host in self._peers.items() if host == peer and other != connection_id]
-        return [other for other in others if other not in self._fresh]
+        host = self._hosts.get(connection_id)
+        others = [other for other, its_host in self._hosts.items() if its_host == host and other != connection_id]
+        return [other for other in others if other not in self._unused]
 
-    def _suspect_newest(self, connection_id: int) -> None:
-        record = self._log.doubt_record(connection_id)
+    def _add_newest(self, connection_id: int) -> None:
+        record = self._newest.of(connection_id)
         if record is not None:
-            self._suspect(record)
+            self._add(record)
 
-    def _suspect(self, record: DoubtRecord) -> None:
+    def _add(self, record: NewestBatch) -> None:
         connection_id = record.connection_id
         known = self._suspects.get(connection_id)
         if known is not None and known.record.first_offset == record.first_offset:
             return
         if known is not None:
-            self._settle(connection_id)
-        ids = self._log.ids_in_doubt(record, self._header) if self._header else frozenset()
+            self._remove(connection_id)
+        ids = self._newest.ids(record, self._header) if self._header else frozenset()
         if not ids:
-            self.settled.add(connection_id)
+            self.forgettable.add(connection_id)
             return
         suspect = _Suspect(record, ids)
         self._suspects[connection_id] = suspect
-        self._owners.update(dict.fromkeys(ids, connection_id))
+        self._connection_of_id.update(dict.fromkeys(ids, connection_id))
         self._hashes = None
         self._size += suspect.size
-        while self._size > self._log.settings.doubt_max_bytes:
-            self._settle(next(iter(self._suspects)))
+        while self._size > self._max_bytes:
+            self._remove(next(iter(self._suspects)))
             self.evicted += 1
 
-    def _settle(self, connection_id: int) -> None:
+    def _remove(self, connection_id: int) -> None:
         suspect = self._suspects.pop(connection_id)
         self._hashes = None
         self._size -= suspect.size
         for each in suspect.ids:
-            if self._owners.get(each) == connection_id:
-                del self._owners[each]
-        for carrier in suspect.carriers:
-            self._carried[carrier].discard(connection_id)
-        self.settled.add(connection_id)
+            # A later suspect may have taken over the id: two batches can share events that were cut differently.
+            if self._connection_of_id.get(each) == connection_id:
+                del self._connection_of_id[each]
+        for sender in suspect.senders:
+            self._resent_by[sender].discard(connection_id)
+        self.forgettable.add(connection_id)
 
     def expire(self, now_us: int) -> None:
-        """Forget what is older than the expiry, in memory and, through ``settled``, on disk. Cheap when called often.
+        """Forget records older than the expiry, in memory and, through :attr:`forgettable`, on disk.
 
-        ``now_us`` is the time in microseconds since the epoch.
+        Cheap when called often: it reads the records ten times per expiry only.
+
+        Args:
+            now_us: microseconds since the epoch.
         """
         if now_us < self._next_sweep_us:
             return
         self._next_sweep_us = now_us + self._expiry_us // _SWEEPS_PER_EXPIRY
         oldest_us = now_us - self._expiry_us
-        for record in self._log.doubt_records():
+        for record in self._newest.all():
             if record.stored_us < oldest_us:
                 if record.connection_id in self._suspects:
-                    self._settle(record.connection_id)
-                self.settled.add(record.connection_id)
+                    self._remove(record.connection_id)
+                self.forgettable.add(record.connection_id)
 
 
 def _memory_of(ids: frozenset[bytes]) -> int:
     return sum(map(len, ids)) + _BYTES_PER_ID * len(ids)
 
 
-def _stored_us(record: DoubtRecord) -> int:
+def _stored_us(record: NewestBatch) -> int:
     return record.stored_us

@@ -1,4 +1,4 @@
-"""Showing what is in a log: a line for each batch, or for each event."""
+"""Dump: lists the contents of a log, one item for each batch or for each event."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from avro_bridge.errors import EventError
 from avro_bridge.log.record import PayloadKind, StoredBatch
 from avro_bridge.log.tools.scan import DamagedRange, scan
 from avro_bridge.wire import events
+from headrace.common.text import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ class BatchSummary:
 
 @dataclass(frozen=True, slots=True)
 class EventSummary:
-    """An event. ``body`` is None unless it was asked for; see :func:`escaped`."""
+    """An event. ``body`` is None unless it was requested; see :func:`shown`."""
 
     offset: int
     received_us: int
@@ -43,7 +44,7 @@ class EventSummary:
 
 
 def dump_batches(view: LogView, start: int, end: int) -> Iterator[BatchSummary | DamagedRange]:
-    """Yield a summary of each batch that holds some of ``start <= offset < end``, and what is damaged.
+    """Yield a summary of each batch that holds some of ``start <= offset < end``, and each damaged range.
 
     Raises:
         RangeBelow, RangeAbove, BadRequest: as ``LogView.read``.
@@ -55,9 +56,9 @@ def dump_batches(view: LogView, start: int, end: int) -> Iterator[BatchSummary |
 def dump_events(
     view: LogView, start: int, end: int, *, body_bytes: int = 0
 ) -> Iterator[EventSummary | BatchSummary | DamagedRange]:
-    """Yield each event of ``start <= offset < end`` with up to ``body_bytes`` of its body, and what is damaged.
+    """Yield each event of ``start <= offset < end`` with up to ``body_bytes`` of its body, and each damaged range.
 
-    A batch of another kind than events is one item, since only its consumer knows what is in it.
+    A batch of another kind than events is one item, since its payload is opaque to the log.
 
     Raises:
         RangeBelow, RangeAbove, BadRequest: as ``LogView.read``.
@@ -71,15 +72,12 @@ def dump_events(
             yield _summary(found)
 
 
-def escaped(body: bytes) -> str:
-    r"""Return a body as text that is safe to print: what is not printable, and every backslash, is escaped.
+def shown(body: bytes) -> str:
+    r"""Return a body as text that is safe to print and can be told apart from any other body.
 
-    Bytes that are not UTF-8 show as ``\udcNN``, NN being the byte.
+    Unsafe characters and backslashes are escaped. Bytes that are not UTF-8 show as ``\udcNN``, NN being the byte.
     """
-    return "".join(
-        each if each.isprintable() and each != "\\" else each.encode("unicode_escape", "surrogatepass").decode()
-        for each in body.decode("utf-8", "surrogateescape")
-    )
+    return escaped(body.decode("utf-8", "surrogateescape").replace("\\", "\\\\"))
 
 
 def _summary(batch: StoredBatch) -> BatchSummary:
@@ -102,7 +100,7 @@ def _events(batch: StoredBatch, start: int, end: int, body_bytes: int) -> Iterat
         return
     for number in range(max(0, start - batch.first_offset), min(batch.count, end - batch.first_offset)):
         at, length = int(index[number, 2]), int(index[number, 3])
-        body = escaped(bytes(batch.payload[at : at + min(length, body_bytes)])) if body_bytes else None
+        body = shown(bytes(batch.payload[at : at + min(length, body_bytes)])) if body_bytes else None
         yield EventSummary(
             batch.first_offset + number, batch.received_us, batch.connection_id, int(headers[number]), length, body
         )

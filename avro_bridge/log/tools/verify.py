@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from avro_bridge.log.metadata import State
+    from avro_bridge.log.metadata import Metadata
     from avro_bridge.log.read_only import LogView
 
 _MOST_PROBLEMS: Final = 20
@@ -81,7 +81,7 @@ def verify_view(
     structure_checked: bool = False,
 ) -> VerifyReport:
     """Check batches and books of a log that is open already."""
-    now = view.state()
+    now = view.metadata()
     damaged = list(_missing_at_head(now))
     batches = events = payload_bytes = 0
     for found in scan(view, now.first_offset, now.next_offset):
@@ -120,13 +120,13 @@ def _structure(folder: Path) -> tuple[str, ...]:
     return (*problems[:_MOST_PROBLEMS], *more)
 
 
-def _missing_at_head(now: State) -> Iterator[DamagedRange]:
+def _missing_at_head(now: Metadata) -> Iterator[DamagedRange]:
     deleted = now.counters["deleted_events"]
     if deleted < now.first_offset:
         yield DamagedRange(deleted, now.first_offset - 1, "no stored batch holds them")
 
 
-def _disagreements(now: State, batches: int | None) -> Iterator[str]:
+def _disagreements(now: Metadata, batches: int | None) -> Iterator[str]:
     """Yield what does not add up; ``batches`` is None when what was read cannot be compared."""
     counters = now.counters
     if counters["stored_events"] != now.next_offset:

@@ -10,7 +10,7 @@ from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
 from tests.support.log_kit import MIB, Answers, FaultyEnvironment
-from tests.support.log_writing import Watch
+from tests.support.log_writer import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

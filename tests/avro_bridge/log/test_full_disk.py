@@ -32,12 +32,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 with Log.open(pathlib.Path(sys.argv[1]), LogSettings(max_bytes=64 * 2**20)) as log:
     refused = 0
     for batch in range(30):
-        before = log.state()
+        before = log.metadata()
         try:
             log.append([lines(1, 100_000)])
         except LogError as error:
             assert error.retry
-            assert log.state() == before
+            assert log.metadata() == before
             refused += 1
     assert 10 < log.next_offset < 25, log.next_offset
     assert refused == 30 - log.next_offset

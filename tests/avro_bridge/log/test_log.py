@@ -71,9 +71,9 @@ def test_everything_is_there_after_opening_again(tmp_path: Path) -> None:
     with Log.open(tmp_path, SETTINGS) as log:
         log.append([pending(b"a", 3)], acknowledged_events=3)
         log.start_consumer("spark", 1)
-        before = log.state()
+        before = log.metadata()
     with Log.open(tmp_path, SETTINGS) as log:
-        after = log.state()
+        after = log.metadata()
         assert (after.log_id, after.next_offset, after.counters) == (before.log_id, 3, before.counters)
         assert after.consumers == before.consumers
         assert log.append([pending(b"b", 1)]) == [3]
@@ -292,20 +292,20 @@ def test_a_write_that_fails_once_leaves_no_trace_and_works_when_tried_again(
     with Log.open(tmp_path / "broken", settings, FaultyEnvironment) as log:
         log.append([pending(b"a", 3)])
         log.start_consumer("spark", "earliest")
-        before, batches = log.state(), stored(log)
+        before, batches = log.metadata(), stored(log)
         environment = log._environment
         assert isinstance(environment, FaultyEnvironment)
         environment.fail_next(label)
         with pytest.raises(LogWriteFailed):
             act(log)
-        assert log.state() == before
+        assert log.metadata() == before
         assert stored(log) == batches
         with environment.read() as transaction:
             assert transaction.get(b"state", db=environment.meta) is not None
         act(log)
-        after, batches = log.state(), stored(log)
+        after, batches = log.metadata(), stored(log)
     with Log.open(tmp_path / "broken", settings) as log:
-        again = log.state()
+        again = log.metadata()
         assert (again.counters, again.consumers, again.next_offset) == (
             after.counters,
             after.consumers,

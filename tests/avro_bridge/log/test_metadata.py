@@ -35,7 +35,7 @@ def program(monkeypatch: pytest.MonkeyPatch, *, writes: int, reads_from: int) ->
 
 def payloads(folder: Path) -> list[bytes]:
     with Log.open_readonly(folder) as log:
-        now = log.state()
+        now = log.metadata()
         return [bytes(batch.payload) for batch in log.read(now.first_offset, now.next_offset)]
 
 

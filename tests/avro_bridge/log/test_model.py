@@ -160,7 +160,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        now = self.log.state()
+        now = self.log.metadata()
         assert (now.log_id, now.first_offset, now.next_offset) == (self.log_id, self.first, self.next)
         assert {name: (each.start, each.committed) for name, each in now.consumers.items()} == {
             name: (each.start, each.committed) for name, each in self.consumers.items()

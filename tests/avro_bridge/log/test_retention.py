@@ -8,7 +8,7 @@ import pytest
 
 from avro_bridge.log.log import Log
 from avro_bridge.log.record import PayloadKind
-from avro_bridge.log.retention import Dropped
+from avro_bridge.log.retention import Deleted
 from avro_bridge.log.settings import LogSettings
 from tests.support.log_kit import MIB, edit_batch, identified, lines, pending, stored
 
@@ -28,11 +28,11 @@ def test_nothing_is_deleted_before_every_consumer_committed_it(tmp_path: Path) -
         log.start_consumer("slow", "earliest")
         log.start_consumer("fast", "earliest")
         log.commit("fast", 9)
-        assert log.retain(0) == Dropped()
+        assert log.retain(0) == Deleted()
         log.commit("slow", 2)
-        assert log.retain(0) == Dropped()
+        assert log.retain(0) == Deleted()
         log.commit("slow", 7)
-        assert log.retain(0) == Dropped(batches=2, events=6, first_offset=0, end_offset=6)
+        assert log.retain(0) == Deleted(batches=2, events=6, first_offset=0, end_offset=6)
         assert firsts(log) == [6]
         log.forget("slow")
         assert log.retain(0).events == 3
@@ -43,7 +43,7 @@ def test_nothing_is_deleted_before_every_consumer_committed_it(tmp_path: Path) -
 def test_without_a_consumer_everything_is_kept(tmp_path: Path) -> None:
     with Log.open(tmp_path, LogSettings(max_bytes=MIB)) as log:
         log.append([lines(3)])
-        assert log.retain(10**18) == Dropped()
+        assert log.retain(10**18) == Deleted()
         assert firsts(log) == [0]
 
 
@@ -54,7 +54,7 @@ def test_age_deletes_the_oldest_and_counts_what_was_not_read(tmp_path: Path) -> 
         log.commit("spark", 5)
         assert log.retain(60 * SECOND_US).events == 4
         dropped = log.retain(75 * SECOND_US)
-        assert dropped == Dropped(batches=1, events=4, first_offset=4, end_offset=8, unread_events=3)
+        assert dropped == Deleted(batches=1, events=4, first_offset=4, end_offset=8, unread_events=3)
         assert firsts(log) == [8]
         assert log.counters()["dropped_events"] == 3
 
@@ -72,7 +72,7 @@ def test_size_deletes_the_oldest(tmp_path: Path) -> None:
         dropped = log.retain(0)
         assert dropped.unread_events == dropped.events == 3
         assert log.used_bytes <= 100_000
-        assert log.retain(0) == Dropped()
+        assert log.retain(0) == Deleted()
 
 
 def test_work_is_bounded_and_the_rest_follows(tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_a_batch_in_doubt_leaves_its_ids_behind(tmp_path: Path) -> None:
         log.append([identified(["d"], connection_id=1)])
         log.start_consumer("spark", "latest")
         assert log.retain(0).events == 5
-        records = log.doubt_records()
+        records = log.newest_batches.all()
         assert {each.connection_id: each.ids for each in records} == {1: frozenset({b"d"}), 2: frozenset({b"c"})}
-        assert [log.ids_in_doubt(each, "id") for each in records] == [frozenset({b"d"}), frozenset({b"c"})]
+        assert [log.newest_batches.ids(each, "id") for each in records] == [frozenset({b"d"}), frozenset({b"c"})]
     with Log.open(tmp_path, LogSettings(max_bytes=MIB)) as log:
-        assert log.doubt_records() == records
+        assert log.newest_batches.all() == records
 
 
 @pytest.mark.parametrize("header", ["id", ""])
@@ -111,4 +111,4 @@ def test_a_batch_that_cannot_say_its_ids_is_deleted_all_the_same(tmp_path: Path,
     with Log.open(tmp_path, settings) as log:
         log.start_consumer("spark", "latest")
         assert log.retain(0).events == 11
-        assert [log.ids_in_doubt(each, header) for each in log.doubt_records()] == [frozenset()] * 3
+        assert [log.newest_batches.ids(each, header) for each in log.newest_batches.all()] == [frozenset()] * 3

@@ -13,7 +13,7 @@ from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
 from tests.support.log_kit import MIB, Answers, identified, lines, stored
-from tests.support.log_writing import Gate, Watch, errors, faults, settle
+from tests.support.log_writer import Gate, Watch, errors, faults, wait_for_queue
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -26,16 +26,16 @@ def test_what_waits_shares_one_transaction(log: Log, writer: GroupCommitWriter, 
     gate = Gate(writer)
     for count in (3, 1, 2):
         writer.submit(lines(count), answers.done())
-    assert writer.queued_bytes > 0
+    assert writer._queued_bytes > 0
     assert answers.given == {}
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     assert answers.places() == [0, 3, 4]
     assert [(each.batches, each.events, each.payload_bytes) for each in watch.groups] == [(3, 6, 300)]
     assert watch.groups[0].seconds > 0
     assert watch.answered == 1
     assert faults(log).reached.count("append") == 1
-    assert writer.queued_bytes == 0
+    assert writer._queued_bytes == 0
 
 
 def test_a_group_is_bounded_in_bytes_and_a_large_batch_goes_alone(
@@ -45,7 +45,7 @@ def test_a_group_is_bounded_in_bytes_and_a_large_batch_goes_alone(
     for size in (40_000, 40_000, 40_000, 150_000):
         writer.submit(lines(1, size), answers.done())
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     assert answers.places() == [0, 1, 2, 3]
     assert [each.batches for each in watch.groups] == [2, 1, 1]
 
@@ -53,7 +53,7 @@ def test_a_group_is_bounded_in_bytes_and_a_large_batch_goes_alone(
 def test_an_answer_comes_after_the_sync(log: Log, writer: GroupCommitWriter) -> None:
     seen: list[int] = []
     writer.submit(lines(2), lambda _place, _error: seen.append(log.next_offset))
-    settle(writer)
+    wait_for_queue(writer)
     assert seen == [2]
 
 
@@ -90,7 +90,7 @@ def test_the_flag_says_when_to_stop_and_the_hook_when_to_go_on(
         writer.submit(lines(1, size), answers.done())
         seen.append(writer.has_room)
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     assert [*seen, writer.has_room] == [True, False, True]
     assert watch.room == 1
 
@@ -102,13 +102,13 @@ def test_who_does_not_stop_is_refused_at_twice_the_bound(writer: GroupCommitWrit
     assert errors(answers) == [LogFull]
     assert "are not taken: send later" in str(answers.given[4][1])
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     assert errors(answers) == [None] * 4 + [LogFull]
 
 
 def test_a_batch_larger_than_all_bounds_is_taken_by_an_empty_queue(writer: GroupCommitWriter, answers: Answers) -> None:
     writer.submit(lines(1, MIB), answers.done())
-    settle(writer)
+    wait_for_queue(writer)
     assert answers.places() == [0]
 
 
@@ -140,7 +140,7 @@ def test_a_cancelled_action_does_not_run(writer: GroupCommitWriter) -> None:
     future = writer.start_consumer("spark", "latest")
     assert future.cancel()
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     with pytest.raises(CancelledError):
         future.result(30)
 
@@ -164,7 +164,7 @@ def test_what_comes_again_is_acknowledged_and_not_stored(
     writer.submit(identified("abc", connection_id=2), answers.done())
     writer.submit(identified("cd", connection_id=2), answers.done())
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     assert answers.places() == [0, None, 3]
     assert writer.suspects == 1
     assert sum(each.deduplicated_events for each in watch.groups) == 4
@@ -181,7 +181,7 @@ def test_the_first_batch_of_a_connection_sees_what_its_siblings_stored_just_befo
     writer.submit(identified("abc", connection_id=1), answers.done())
     writer.submit(identified("abc", connection_id=2), answers.done())
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     assert answers.places() == [0, None]
 
 

@@ -9,7 +9,7 @@ from avro_bridge.log.record import PayloadKind
 from avro_bridge.log.settings import WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
 from tests.support.log_kit import MIB, Answers, identified, lines, pending
-from tests.support.log_writing import Gate, Watch, errors, faults, settle
+from tests.support.log_writer import Gate, Watch, errors, faults, wait_for_queue
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def test_a_failed_write_answers_every_batch_and_the_next_one_works(
     writer.submit(lines(1), answers.done())
     writer.submit(lines(1), answers.done())
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     assert errors(answers) == [LogWriteFailed, LogWriteFailed]
     assert log.next_offset == 0
     writer.submit(lines(1), answers.done())
-    settle(writer)
+    wait_for_queue(writer)
     assert answers.given[2] == (0, None)
     assert log.counters()["acknowledged_events"] == 5, "the number was not lost with the transaction"
 
@@ -43,7 +43,7 @@ def test_where_a_group_does_not_fit_its_small_batches_do(log: Log, writer: Group
         writer.submit(lines(1, size), answers.done())
     log.append([lines(1, 100_000)])
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     assert errors(answers) == [LogFull, None, None, None]
     assert [answers.given[number][0] for number in (1, 2, 3)] == [2, 3, 4]
 
@@ -58,7 +58,7 @@ def test_batches_as_large_as_one_that_failed_are_not_tried(
     for size in (500, 500, 600, 10):
         writer.submit(lines(1, size), answers.done())
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     assert errors(answers) == [LogFull, LogFull, LogFull, None]
     # Each is tried twice (see the log's append): all together, the first alone; then the last alone, once.
     assert faults(log).reached.count("append") == 5
@@ -73,7 +73,7 @@ def test_another_failure_while_looking_what_fits_concerns_one_batch(
     for size in (500, 600):
         writer.submit(lines(1, size), answers.done())
     gate.open()
-    settle(writer)
+    wait_for_queue(writer)
     assert errors(answers) == [LogWriteFailed, None]
 
 
@@ -84,7 +84,7 @@ def test_a_full_log_makes_room_by_itself_when_everything_was_read(
     log.append([lines(1, 3 * MIB)])
     log.commit("spark", 1)
     writer.submit(lines(1, 2 * MIB), answers.done())
-    settle(writer)
+    wait_for_queue(writer)
     assert answers.places() == [1]
     assert [each.events for each in watch.deleted] == [1]
 
@@ -95,12 +95,12 @@ def test_a_full_log_refuses_what_is_unread_and_recovers_after_the_commit(
     writer.start_consumer("spark", "earliest").result(30)
     log.append([lines(1, 3 * MIB)])
     writer.submit(lines(1, 2 * MIB), answers.done())
-    settle(writer)
+    wait_for_queue(writer)
     assert errors(answers) == [LogFull]
     assert writer.commit("spark", 1).result(30) == 1
-    settle(writer)
+    wait_for_queue(writer)
     writer.submit(lines(1, 2 * MIB), answers.done())
-    settle(writer)
+    wait_for_queue(writer)
     assert answers.given[1] == (1, None)
 
 
@@ -124,9 +124,9 @@ def test_a_number_that_cannot_be_stored_is_told(log: Log, watch: Watch) -> None:
 def test_a_batch_that_cannot_be_compared_is_refused_alone(writer: GroupCommitWriter, answers: Answers) -> None:
     writer.submit(identified("ab", connection_id=1), answers.done())
     writer.connection_lost(1)
-    settle(writer)
+    wait_for_queue(writer)
     writer.submit(pending(b"junk", 3, kind=PayloadKind.EVENTS), answers.done())
-    settle(writer)
+    wait_for_queue(writer)
     assert errors(answers) == [None, EventError]
 
 
@@ -137,15 +137,15 @@ def test_a_doubt_that_cannot_be_looked_up_is_told(
     writer.submit(identified("ab", connection_id=1), answers.done())
     writer.connection_opened(2, "agent")
     writer.submit(identified("x", connection_id=2), answers.done())
-    settle(writer)
+    wait_for_queue(writer)
 
     def unreadable(_connection_id: int) -> None:
         raise LogError("unreadable")
 
-    monkeypatch.setattr(log, "doubt_record", unreadable)
+    monkeypatch.setattr(log.newest_batches, "of", unreadable)
     writer.submit(identified("cd", connection_id=1), answers.done())
     writer.connection_lost(1)
-    settle(writer)
+    wait_for_queue(writer)
     assert [str(each) for each in watch.failures] == ["unreadable", "unreadable"]
     assert answers.places() == [0, 2, 3]
 

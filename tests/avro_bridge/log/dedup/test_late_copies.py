@@ -9,9 +9,9 @@ import pytest
 from avro_bridge.log.dedup.late_copies import LateCopies
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
-from tests.support.doubting import Bridge
 from tests.support.log_kit import MIB, Answers, identified, lines, stored
-from tests.support.log_writing import Gate
+from tests.support.log_writer import Gate
+from tests.support.resends import Bridge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def test_a_connection_that_ended_leaves_nothing_to_wait_for(bridge: Bridge) -> N
 
 def test_what_was_refused_is_no_late_copy(bridge: Bridge) -> None:
     refused = identified(["c", "d"], connection_id=2)
-    bridge.doubts.compare(refused)
+    bridge.suspects.drop_resent(refused)
     bridge.send("ef", 2)
     assert bridge.send("cd", 1) == "cd", "compared is not stored"
 
@@ -88,7 +88,7 @@ def test_lines_without_ids_are_never_late(bridge: Bridge) -> None:
 def test_memory_is_bounded(bridge: Bridge) -> None:
     many = [f"{number:04d}" for number in range(100)]
     bridge.store(identified(many, connection_id=2))
-    assert bridge.doubts.evicted == 1
+    assert bridge.suspects.evicted == 1
     assert bridge.store(identified(many, connection_id=1)) == "".join(many)
 
 

@@ -10,8 +10,8 @@ from avro_bridge.errors import EventError
 from avro_bridge.log.log import Log
 from avro_bridge.log.record import PayloadKind
 from avro_bridge.log.settings import LogSettings
-from tests.support.doubting import SECOND_US, Bridge
 from tests.support.log_kit import MIB, identified, lines, pending, stored
+from tests.support.resends import SECOND_US, Bridge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +27,14 @@ def bridge(tmp_path: Path) -> Iterator[Bridge]:
 def test_while_nothing_is_in_doubt_nothing_is_compared(bridge: Bridge) -> None:
     assert bridge.send("abc", 1) == "abc"
     batch = identified(["a"], connection_id=2)
-    assert bridge.doubts.compare(batch) is batch
-    assert bridge.doubts.suspects == 0
+    assert bridge.suspects.drop_resent(batch) is batch
+    assert bridge.suspects.count == 0
 
 
 def test_what_comes_again_after_a_lost_connection_is_stored_once(bridge: Bridge) -> None:
     bridge.send("abc", 1)
     bridge.lose(1)
-    assert bridge.doubts.suspects == 1
+    assert bridge.suspects.count == 1
     assert bridge.send("abc", 2) == ""
     assert bridge.log.next_offset == 3
     assert bridge.log.counters()["deduplicated_events"] == 3
@@ -76,7 +76,7 @@ def test_all_recorded_batches_are_in_doubt_after_a_restart(tmp_path: Path) -> No
         bridge.lose(3)
     with Log.open(tmp_path, LogSettings(max_bytes=MIB)) as log:
         bridge = Bridge(log)
-        assert bridge.doubts.suspects == 3
+        assert bridge.suspects.count == 3
         assert bridge.send("abcdefxyz", 4) == "xyz"
 
 
@@ -85,11 +85,11 @@ def test_doubt_ends_when_all_came_again_and_its_bearer_went_on(bridge: Bridge) -
     bridge.lose(1)
     bridge.send("ab", 2)
     bridge.send("x", 2)
-    assert bridge.doubts.suspects == 1, "c and d may still come"
+    assert bridge.suspects.count == 1, "c and d may still come"
     bridge.send("cd", 3)
-    assert bridge.doubts.suspects == 1, "the second OK may get lost as well"
+    assert bridge.suspects.count == 1, "the second OK may get lost as well"
     bridge.send("y", 3)
-    assert bridge.doubts.suspects == 0
+    assert bridge.suspects.count == 0
     bridge.send("z", 3)
     assert bridge.recorded() == {2, 3}
 
@@ -101,7 +101,7 @@ def test_an_ok_that_gets_lost_twice(bridge: Bridge) -> None:
     bridge.lose(2)
     assert bridge.send("ab", 3) == ""
     assert bridge.send("c", 3) == "c"
-    assert bridge.doubts.suspects == 0
+    assert bridge.suspects.count == 0
 
 
 def test_a_part_whose_bearer_is_lost_stays_in_doubt_though_another_bearer_went_on(bridge: Bridge) -> None:
@@ -120,11 +120,11 @@ def test_a_new_connection_from_the_same_host_makes_its_siblings_suspect(bridge: 
     bridge.send("ab", 1)
     bridge.send("cd", 2)
     bridge.open(3)
-    assert bridge.doubts.suspects == 0, "a connection alone proves nothing and costs nothing"
-    assert bridge.doubts.goes_alone(identified(["a"], connection_id=3))
+    assert bridge.suspects.count == 0, "a connection alone proves nothing and costs nothing"
+    assert bridge.suspects.needs_own_group(identified(["a"], connection_id=3))
     assert bridge.send("ab", 3) == ""
-    assert not bridge.doubts.goes_alone(identified(["a"], connection_id=3))
-    assert bridge.doubts.suspects == 1
+    assert not bridge.suspects.needs_own_group(identified(["a"], connection_id=3))
+    assert bridge.suspects.count == 1
 
 
 def test_a_sibling_that_lives_clears_itself_with_its_second_batch(bridge: Bridge) -> None:
@@ -136,7 +136,7 @@ def test_a_sibling_that_lives_clears_itself_with_its_second_batch(bridge: Bridge
     assert bridge.send("cd", 2) == "", "cd may have been sent before the client gave connection 1 up"
     assert bridge.send("ef", 1) == "ef"
     bridge.send("z", 2)
-    assert bridge.doubts.suspects == 0
+    assert bridge.suspects.count == 0
     bridge.lose(1)
     assert bridge.send("ef", 2) == ""
 
@@ -145,9 +145,9 @@ def test_a_sibling_that_sent_nothing_is_no_suspect(bridge: Bridge) -> None:
     bridge.open(1)
     bridge.open(2)
     assert bridge.send("ab", 2) == "ab"
-    assert bridge.doubts.suspects == 0
+    assert bridge.suspects.count == 0
     bridge.lose(1)
-    assert bridge.doubts.suspects == 0
+    assert bridge.suspects.count == 0
 
 
 def test_a_sibling_whose_next_batch_has_no_ids_is_no_suspect(bridge: Bridge) -> None:
@@ -156,11 +156,11 @@ def test_a_sibling_whose_next_batch_has_no_ids_is_no_suspect(bridge: Bridge) -> 
     bridge.open(2)
     bridge.send("xy", 2)
     bridge.store(lines(2, connection_id=1))
-    assert bridge.doubts.suspects == 0
+    assert bridge.suspects.count == 0
     bridge.send("z", 2)
     bridge.open(3)
     bridge.send("c", 3)
-    assert bridge.doubts.suspects == 1, "the newest batch of connection 2; nothing is left to say of connection 1"
+    assert bridge.suspects.count == 1, "the newest batch of connection 2; nothing is left to say of connection 1"
 
 
 def test_a_connection_that_brings_its_own_events_again(bridge: Bridge) -> None:
@@ -169,7 +169,7 @@ def test_a_connection_that_brings_its_own_events_again(bridge: Bridge) -> None:
     bridge.open(2)
     bridge.send("x", 2)
     assert bridge.send("ab", 1) == ""
-    assert bridge.doubts.suspects == 0
+    assert bridge.suspects.count == 0
 
 
 def test_doubt_expires(bridge: Bridge) -> None:
@@ -178,12 +178,12 @@ def test_doubt_expires(bridge: Bridge) -> None:
     bridge.send("ef", 3, received_us=1000 * SECOND_US)
     bridge.lose(1)
     bridge.lose(2)
-    bridge.doubts.expire(4600 * SECOND_US)
-    assert bridge.doubts.suspects == 2
-    bridge.doubts.expire(4601 * SECOND_US)
-    assert bridge.doubts.suspects == 2, "it looks only now and then"
-    bridge.doubts.expire(5000 * SECOND_US)
-    assert bridge.doubts.suspects == 1
+    bridge.suspects.expire(4600 * SECOND_US)
+    assert bridge.suspects.count == 2
+    bridge.suspects.expire(4601 * SECOND_US)
+    assert bridge.suspects.count == 2, "it looks only now and then"
+    bridge.suspects.expire(5000 * SECOND_US)
+    assert bridge.suspects.count == 1
     assert bridge.send("abcd", 4) == "ab"
     assert bridge.recorded() == {2, 4}
 
@@ -196,7 +196,7 @@ def test_memory_for_ids_is_bounded_and_the_oldest_goes_first(tmp_path: Path) -> 
         bridge.send("ef", 3)
         for connection_id in (1, 2, 3):
             bridge.lose(connection_id)
-        assert (bridge.doubts.suspects, bridge.doubts.evicted) == (2, 1)
+        assert (bridge.suspects.count, bridge.suspects.evicted) == (2, 1)
         assert bridge.send("abcdef", 4) == "ab"
 
 
@@ -212,7 +212,7 @@ def test_events_without_ids_are_never_dropped(bridge: Bridge) -> None:
 def test_a_header_that_repeats_inside_a_batch_is_no_id(bridge: Bridge) -> None:
     bridge.send("kk", 1)
     bridge.lose(1)
-    assert bridge.doubts.suspects == 0
+    assert bridge.suspects.count == 0
     bridge.send("ab", 2)
     bridge.lose(2)
     assert bridge.send("aba", 3) == "aba"
@@ -237,8 +237,8 @@ def test_an_id_in_two_suspects_belongs_to_the_later_one(tmp_path: Path) -> None:
     with Log.open(tmp_path, LogSettings(max_bytes=MIB)) as log:
         log.append([identified(["a", "b"], connection_id=1), identified(["b", "c"], connection_id=2)])
         bridge = Bridge(log)
-        assert bridge.doubts.suspects == 2
-        bridge.doubts.expire(10**16)
+        assert bridge.suspects.count == 2
+        bridge.suspects.expire(10**16)
         assert bridge.send("abc", 3) == "abc"
 
 
@@ -247,7 +247,7 @@ def test_losing_a_connection_twice_or_an_unknown_one_is_free(bridge: Bridge) -> 
     bridge.lose(1)
     bridge.lose(1)
     bridge.lose(99)
-    assert bridge.doubts.suspects == 1
+    assert bridge.suspects.count == 1
 
 
 def test_a_suspect_that_sent_more_before_it_was_lost(bridge: Bridge) -> None:
@@ -264,14 +264,14 @@ def test_lines_are_never_compared(bridge: Bridge) -> None:
     bridge.send("ab", 1)
     bridge.lose(1)
     batch = lines(2, connection_id=2)
-    assert bridge.doubts.compare(batch) is batch
+    assert bridge.suspects.drop_resent(batch) is batch
 
 
 def test_a_payload_that_is_no_events_is_an_error_while_ids_are_compared(bridge: Bridge) -> None:
     bridge.send("ab", 1)
     bridge.lose(1)
     with pytest.raises(EventError):
-        bridge.doubts.compare(pending(b"junk", 3, kind=PayloadKind.EVENTS))
+        bridge.suspects.drop_resent(pending(b"junk", 3, kind=PayloadKind.EVENTS))
 
 
 def test_no_header_no_comparing(tmp_path: Path) -> None:

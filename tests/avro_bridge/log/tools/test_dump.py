@@ -10,7 +10,7 @@ from avro_bridge.errors import RangeAbove
 from avro_bridge.log.log import Log
 from avro_bridge.log.record import PayloadKind
 from avro_bridge.log.settings import LogSettings
-from avro_bridge.log.tools.dump import BatchSummary, EventSummary, dump_batches, dump_events, escaped
+from avro_bridge.log.tools.dump import BatchSummary, EventSummary, dump_batches, dump_events, shown
 from avro_bridge.log.tools.scan import DamagedRange
 from tests.support.log_kit import MIB, avro_events, edit_batch, lines, pending
 
@@ -76,5 +76,5 @@ def test_ranges_outside_the_log_are_refused(folder: Path) -> None:
     ],
 )
 def test_escaped_text_is_safe_to_print(body: bytes, text: str) -> None:
-    assert escaped(body) == text
-    assert escaped(body).isprintable()
+    assert shown(body) == text
+    assert shown(body).isprintable()

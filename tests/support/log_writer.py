@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from avro_bridge.log.callbacks import Group, WriterHooks
+from avro_bridge.log.group_commit import CommittedGroup, WriterHooks
 from tests.support.log_kit import FaultyEnvironment
 
 if TYPE_CHECKING:
     from avro_bridge.errors import BridgeError
     from avro_bridge.log.log import Log
-    from avro_bridge.log.retention import Dropped
+    from avro_bridge.log.retention import Deleted
     from avro_bridge.log.writer import GroupCommitWriter
     from tests.support.log_kit import Answers
 
@@ -40,8 +40,8 @@ class Watch:
     """Writes down what the writer tells."""
 
     def __init__(self) -> None:
-        self.groups: list[Group] = []
-        self.deleted: list[Dropped] = []
+        self.groups: list[CommittedGroup] = []
+        self.deleted: list[Deleted] = []
         self.failures: list[BaseException] = []
         self.answered = 0
         self.room = 0
@@ -70,7 +70,7 @@ def faults(log: Log) -> FaultyEnvironment:
     return environment
 
 
-def settle(writer: GroupCommitWriter) -> None:
+def wait_for_queue(writer: GroupCommitWriter) -> None:
     """Wait until the writer has done all that was queued before."""
     writer.call(lambda: None).result(30)
 
