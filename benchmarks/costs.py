@@ -81,6 +81,6 @@ def _reading(state: Path) -> Reading:
     stored = 0
     for folder in log_folders(state / "bridge" / "data"):
         with Log.open_readonly(folder) as log:
-            stored += log.state().counters["stored_bytes"]
+            stored += log.metadata().counters["stored_bytes"]
     batch = json.loads((state / "job" / "progress.json").read_bytes())["batch_id"]
     return Reading({stage: cpu_seconds(stages[stage]["pid"]) for stage in STAGES}, stored, batch)

@@ -128,14 +128,14 @@ class GroupCommit:
                 group.append(each)
         if not group:
             return
-        error = yield from self._append(group)
-        if isinstance(error, LogFull) and self.retain():
-            error = yield from self._append(group)
-        if isinstance(error, LogFull) and len(group) > 1:
+        refusal = yield from self._append(group)
+        if isinstance(refusal, LogFull) and self.retain():
+            refusal = yield from self._append(group)
+        if isinstance(refusal, LogFull) and len(group) > 1:
             yield from self._store_what_fits(group)
-        elif error is not None:
+        elif refusal is not None:
             for each in group:
-                yield each, None, error
+                yield each, None, refusal
 
     def _store_what_fits(self, group: Sequence[WaitingBatch]) -> Iterator[Result]:
         """Try each batch alone, but none that is at least as large as one that did not fit."""
