@@ -186,8 +186,8 @@ class Log(LogView):
         records.put(self._environment, transaction, batch, first_offset)
 
     def _refuse_above_cap(self, batches: Iterable[PendingBatch]) -> None:
-        page_size = self._environment.page_size
-        wanted = sum(metadata.footprint(page_size, each.stored_size) for each in batches if each.count)
+        stored_sizes = (each.stored_size for each in batches if each.count)
+        wanted = metadata.growth_bytes(self._environment.page_size, stored_sizes)
         if wanted and self._metadata.used_bytes + wanted > self.max_bytes:
             raise LogFull(
                 f"log {self.folder}: {wanted} more bytes do not fit: {self._metadata.used_bytes} of {self.max_bytes} "

@@ -17,7 +17,7 @@ from avro_bridge.errors import LogError
 from avro_bridge.log.record import FORMAT_VERSION, check_version, unpack_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from avro_bridge.log.environment import Environment, Transaction
 
@@ -126,18 +126,34 @@ def used_bytes(environment: Environment, transaction: Transaction) -> int:
     return (pages["branch_pages"] + pages["leaf_pages"] + pages["overflow_pages"]) * pages["psize"]
 
 
-def footprint(page_size: int, stored_size: int) -> int:
-    """Return how many bytes of pages a stored batch takes, or a little more.
+def growth_bytes(page_size: int, stored_sizes: Iterable[int]) -> int:
+    """Return by how much ``used_bytes`` grows at most when batches of these sizes are appended in one transaction.
 
-    LMDB keeps a value inside a leaf page if two such fit into one; a larger one gets pages of its own, with one page
-    header (16 bytes) in front, and a pointer in the leaf.
+    LMDB keeps a value inside a leaf page if two such fit into one. A larger one gets its own overflow pages, with one page
+    header in front, and a pointer in the leaf. Nodes fill a leaf in their order, so what stays free in each filled leaf
+    is smaller than the largest node.
     """
-    node = _NODE_BYTES + stored_size
-    if node <= (page_size - _PAGE_HEADER_BYTES) // 2 - 2:
-        return node
-    pages = (_PAGE_HEADER_BYTES - 1 + stored_size) // page_size + 1
-    return pages * page_size + _NODE_BYTES + 8
+    largest_inside = (page_size - _PAGE_HEADER_BYTES) // 2 - 2
+    leaf_bytes = largest_node = overflow_pages = 0
+    for size in stored_sizes:
+        node = _NODE_BYTES + size
+        if node > largest_inside:
+            overflow_pages += (_PAGE_HEADER_BYTES - 1 + size) // page_size + 1
+            node = _NODE_BYTES + _POINTER_BYTES
+        leaf_bytes += node
+        largest_node = max(largest_node, node)
+    if not leaf_bytes:
+        return 0
+    leaf_pages = -(-leaf_bytes // (page_size - _PAGE_HEADER_BYTES - largest_node))
+    branch_pages = _MAX_SPLITS + leaf_pages // _LEAVES_PER_BRANCH
+    return (overflow_pages + leaf_pages + branch_pages) * page_size
 
 
 _PAGE_HEADER_BYTES: Final = 16
-_NODE_BYTES: Final = 8 + 8 + 2 + 1  # node header, key, slot in the page, padding to even
+_NODE_BYTES: Final = 8 + 8 + 2 + 1
+"""Node header, key, slot in the page, padding to an even size."""
+_POINTER_BYTES: Final = 8
+_LEAVES_PER_BRANCH: Final = 100
+"""A branch page holds 226 entries of 18 bytes, and a split leaves it half full."""
+_MAX_SPLITS: Final = 4
+"""One new leaf may split each branch page above it. Four levels hold a million leaves or more."""

@@ -174,8 +174,19 @@ def test_the_cap_is_reckoned_with_what_lmdb_really_takes(tmp_path: Path, size: i
     group = [lines(1, size)] * max(1, min(500, 50_000 // size))
     with Log.open(tmp_path, LogSettings(max_bytes=MIB, slack_bytes=MIB)) as log:
         fill(log, group)
-        # A value just too large for half a page is reckoned with a page of its own and a share of the tree.
         assert MIB * 3 // 4 < log.used_bytes <= MIB
+
+
+def test_the_cap_holds_for_batches_of_mixed_sizes(tmp_path: Path) -> None:
+    """Small batches can take a new leaf page although their bytes would fit into the old ones."""
+    with Log.open(tmp_path, LogSettings(max_bytes=MIB, slack_bytes=MIB)) as log:
+        for size in (0, 1400, 30_000, 100, 2100, 2000, 200_000) * 10:
+            try:
+                log.append([lines(1, size), lines(1, 0), lines(1, 1400)])
+            except LogFull:
+                continue
+            assert log.used_bytes <= MIB
+        assert log.used_bytes > MIB - 16 * 4096
 
 
 def test_a_batch_that_lies_where_the_next_one_belongs_is_not_overwritten(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from avro_bridge.errors import BadRequest, LogFull, LogWriteFailed, RangeAbove, RangeBelow
 from avro_bridge.log.log import Log
-from avro_bridge.log.metadata import footprint
+from avro_bridge.log.metadata import growth_bytes
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.tools.verify import verify_view
 from tests.support.log_kit import MIB, FaultyEnvironment, pending
@@ -79,7 +79,7 @@ class LogMachine(RuleBasedStateMachine):
             (self.next + number).to_bytes(8, "big") + bytes(size) for number, (_count, size) in enumerate(group)
         ]
         batches = [pending(payload, count) for payload, (count, _size) in zip(payloads, group, strict=True)]
-        wanted = sum(footprint(4096, each.stored_size) for each in batches)
+        wanted = growth_bytes(4096, [each.stored_size for each in batches])
         if self.log.used_bytes + wanted > SETTINGS.max_bytes:
             with pytest.raises(LogFull):
                 self.log.append(batches)
