@@ -15,6 +15,8 @@ WORKERS ?=
 BRIDGES ?=
 SERVICE ?=
 
+TEST_PROCESSES ?= 2
+
 VENV := .venv
 BIN := $(VENV)/bin
 HEADRACE := $(BIN)/headrace
@@ -22,6 +24,10 @@ HEADRACE := $(BIN)/headrace
 INSTALLED := $(VENV)/.installed
 JARS := $(VENV)/.jars
 KERNELS := $(VENV)/.kernels
+
+PYTEST := $(BIN)/python -m pytest
+# A file's tests share what is slow to start (a Spark session, a bridge), so a file stays with one process.
+SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile
 
 # The containers are up, and no other state folder is named: then drop, status and stop mean them.
 IN_CONTAINERS := $(if $(filter command line,$(origin STATE)),,$(wildcard $(CONTAINERS)/up))
@@ -132,12 +138,13 @@ $(KERNELS): $(INSTALLED) $(wildcard avro_bridge/wire/kernels/*.py spark_job/pars
 ##@ Work on it
 
 .PHONY: test
-test: setup ## Run the tests that take seconds each, real Flume and Spark included (below 10 minutes)
-	@$(BIN)/python -m pytest -m 'not slow and not docker' $(ARGS)
+test: setup ## Run the tests that take seconds each, real Flume and Spark included (below 6 minutes)
+	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not slow and not docker' $(ARGS)
 
 .PHONY: test-all
-test-all: setup ## Run every test
-	@$(BIN)/python -m pytest $(ARGS)
+test-all: setup ## Run every test; those with containers by themselves, since they take the whole machine
+	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not docker' $(ARGS)
+	@$(PYTEST) -m docker $(ARGS)
 
 .PHONY: check
 check: $(INSTALLED) ## Check style, types, layers and documents (what CI runs first)
@@ -177,7 +184,7 @@ format: $(INSTALLED) ## Put the code into its format
 	@$(BIN)/ruff format .
 
 .PHONY: bench
-bench: setup ## Measure: ingest, query, end to end (each prints ratios of one run)
+bench: setup ## Measure: ingest, query, end to end (each prints ratios of one run; ARGS=--tiny only tries them)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: clean
