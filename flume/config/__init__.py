@@ -1,1 +1,1 @@
-"""Values, checks and templates: what an agent is started with."""
+"""The agent's configuration: values, checks, templates, rendered files."""

@@ -1,21 +1,21 @@
-r"""Quoting for the two file formats that the templates write.
+r"""Quotes values for the two file formats that the templates write.
 
 **Java properties** (java.util.Properties.load). A file is read as Latin-1. A line that ends in an odd number of
-backslashes goes on in the next one, whose leading blanks are dropped. The key ends at the first unescaped ``=``, ``:``
-or blank; blanks, one ``=`` or ``:`` and blanks again are skipped; the rest is the value::
+backslashes continues in the next line, whose leading blanks are dropped. The key ends at the first unescaped ``=``,
+``:`` or blank; blanks, one ``=`` or ``:`` and more blanks are skipped; the rest is the value. Keys are not quoted here:
+the templates write them, and the one part that a user chooses, agent.name, is letters, digits, ``_`` and ``-``::
 
     text    written    why
     \       \\         begins an escape
-    = : # ! \= \: ...  would end a key or make a line a comment
-    blank   '\ '       at the start of a value, anywhere in a key
+    = : # ! \= \: ...  could end a key or make a line a comment
+    blank   '\ '       at the start of a value, where blanks would be skipped
     \t\n\f\r the same  as the two-character escapes
-    others  \uXXXX     below 0x20 and above 0x7E, in UTF-16 units
+    others  \uXXXX     below 0x20 and above 0x7E, as UTF-16 units
 
 **Java launcher's argument files** (``java @file``). Blanks separate arguments; inside double quotes a backslash is
 doubled, a double quote is escaped, and a line's end is ``\n``.
 
-Flume's own rules come on top and cannot be escaped: it trims values and replaces ``${...}``; values.py refuses
-such texts.
+Flume adds rules that cannot be escaped: it trims values and replaces ``${...}``. values.py refuses such texts.
 """
 
 from __future__ import annotations
@@ -31,11 +31,6 @@ def properties_value(value: object) -> str:
     return "\\ " * blanks + "".join(map(_properties_character, text[blanks:]))
 
 
-def properties_key(text: str) -> str:
-    """Quote a key so that java.util.Properties reads the same text."""
-    return "".join("\\ " if character == " " else _properties_character(character) for character in text)
-
-
 def _properties_character(character: str) -> str:
     if character in _NAMED:
         return _NAMED[character]
@@ -48,6 +43,6 @@ def _properties_character(character: str) -> str:
 
 
 def launcher_argument(text: str) -> str:
-    """Quote one argument for a file that the Java launcher reads with ``@file``."""
+    """Quote one argument for a file that the Java launcher reads as ``@file``."""
     escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"}
     return '"' + "".join(escapes.get(character, character) for character in text) + '"'

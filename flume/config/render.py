@@ -1,28 +1,28 @@
-"""From values to the three files an agent is started with.
+"""Renders an agent's files from its values.
 
 ::
 
-    agent.properties   the components; holds the truststore's password where there is one, so its mode is 0600
-    log4j2.xml         to standard output
-    jvm.options        an argument file of the Java launcher
+    agent.properties   the components; may hold the truststore's password, so its mode is 0600
+    log4j2.xml         logs to standard output
+    jvm.options        an argument file for the Java launcher
 
-All three name each other relative to their folder, in which the agent runs, so the same values give the same bytes on
-any machine. No time and no host goes in; the heading has a hash of the values and the templates.
+The files name each other relative to their folder, in which the agent runs, and hold neither a time nor a host name. So
+the same values give the same bytes on any machine. The heading has a hash of the values and the templates.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from flume.config.checks import refuse, refuse_machine
+from flume.config.checks import check_machine, check_values
 from flume.config.quoting import launcher_argument, properties_value
 from flume.errors import RenderError
+from headrace.common.files import PRIVATE_MODE, replace_file
 
 if TYPE_CHECKING:
     from flume.config.values import BridgeValues, Values
@@ -52,7 +52,7 @@ class PlannedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The components that the values ask for."""
+    """The components that the values describe."""
 
     sinks: tuple[PlannedSink, ...]
     groups: tuple[PlannedGroup, ...]
@@ -60,13 +60,13 @@ class Plan:
 
     @property
     def components(self) -> tuple[str, ...]:
-        """The names under which Flume's metrics page shows them."""
+        """Their names on Flume's metrics page."""
         return (f"SOURCE.{_SOURCE}", f"CHANNEL.{_CHANNEL}", *(f"SINK.{sink.name}" for sink in self.sinks))
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Where an agent's files are, and what its metrics page must show once it runs."""
+    """The folder of an agent's files, and the components that its metrics page must show once it runs."""
 
     values: Values
     folder: Path
@@ -74,16 +74,16 @@ class Rendered:
 
     @property
     def port_file(self) -> Path:
-        """Holds the metrics page's port once the agent serves it."""
+        """The file with the port of the metrics page; the agent writes it once it serves the page."""
         return self.folder / PORT_FILE
 
 
 def plan(values: Values) -> Plan:
-    """Lay out sinks, groups and interceptors; sinks are named ``bridge<bridge>_<parallel>``, both from 0."""
+    """List sinks, groups and interceptors; sinks are named ``bridge<bridge>_<lane>``, both from 0."""
     bridges = values.sinks.bridges
     lanes = [
         tuple(
-            # In file order, the first is preferred; Flume prefers the higher number.
+            # Without priorities the first bridge in the file is preferred; Flume prefers the highest number.
             PlannedSink(f"bridge{i}_{lane}", bridge, len(bridges) - i if bridge.priority is None else bridge.priority)
             for i, bridge in enumerate(bridges)
         )
@@ -100,12 +100,12 @@ def plan(values: Values) -> Plan:
 
 
 def render_texts(values: Values, truststore_password: str | None = None) -> dict[str, str]:
-    """Render the files as {name: text}, touching nothing on the machine.
+    """Render the files as {name: text}; reads and writes nothing else on the machine.
 
     Raises:
-        RenderError: a combination that Flume would swallow, see refusals.py.
+        RenderError: a combination that Flume would misinterpret; see checks.py.
     """
-    refuse(values)
+    check_values(values)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -125,36 +125,25 @@ def render_texts(values: Values, truststore_password: str | None = None) -> dict
 
 
 def render_agent(values: Values, folder: Path) -> Rendered:
-    """Write an agent's files into its folder, each at once and only readable by this user.
+    """Write an agent's files into ``folder``, each in one step and readable by this user only.
 
-    The folder is made if need be (mode 0700), and so is the file channel's.
+    This folder and that of the file channel are created if they do not exist (mode 0700).
 
     Raises:
-        RenderError: a combination that Flume would swallow, or a folder or file that is not there.
+        RenderError: a combination that Flume would misinterpret, or a missing folder or file.
     """
-    refuse(values)
-    refuse_machine(values)
+    check_values(values)
+    check_machine(values)
     texts = render_texts(values, _truststore_password(values))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if values.channel.type == "file":
             Path(values.channel.folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, text in texts.items():
-            write_private(folder / name, text)
+            replace_file(folder / name, text.encode(), mode=PRIVATE_MODE)
     except OSError as error:
         raise RenderError(f"{error.filename}: cannot be written: {error.strerror}") from error
     return Rendered(values, folder.absolute(), plan(values).components)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600 under another name and rename it, so that nobody ever reads half of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _truststore_password(values: Values) -> str | None:
@@ -165,7 +154,7 @@ def _truststore_password(values: Values) -> str | None:
     if "${" in password or password != password.strip() or not password:
         raise RenderError(
             f"tls.truststore_password_file = {path}: the password is empty, begins or ends with a blank or holds '${{'"
-            "; Flume would change it. Give the truststore another one."
+            "; Flume would change it. Give the truststore another password."
         )
     return password
 

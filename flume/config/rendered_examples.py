@@ -1,7 +1,7 @@
-"""The committed renderings: what each kind of configuration looks like, and proof that a template's change was meant.
+"""Compares the committed example configurations with what their values render to, and updates them.
 
-Each folder of rendered/ holds a values.toml and the files that it renders to. `check` compares, `diff` shows, `update`
-writes; tests and the command line use the same three.
+Each folder in rendered/ holds a values.toml and the files rendered from it. They show each kind of configuration, and a
+change of a template shows as a change of files that a reviewer can read.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ VALUES_FILE = "values.toml"
 
 
 def example_folders(root: Path = RENDERED) -> list[Path]:
-    """Return the folders of the examples, by name."""
+    """Return the folders of the examples, sorted by name."""
     return sorted(path.parent for path in root.glob(f"*/{VALUES_FILE}"))
 
 
 def diff(root: Path = RENDERED) -> str:
-    """Return the unified difference from what is committed to what would be rendered; empty where nothing drifted.
+    """Return the unified diff from the committed files to the rendered ones; empty if they are the same.
 
-    A file that the renderer does not write any more shows as removed.
+    A file that the renderer no longer writes shows as removed.
 
     Raises:
         ValuesError, RenderError: an example's values cannot be used.
@@ -47,13 +47,8 @@ def diff(root: Path = RENDERED) -> str:
     return "".join(parts)
 
 
-def check(root: Path = RENDERED) -> int:
-    """Return the exit code of ``headrace render --check``: 0 where nothing drifted, else 1."""
-    return 1 if diff(root) else 0
-
-
 def update(root: Path = RENDERED) -> list[Path]:
-    """Write every example anew; returns the files that changed."""
+    """Render every example into its folder; return the files that changed."""
     changed: list[Path] = []
     for folder in example_folders(root):
         for name, text in render_texts(load_values(folder / VALUES_FILE)).items():

@@ -1,12 +1,12 @@
-"""The typed form of a values file. What each value means, its unit and its reason are in values.toml.
+"""The values of an agent as frozen models, and the reader of a values file.
 
-The defaults here and the file are the same; a test compares them. Everything is frozen; a changed copy is made with
-`Values.changed`. Checks here concern one value alone; what depends on several or on the machine is in refusals.py.
+values.toml documents each value: its meaning, unit and reason. A test compares the defaults here with that file.
+:meth:`Values.changed` returns a changed copy. The models check each value alone; checks.py checks combinations and the
+machine.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from flume.errors import ValuesError
+from headrace.common.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,25 +27,25 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
 
 
 def _expressible(text: str) -> str:
-    # Flume trims every value, and replaces ${...} wherever it stands; a properties file has no way to prevent either.
+    # Flume trims every value and replaces ${...} anywhere in it; a properties file cannot prevent either.
     if "${" in text:
-        raise ValueError("holds '${', which Flume would replace by a variable's value or by nothing")
+        raise ValueError("contains '${', which Flume would replace by a variable's value or by nothing")
     if text != text.strip():
-        raise ValueError("begins or ends with a blank, which Flume would cut off")
+        raise ValueError("begins or ends with a blank, which Flume would remove")
     if any(ord(character) < 0x20 or 0xD800 <= ord(character) < 0xE000 for character in text):
-        raise ValueError("holds a control character")
+        raise ValueError("contains a control character")
     return text
 
 
 def _absolute(text: str) -> str:
     if not text.startswith("/"):
-        raise ValueError("is not an absolute path; the agent runs in a folder of its own, where it would mean another")
+        raise ValueError("is not an absolute path; the agent runs in another folder, where it would name another file")
     return text
 
 
 def _host(text: str) -> str:
     if ":" in text:
-        raise ValueError("holds a colon; Flume cuts host:port at the first one, so give an IPv6 address a host name")
+        raise ValueError("contains a colon; Flume splits host:port at the first one, give an IPv6 address a host name")
     if not _HOST_NAME.fullmatch(text):
         raise ValueError("is not a host name or an IPv4 address in ASCII")
     return text
@@ -70,7 +71,7 @@ class AgentValues(_Section):
 
 
 class SpoolValues(_Section):
-    """Section [spool]: the folder and how its files are read."""
+    """Section [spool]: the spool folder, and how its files are read."""
 
     folder: AbsolutePath = "/var/spool/headrace"
     poll_delay_ms: Count = 100
@@ -83,7 +84,7 @@ class SpoolValues(_Section):
 
 
 class HeaderValues(_Section):
-    """Section [headers]: what the interceptors add to each event."""
+    """Section [headers]: the headers that are added to each event."""
 
     id: bool = True
     timestamp: bool = True
@@ -113,7 +114,7 @@ class BridgeValues(_Section):
 
 
 class SinkValues(_Section):
-    """Section [sinks]: the bridges and how events get there."""
+    """Section [sinks]: the bridges, and how events are sent to them."""
 
     bridges: Annotated[tuple[BridgeValues, ...], Field(min_length=1, strict=False)] = (BridgeValues(),)
     parallel: Annotated[int, Field(ge=1, le=64)] = 1
@@ -175,10 +176,10 @@ class Values(_Section):
     metrics: MetricsValues = MetricsValues()
 
     def changed(self, changes: Mapping[str, object]) -> Values:
-        """Return a copy with some values changed, e.g. ``{"channel.type": "memory", "sinks.parallel": 2}``.
+        """Return a changed copy; ``changes`` is for example ``{"channel.type": "memory", "sinks.parallel": 2}``.
 
         Raises:
-            ValuesError: a name is unknown or a value is not allowed.
+            ValuesError: a key is unknown or a value is not allowed.
         """
         tree: dict[str, Any] = self.model_dump(mode="python")
         for name, value in changes.items():
@@ -188,11 +189,11 @@ class Values(_Section):
 
 
 def load_values(path: Path) -> Values:
-    """Read a values file; what it does not name keeps its default.
+    """Read a values file; keys that it lacks keep their defaults.
 
     Raises:
-        ValuesError: unreadable, no TOML, an unknown key (with the nearest known one), or a value that is not allowed.
-            The text has one line for each problem.
+        ValuesError: the file cannot be read or is not TOML, a key is unknown, or a value is not allowed. The text has
+            one line for each problem; for an unknown key it names the nearest known one.
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -204,10 +205,10 @@ def load_values(path: Path) -> Values:
 
 
 def parse_values(tree: Mapping[str, object], origin: str) -> Values:
-    """Check a tree of sections and keys; ``origin`` names it in the errors.
+    """Return the values of a tree of sections and keys; errors name ``origin`` as the place.
 
     Raises:
-        ValuesError: see `load_values`.
+        ValuesError: see :func:`load_values`.
     """
     try:
         return Values.model_validate(tree)
@@ -223,9 +224,7 @@ def _problem(details: ErrorDetails) -> str:
         text = details["msg"].removeprefix("Value error, ")
         return f"{key} = {str(details['input'])[:200]!r}: {text}"
     known = _known_keys(place[:-1])
-    nearest = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.4)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
-    return f"{key}: unknown key; {hint}"
+    return f"{key}: unknown key{did_you_mean(place[-1], known, 'known are ' + ', '.join(known))}"
 
 
 def _known_keys(sections: list[str]) -> list[str]:

@@ -44,7 +44,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("[spool]\nfolder = 'spool'", "spool.folder = 'spool': is not an absolute path"),
         ("[spool]\nfolder = '/a${user}'", "would replace by a variable's value"),
         ("[spool]\nfolder = '/a '", "begins or ends with a blank"),
-        ('[spool]\nfolder = "/a\\nb"', "holds a control character"),
+        ('[spool]\nfolder = "/a\\nb"', "contains a control character"),
         ("[[sinks.bridges]]\nhost = '::1'", "give an IPv6 address a host name"),
         ("[[sinks.bridges]]\nhost = 'a b'", "is not a host name or an IPv4 address"),
         ("[[sinks.bridges]]\nhost = 'bücher.example'", "is not a host name or an IPv4 address in ASCII"),

@@ -16,12 +16,12 @@ from flume.jars.jar_set import JarSet, cache_root, check_jars, filled, key_of, r
 @pytest.mark.parametrize(
     ("variables", "platform", "folder"),
     [
-        ({"HEADRACE_CACHE": "~/mine", "XDG_CACHE_HOME": "/xdg"}, "linux", "/home/me/mine"),
+        ({"HEADRACE_CACHE": "~/mine", "XDG_CACHE_HOME": "/xdg"}, "linux", "/h/me/mine"),
         ({"XDG_CACHE_HOME": "/xdg"}, "linux", "/xdg/headrace"),
         ({"XDG_CACHE_HOME": "/xdg"}, "darwin", "/xdg/headrace"),
-        ({"XDG_CACHE_HOME": "not/absolute"}, "linux", "/home/me/.cache/headrace"),
-        ({"HEADRACE_CACHE": "", "XDG_CACHE_HOME": ""}, "linux", "/home/me/.cache/headrace"),
-        ({}, "darwin", "/home/me/Library/Caches/headrace"),
+        ({"XDG_CACHE_HOME": "not/absolute"}, "linux", "/h/me/.cache/headrace"),
+        ({"HEADRACE_CACHE": "", "XDG_CACHE_HOME": ""}, "linux", "/h/me/.cache/headrace"),
+        ({}, "darwin", "/h/me/Library/Caches/headrace"),
     ],
 )
 def test_the_cache_is_the_users_wherever_the_code_lies(
@@ -31,7 +31,7 @@ def test_the_cache_is_the_users_wherever_the_code_lies(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/h/me")
     monkeypatch.setattr(sys, "platform", platform)
     assert cache_root() == Path(folder)
 
