@@ -1,4 +1,4 @@
-"""The Spark sources ``flume``, ``access_log`` and ``json_events``: lines of bridges, for batch and stream."""
+"""The Spark sources ``flume``, ``access_log`` and ``json_events``, for batch and stream."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 
 def register(spark: SparkSession) -> None:
-    """Make the sources known to a Spark session, under ``format("flume")``, ``"access_log"`` and ``"json_events"``."""
-    # Imported here because modules of this folder are read by commands that must not wait for Spark's import.
+    """Register the sources with a Spark session, as ``format("flume")``, ``"access_log"`` and ``"json_events"``."""
+    # Imported here: commands that must not wait for Spark's import read other modules of this folder.
     from spark_job.source import flume
 
     flume.register(spark)

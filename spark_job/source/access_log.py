@@ -1,19 +1,19 @@
-"""The Spark source ``access_log``: lines that a bridge keeps, parsed where they are read, or counted there as well.
+"""The Spark source ``access_log``: access-log lines, parsed by the task that reads them and, with ``rollup``, counted.
 
 Without ``rollup`` each line is a row: ``bridge``, ``offset`` and ``received`` as in the source ``flume``, then the
-columns of :mod:`spark_job.parse.schema`. With ``rollup`` = a pane length the rows are sums::
+columns of :mod:`spark_job.parse.schema`. With ``rollup``, the length of a pane, each row is a sum::
 
-    time timestamp   largest event time among the lines added
+    time timestamp   largest event time of the lines
     url string       key that the URL rule makes
-    hits bigint      lines
+    hits bigint      number of lines
     bytes bigint     sum of their sizes
-    errors bigint    lines with status 400 or higher
+    errors bigint    number of lines with status 400 or higher
 
-Spark can add such rows up to windows whose boundaries cut no pane, with the same watermark and the same late rows as
-from the lines themselves: the watermark follows the largest time, which is kept, and a row is late by the end of its
-window.
+Spark can add these rows up to windows whose boundaries cut no pane. The watermark and the late rows are the same as
+with the lines themselves: the watermark follows the largest time, which a sum keeps, and the end of a window, not the
+time of a row, decides whether a row is late.
 
-With ``time=arrival`` the time at which the bridge received a line takes the place of the time in the line.
+With ``time=arrival`` the time at which the bridge received a line replaces the time in the line.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ ROLL_UP_SCHEMA = StructType(
 
 @lru_cache(maxsize=8)
 def line_parser(log_format: str, url: str, timezone: str) -> LineParser:
-    """Return the parser of these options, made once a process. Polars is imported here, not before.
+    """Return the parser for these options; each process makes it once. Polars is imported here, not before.
 
     Raises:
         OptionError: an option cannot be used.
@@ -78,7 +78,7 @@ def line_parser(log_format: str, url: str, timezone: str) -> LineParser:
 
 
 def line_schema() -> StructType:
-    """Return the columns of parsed lines, made from the parser's own."""
+    """Return the columns of parsed lines: where each line is, then the parser's columns."""
     import polars as pl
 
     from spark_job.parse import SCHEMA
@@ -99,7 +99,7 @@ def line_schema() -> StructType:
 
 
 class Lines(Conversion):
-    """Gives each line as a row."""
+    """Makes a row of each line."""
 
     def __init__(self, options: AccessLogOptions) -> None:
         self._options = options
@@ -117,21 +117,21 @@ class Lines(Conversion):
 
 
 class RollUp(Conversion):
-    """Gives sums per pane and URL, and leaves the audit of what was read."""
+    """Makes sums per pane and URL, and writes the audit of the lines behind them."""
 
     def __init__(self, options: AccessLogOptions, rollup_us: int) -> None:
         self._options = options
         self._pane = timedelta(microseconds=rollup_us)
 
     def prepare(self, parts: Sequence[Part]) -> None:
-        """Clear the batch's audit folders of what an earlier try with another plan left."""
+        """Clear the micro-batch's audit folders of files that an earlier attempt with another plan left."""
         if self._options.audit is not None:
             remove_leftovers(self._options.audit.folder, parts)
 
     def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield rows in :data:`ROLL_UP_SCHEMA`; the audit is on disk before the last ones.
+        """Yield rows in :data:`ROLL_UP_SCHEMA`; the audit is on disk before the last of them.
 
-        A part with very many sums yields some of them early, which bounds memory; Spark adds them up all the same.
+        A part with very many sums yields some of them early, which bounds memory; Spark adds up the rest.
         """
         if self._options.audit is None:
             for rows in self._rows(batches, None):
@@ -145,14 +145,15 @@ class RollUp(Conversion):
         counter: LineCounter | None = None
         events = 0
         for table in as_tables(batches):
-            # Polars is imported when there is something to count.
+            # Not before: this imports Polars, and many parts are empty.
             counter = counter or self._counter()
             counter.add(table)
             events += table.num_rows
             if counter.is_full:
-                yield self._noted(counter.take(), events, audit)
+                yield self._add_to_audit(counter.take(), events, audit)
                 events = 0
-        last = self._noted(counter.take(), events, audit) if counter is not None else None
+        last = self._add_to_audit(counter.take(), events, audit) if counter is not None else None
+        # Spark takes the task for done with its last row, so the audit must be complete before that.
         if audit is not None:
             audit.finish()
         if last is not None:
@@ -165,8 +166,8 @@ class RollUp(Conversion):
 
         return LineCounter(parser, self._pane, by_arrival=options.arrival_time)
 
-    def _noted(self, counts: Counts, events: int, audit: AuditWriter | None) -> pl.DataFrame:
-        """Return the sums of so many events, once the audit has them."""
+    def _add_to_audit(self, counts: Counts, events: int, audit: AuditWriter | None) -> pl.DataFrame:
+        """Return the sums of so many events, after adding the events to the audit."""
         from spark_job.parse import panes
 
         if audit is not None:
@@ -185,19 +186,19 @@ class AccessLogDataSource(DataSource):
         return "access_log"
 
     def schema(self) -> StructType:
-        """Return the columns; the options are checked here first, since Spark asks for the schema first."""
+        """Return the columns. Spark asks for the schema first, so this is where the options are checked first."""
         options = self._checked()
         return line_schema() if options.rollup_us is None else ROLL_UP_SCHEMA
 
     def reader(self, schema: StructType) -> DataSourceReader:
-        """Return a reader of a range."""
+        """Return the reader of a batch."""
         options = self._checked()
         check_for_batch(options.flume)
         require_schema(schema, self.schema())
         return EventBatchReader(options.flume, _conversion(options))
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
-        """Return a reader of a stream."""
+        """Return the reader of a stream."""
         options = self._checked()
         check_for_stream(options.flume)
         require_schema(schema, self.schema())
@@ -207,9 +208,7 @@ class AccessLogDataSource(DataSource):
         options = parse_access_log_options(self.options)
         parser = line_parser(options.log_format, options.url, options.timezone)
         if not options.arrival_time and not parser.has_time:
-            raise OptionError(
-                f"option logFormat={options.log_format!r} has no time in it; count by time=arrival instead"
-            )
+            raise OptionError(f"option logFormat={options.log_format!r} has no time in it; set option time=arrival")
         return options
 
 
@@ -220,7 +219,7 @@ def _conversion(options: AccessLogOptions) -> Conversion:
 
 
 def _parse(options: AccessLogOptions, table: pa.Table) -> pl.DataFrame:
-    """Parse the bodies of a table; with arrival time, put that in place of the time of the line."""
+    """Parse the bodies of a table; with ``time=arrival``, the arrival replaces the time in the line."""
     parser = line_parser(options.log_format, options.url, options.timezone)
     import polars as pl
 

@@ -1,8 +1,8 @@
-"""The audit of sources that give lines as rows: what :mod:`spark_job.source.access_log` does for sums, for any rows.
+"""The audit of sources that make a row of each line or event.
 
-A query over lines is free to filter and join them, so how many there were cannot be told from its result. Each task
-therefore notes it beside the rows that it hands over: how many, at which times, how many malformed, and these
-themselves.
+A query may filter and join these rows, so its result does not tell how many lines there were. Each task therefore
+writes an audit file beside the rows that it hands over: how many lines, at which times, how many malformed, and the
+malformed lines themselves. (:mod:`spark_job.source.access_log` does the same for sums.)
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Audited(Conversion):
-    """Hands the rows of another conversion on, and leaves the audit of them.
+    """Passes the rows of another conversion on, and writes the audit of them.
 
     Args:
-        inner: gives rows with ``offset`` and ``received``; with ``error`` and ``raw`` where events can be malformed.
+        inner: makes rows with ``offset`` and ``received``, and with ``error`` and ``raw`` if events can be malformed.
         audit: where the audit goes, and the panes that lines are counted in.
-        time: the column that tells when a line happened.
+        time: the column that says when a line happened.
     """
 
     def __init__(self, inner: Conversion, audit: AuditOptions, time: str = "time") -> None:
@@ -37,19 +37,19 @@ class Audited(Conversion):
         self._time = time
 
     def prepare(self, parts: Sequence[Part]) -> None:
-        """Clear the batch's audit folders of what an earlier try with another plan left."""
+        """Clear the micro-batch's audit folders of files that an earlier attempt with another plan left."""
         self._inner.prepare(parts)
         remove_leftovers(self._folder, parts)
 
     def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows as they are; the audit is on disk before the task is done."""
+        """Yield the rows unchanged; the audit is on disk before the task ends."""
         with AuditWriter(self._folder, part, self._pane_us) as audit:
             for rows in self._inner.convert(part, batches):
-                self._note(audit, rows)
+                self._add_to_audit(audit, rows)
                 yield rows
             audit.finish()
 
-    def _note(self, audit: AuditWriter, rows: pa.RecordBatch) -> None:
+    def _add_to_audit(self, audit: AuditWriter, rows: pa.RecordBatch) -> None:
         import polars as pl
 
         names = [name for name in ("offset", "received", self._time, "raw", "error") if name in rows.schema.names]

@@ -1,13 +1,13 @@
-"""A thin client of one bridge's Flight endpoint (:mod:`avro_bridge.contract`).
+"""A client of one bridge's Flight endpoint (:mod:`avro_bridge.contract`).
 
-Every call has a time limit, and no failure of gRPC or Arrow leaves this module: callers see the classes of
-:mod:`avro_bridge.errors` for what the bridge says of its log, and ours for what stands between us and the bridge.
+Every call has a time limit. Errors of gRPC and Arrow do not leave this module: callers get a class of
+:mod:`avro_bridge.errors` if the bridge reports on its log, and one of :mod:`spark_job.errors` if the call failed.
 
 ===============================================  ===========================================================
-Flight says                                      raised here
+Flight reports                                   the client raises
 ===============================================  ===========================================================
 an error with ``extra_info`` and a known case    the class of :mod:`avro_bridge.errors` with that case
-unavailable, timed out, stream broken off        BridgeUnavailable, after ``RetryPolicy.patience_s`` of tries
+unavailable, timed out, stream broken off        BridgeUnavailable, after retries for ``RetryPolicy.patience_s``
 unauthenticated, unauthorized, anything else     BridgeRefused, at once
 ===============================================  ===========================================================
 """
@@ -36,6 +36,7 @@ from avro_bridge.errors import (
     RangeBelow,
 )
 from headrace.common.retry import Backoff
+from headrace.common.text import printable
 from spark_job.errors import BridgeRefused, BridgeUnavailable, OptionError
 
 if TYPE_CHECKING:
@@ -56,10 +57,16 @@ ERRORS_BY_CASE: Final[dict[str, type[BridgeError]]] = {
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long an unavailable bridge is asked again, and how calls are bounded.
+    """How long the client retries while a bridge is unavailable, and the time limits of its calls.
 
-    ``patience_s`` counts from the first failure without progress in between; ``clock`` and ``sleep`` are those of
-    :mod:`time` outside tests.
+    Attributes:
+        patience_s: how long to retry, counted from the first failure since the last progress.
+        first_delay_s: the first pause between two tries; each pause is twice as long as the one before.
+        max_delay_s: the longest pause.
+        call_timeout_s: time limit of an action.
+        read_timeout_s: time limit of one stream of a read.
+        clock: seconds on a monotonic clock; another one in tests.
+        sleep: waits for so many seconds; another one in tests.
     """
 
     patience_s: float
@@ -72,7 +79,7 @@ class RetryPolicy:
 
 
 class BridgeClient:
-    """One bridge. Connects when first used; close it, or use it as a context manager."""
+    """A client of one bridge; it connects when first used. Close it, or use it as a context manager."""
 
     def __init__(self, address: Address, security: Security, retry: RetryPolicy) -> None:
         self.address = address
@@ -81,33 +88,35 @@ class BridgeClient:
         self._connection: flight.FlightClient | None = None
 
     def status(self, *, patient: bool = True) -> Status:
-        """Return what the bridge's log holds; a bridge that is away is asked once only unless ``patient``."""
+        """Return the status of the bridge's log; without ``patient``, try only once."""
         return Status.from_bytes(self._action("status", {}, patient=patient))
 
     def start(self, consumer: str, log_id: str, position: str | int) -> int:
-        """Return the consumer's first offset; the bridge stores it, so that later calls give the same."""
+        """Return the consumer's first offset; the bridge stores it, so later calls return the same."""
         return self._offset("start", {"consumer": consumer, "log_id": log_id, "position": position})
 
     def commit(self, consumer: str, log_id: str, offset: int) -> int:
-        """Let go of all below ``offset``; returns where the consumer stands, which never moves backwards.
+        """Let the bridge delete the events below ``offset``, as far as this consumer is concerned. Never retried.
 
-        Not tried again: the next commit says the same and more.
+        Returns:
+            The consumer's committed offset, which never moves backwards.
         """
+        # No retry: the next commit includes this one.
         return self._offset("commit", {"consumer": consumer, "log_id": log_id, "offset": offset}, patient=False)
 
     def forget(self, consumer: str) -> None:
-        """Let go of everything that is kept for the consumer, its first offset included."""
+        """Let the bridge delete what it keeps for the consumer, its first offset included."""
         self._action("forget", {"consumer": consumer})
 
     def read(self, log_id: str, start: int, end: int, *, headers: bool) -> Iterator[pa.RecordBatch]:
         """Yield the events ``start <= offset < end`` in order, each exactly once.
 
-        A stream that breaks off is taken up again behind the last event that was yielded.
+        If a stream breaks off, the client opens another one after the last event that it yielded.
 
         Raises:
             RangeBelow: the range starts below what is kept.
-            LogDamaged: a part of the range is damaged; what lies before it has been yielded.
-            BridgeUnavailable: the bridge stayed away for ``patience_s``.
+            LogDamaged: a part of the range is damaged; the events before it have been yielded.
+            BridgeUnavailable: the bridge did not answer for ``patience_s``.
         """
         position = start
         patience = _Patience(self._retry)
@@ -162,7 +171,7 @@ class BridgeClient:
         return offset
 
     def _action(self, action: str, body: dict[str, Any], *, patient: bool = True) -> bytes:
-        """Run one action, tried again while the bridge is away. All actions may be repeated safely."""
+        """Run one action, with retries while the bridge does not answer. Repeating an action is always safe."""
         patience = _Patience(self._retry)
         while True:
             try:
@@ -218,17 +227,17 @@ class _Patience:
 
 @contextmanager
 def _translated(address: Address) -> Iterator[None]:
-    """Turn whatever Flight raises into the classes of the table above."""
+    """Turn the errors of Flight into the classes of the table at the module's head."""
     try:
         yield
     except TRANSIENT as error:
         raise BridgeUnavailable(f"bridge {address} does not answer: {_first_line(error)}") from None
     except (flight.FlightError, pa.ArrowException, OSError) as error:
-        raise _said_by_bridge(error) or BridgeRefused(f"bridge {address} refuses: {_first_line(error)}") from None
+        raise _reported_by_bridge(error) or BridgeRefused(f"bridge {address} refuses: {_first_line(error)}") from None
 
 
-def _said_by_bridge(error: Exception) -> BridgeError | None:
-    """Rebuild the error that the bridge raised, or None when the text is not from the bridge's own code."""
+def _reported_by_bridge(error: Exception) -> BridgeError | None:
+    """Return the error that the bridge raised; None if something else between here and there raised it."""
     try:
         details = json.loads(getattr(error, "extra_info", b"") or b"{}")
         kind = ERRORS_BY_CASE[details["case"]]
@@ -242,12 +251,11 @@ def _said_by_bridge(error: Exception) -> BridgeError | None:
 
 
 def _first_line(error: Exception) -> str:
-    line = next(iter(str(error).splitlines()), type(error).__name__)
-    return "".join(character for character in line[:MAX_TEXT] if character.isprintable())
+    return printable(next(iter(str(error).splitlines()), type(error).__name__), MAX_TEXT)
 
 
 def _check_dense(batch: pa.RecordBatch, position: int, end: int, address: Address) -> None:
-    """Refuse a batch that does not follow on what was read: counting it would lose or double events."""
+    """Refuse a record batch that does not continue at ``position``: counting it would lose or double events."""
     offsets = batch.column(0)
     first, last = offsets[0].as_py(), offsets[batch.num_rows - 1].as_py()
     if first != position or last != position + batch.num_rows - 1 or last >= end:

@@ -1,6 +1,6 @@
-"""All the bridges of a query, as the driver sees them: which log is where, and who does not answer.
+"""All bridges of a query as the driver sees them: where each log is, and which bridges do not answer.
 
-Offsets are kept by log id. An address is only where a log was met last; every poll may find it elsewhere.
+Offsets are kept by log id. An address only says where a log was found last: the next poll may find it elsewhere.
 """
 
 from __future__ import annotations
@@ -18,50 +18,51 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
-    """A log, what its bridge says of it, and the client to speak to that bridge."""
+class LocatedLog:
+    """The status of a log, and the client of the bridge that has it."""
 
     client: BridgeClient
     status: Status
 
 
 @dataclass(frozen=True)
-class View:
+class PollResult:
     """What one poll found: logs by id, and why the other bridges did not answer."""
 
-    logs: dict[str, Place]
+    logs: dict[str, LocatedLog]
     silent: dict[Address, BridgeUnavailable]
 
     def require_all(self) -> None:
-        """Raise when a bridge did not answer.
+        """Refuse to go on without the bridges that did not answer.
 
         Raises:
-            BridgeUnavailable: names every such bridge.
+            BridgeUnavailable: names each of them.
         """
         if self.silent:
             raise BridgeUnavailable("; ".join(str(error) for error in self.silent.values()))
 
 
 class Bridges:
-    """Asks all bridges at once. Connections are kept between polls; ``close`` ends them."""
+    """Asks all bridges at once. It keeps the connections between polls; ``close`` ends them."""
 
     def __init__(self, options: FlumeOptions, retry: RetryPolicy | None = None) -> None:
         retry = retry or RetryPolicy(patience_s=options.bridge_timeout_s)
         self._clients = [BridgeClient(address, options.security, retry) for address in options.bridges]
-        self._met: set[Address] = set()
+        self._answered: set[Address] = set()
 
-    def poll(self, *, patient: bool) -> View:
+    def poll(self, *, patient: bool) -> PollResult:
         """Ask every bridge for its status.
 
-        A bridge that does not answer is asked again for as long as the options allow when ``patient``, or when it has
-        never answered this process: then its address may well be wrong, and nobody would notice.
+        Args:
+            patient: ask a bridge that does not answer again, for as long as the options allow. This is always so for a
+                bridge that has never answered this process: its address may be wrong, and nobody would notice.
 
         Raises:
             OptionError: two addresses show the same log.
         """
         with ThreadPoolExecutor(len(self._clients), thread_name_prefix="poll") as pool:
             answers = list(pool.map(lambda client: self._ask(client, patient=patient), self._clients))
-        logs: dict[str, Place] = {}
+        logs: dict[str, LocatedLog] = {}
         silent: dict[Address, BridgeUnavailable] = {}
         for client, answer in zip(self._clients, answers, strict=True):
             if isinstance(answer, BridgeUnavailable):
@@ -70,21 +71,21 @@ class Bridges:
             if answer.log_id in logs:
                 other = logs[answer.log_id].client.address
                 raise OptionError(f"option bridges: {other} and {client.address} are the same bridge")
-            self._met.add(client.address)
-            logs[answer.log_id] = Place(client, answer)
-        return View(logs, silent)
+            self._answered.add(client.address)
+            logs[answer.log_id] = LocatedLog(client, answer)
+        return PollResult(logs, silent)
 
     def close(self) -> None:
         """Close all connections."""
         for client in self._clients:
             client.close()
 
-    def all_met(self) -> bool:
+    def all_answered(self) -> bool:
         """Whether every bridge has answered this process at least once."""
-        return self._met.issuperset(client.address for client in self._clients)
+        return self._answered.issuperset(client.address for client in self._clients)
 
     def _ask(self, client: BridgeClient, *, patient: bool) -> Status | BridgeUnavailable:
         try:
-            return client.status(patient=patient or client.address not in self._met)
+            return client.status(patient=patient or client.address not in self._answered)
         except BridgeUnavailable as error:
             return error

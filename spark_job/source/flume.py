@@ -1,10 +1,10 @@
-"""The Spark source ``flume``: the events that a bridge keeps, one row each.
+"""The Spark source ``flume``: the events that the bridges keep, one row each.
 
 =========  ===================  ==================================================================================
 column     type                 meaning
 =========  ===================  ==================================================================================
-bridge     string               id of the log: offsets mean something only together with it
-offset     bigint               place of the event in that log
+bridge     string               id of the log that holds the event
+offset     bigint               offset of the event in that log
 received   timestamp            when the bridge received it
 headers    map<string,string>   Flume's headers; empty with option includeHeaders=false
 body       binary               the event itself
@@ -48,7 +48,7 @@ EVENT_SCHEMA = StructType(
 
 
 class EventRows(Conversion):
-    """Gives each event as a row; bodies and headers are handed on as they came, uncopied."""
+    """Makes a row of each event; bodies and headers are passed on without a copy."""
 
     def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield rows in :data:`EVENT_SCHEMA`."""
@@ -70,19 +70,19 @@ class FlumeDataSource(DataSource):
         return "flume"
 
     def schema(self) -> StructType:
-        """Return the columns; the options are checked here first, since Spark asks for the schema first."""
+        """Return the columns. Spark asks for the schema first, so this is where the options are checked first."""
         parse_flume_options(self.options)
         return EVENT_SCHEMA
 
     def reader(self, schema: StructType) -> DataSourceReader:
-        """Return a reader of a range."""
+        """Return the reader of a batch."""
         options = parse_flume_options(self.options)
         check_for_batch(options)
         require_schema(schema, EVENT_SCHEMA)
         return EventBatchReader(options, self._conversion())
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
-        """Return a reader of a stream."""
+        """Return the reader of a stream."""
         options = parse_flume_options(self.options)
         check_for_stream(options)
         require_schema(schema, EVENT_SCHEMA)
@@ -94,6 +94,6 @@ class FlumeDataSource(DataSource):
 
 
 def register(spark: SparkSession) -> None:
-    """Make ``format("flume")``, ``format("access_log")`` and ``format("json_events")`` known to a session."""
+    """Register ``format("flume")``, ``format("access_log")`` and ``format("json_events")`` with a session."""
     for source in (FlumeDataSource, AccessLogDataSource, JsonEventsDataSource):
         spark.dataSource.register(source)

@@ -1,8 +1,8 @@
-"""The Spark source ``json_events``: events that are JSON objects, their fields as typed columns.
+"""The Spark source ``json_events``: events that are JSON objects, with their fields as typed columns.
 
 The columns are ``bridge``, ``offset`` and ``received`` as in the source ``flume``, then the fields of option ``fields``
-(``device string, time timestamp, value double``), then ``raw`` and ``error``, which only malformed events have.
-:mod:`spark_job.parse.json_objects` says what is malformed.
+(``device string, time timestamp, value double``), then ``raw`` and ``error``, which are null unless the event is
+malformed. :mod:`spark_job.parse.json_objects` says what is malformed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def json_schema(fields: Mapping[str, str]) -> StructType:
 
 
 class JsonObjects(Conversion):
-    """Gives each event as a row."""
+    """Makes a row of each event."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = dict(fields)
@@ -86,18 +86,18 @@ class JsonEventsDataSource(DataSource):
         return "json_events"
 
     def schema(self) -> StructType:
-        """Return the columns; the options are checked here first, since Spark asks for the schema first."""
+        """Return the columns. Spark asks for the schema first, so this is where the options are checked first."""
         return json_schema(parse_json_events_options(self.options).fields)
 
     def reader(self, schema: StructType) -> DataSourceReader:
-        """Return a reader of a range."""
+        """Return the reader of a batch."""
         options = parse_json_events_options(self.options)
         check_for_batch(options.flume)
         require_schema(schema, json_schema(options.fields))
         return EventBatchReader(options.flume, _conversion(options))
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
-        """Return a reader of a stream."""
+        """Return the reader of a stream."""
         options = parse_json_events_options(self.options)
         check_for_stream(options.flume)
         require_schema(schema, json_schema(options.fields))

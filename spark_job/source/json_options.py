@@ -1,4 +1,4 @@
-"""The options of the source ``json_events``; their table is that of :mod:`spark_job.source.options`."""
+"""The options of the source ``json_events``; :mod:`spark_job.source.options` has the table of all options."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JSON_TYPES: Final = ("string", "long", "double", "boolean", "timestamp")
 
 @dataclass(frozen=True)
 class JsonEventsOptions:
-    """Which fields an event has, name to type, and which of them tells the time."""
+    """The fields of an event, name to type, and the field that says when the event happened."""
 
     flume: FlumeOptions
     fields: dict[str, str]
@@ -45,7 +45,7 @@ def parse_json_events_options(options: Mapping[str, str]) -> JsonEventsOptions:
         raise OptionError("option fields is missing: names and types, such as 'device string, time timestamp'")
     time = reader.text("timeField", "received")
     if time != "received" and fields.get(time) != "timestamp":
-        raise OptionError(f"option timeField={time!r}: no field of type timestamp is called that")
+        raise OptionError(f"option timeField={time!r}: option fields has no field of this name with type timestamp")
     return JsonEventsOptions(flume_options_of(reader, include_headers=False), fields, time, audit_of(reader))
 
 

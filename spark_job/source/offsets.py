@@ -1,7 +1,8 @@
-"""Offsets of a query: for each log the next event to read; the ranges between two of them, their limits and parts.
+"""Arithmetic on the offsets of a query: ranges between two of them, the parts of a range, and shares of a limit.
 
-As JSON, the form in which Spark keeps them: ``{"<log id>": next offset, ...}``, in order, since Spark compares texts.
-Everything here is arithmetic on such maps: no bridge is asked, and the same arguments always give the same result.
+The offset of a query maps each log to the next event to read. Spark stores it as JSON, with sorted keys since Spark
+compares the texts: ``{"<log id>": next offset, ...}``. No function here asks a bridge, and the same arguments always
+give the same result.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 EVENTS_PER_PART: Final = 500_000
-"""A range is cut into parts of at most so many events: a task of well under a second."""
+"""The most events of one part: a task that reads them takes well under a second."""
 
 
 def read_offsets(value: Mapping[str, object], what: str) -> dict[str, int]:
-    """Return offsets as Spark hands them back, checked and in order.
+    """Return offsets that Spark gives back, checked and sorted.
+
+    Args:
+        value: log id to offset.
+        what: the word for error texts: ``start`` or ``end``.
 
     Raises:
         OffsetsError: they are not a map of log ids to offsets.
@@ -37,19 +42,19 @@ def read_offsets(value: Mapping[str, object], what: str) -> dict[str, int]:
 
 
 def ranges_between(start: Mapping[str, int], end: Mapping[str, int]) -> list[LogRange]:
-    """Return what lies between two offsets, by log id; logs with nothing to read are left out.
+    """Return the ranges between two offsets, by log id; logs with nothing to read are left out.
 
     Every log of ``end`` must be in ``start``. A log of ``start`` that is not in ``end`` was given up and has no range.
 
     Raises:
-        OffsetsError: a start is behind its end. An empty answer would skip the events in between for good.
+        OffsetsError: a start is after its end. An empty range instead would silently skip the events in between.
     """
     ranges = []
     for log_id in sorted(end):
         if start[log_id] > end[log_id]:
             raise OffsetsError(
-                f"log {log_id}: the batch starts at {start[log_id]}, after its end {end[log_id]}; the checkpoint and "
-                "what the bridge keeps for this consumer do not belong together"
+                f"log {log_id}: the batch starts at {start[log_id]}, after its end {end[log_id]}; the checkpoint does "
+                "not belong to the offset that the bridge keeps for this consumer"
             )
         if start[log_id] < end[log_id]:
             ranges.append(LogRange(log_id, start[log_id], end[log_id]))
@@ -57,9 +62,10 @@ def ranges_between(start: Mapping[str, int], end: Mapping[str, int]) -> list[Log
 
 
 def split(ranges: Iterable[LogRange], min_parts: int) -> list[Part]:
-    """Cut ranges into parts whose sizes differ by one event at most within a log.
+    """Cut ranges into parts; within a log, their sizes differ by at most one event.
 
-    There are ``min_parts`` parts or more when there are so many events: each log has its share of them, rounded up.
+    The result has at least ``min_parts`` parts if the ranges have so many events. Each log gets parts in proportion to
+    its events, rounded up.
     """
     ranges = list(ranges)
     total = sum(log_range.events for log_range in ranges)
@@ -73,10 +79,11 @@ def split(ranges: Iterable[LogRange], min_parts: int) -> list[Part]:
 
 
 def share_fairly(waiting: Mapping[str, int], limit: int, turn: int) -> dict[str, int]:
-    """Spread ``limit`` over logs in proportion to what waits in each, and let none starve.
+    """Share ``limit`` among logs in proportion to the events that wait in each, without starving any.
 
-    Every log with something waiting gets at least 1, as far as ``limit`` reaches; where it does not, ``turn`` (a number
-    that changes from batch to batch) says who goes first. What is given never exceeds ``limit`` nor what waits.
+    Every log with waiting events gets at least 1 while ``limit`` allows. If it does not, ``turn`` (a number that
+    changes with each micro-batch) says which logs come first. No log gets more than waits in it, and the sum never
+    exceeds ``limit``.
     """
     logs = sorted(log_id for log_id, count in waiting.items() if count > 0)
     if not logs:
@@ -88,10 +95,11 @@ def share_fairly(waiting: Mapping[str, int], limit: int, turn: int) -> dict[str,
     rest = limit - len(logs)
     above_one = {log_id: waiting[log_id] - 1 for log_id in logs}
     total = sum(above_one.values()) or 1
-    given = {log_id: 1 + min(rest * above_one[log_id] // total, above_one[log_id]) for log_id in logs}
-    left = limit - sum(given.values())
+    shares = {log_id: 1 + min(rest * above_one[log_id] // total, above_one[log_id]) for log_id in logs}
+    # Rounding down leaves a few events of the limit over.
+    left = limit - sum(shares.values())
     for log_id in logs:
-        more = min(left, waiting[log_id] - given[log_id])
-        given[log_id] += more
+        more = min(left, waiting[log_id] - shares[log_id])
+        shares[log_id] += more
         left -= more
-    return given
+    return shares

@@ -1,37 +1,37 @@
 """The options of the sources ``flume``, ``access_log`` and ``json_events``, as one typed and frozen object each.
 
-Spark hands options over as texts under case-insensitive names. They are all read and checked here, on the driver,
-before anything is connected to; the objects are what travels to the executors. A secret never is an option: the token
-is named by its file, because options show up in plans, logs and the web page of Spark.
+Spark passes options as texts with case-insensitive names. This module reads and checks all of them on the driver,
+before anything connects; Spark then sends the objects to the executors. A secret is never an option: options show up in
+Spark's plans, logs and web page, so the token is read from a file.
 
 ========================  =========  ===============================================================================
 option                    default    meaning
 ========================  =========  ===============================================================================
 bridges                   required   comma list of ``host:port``, the bridges' Flight addresses; IPv6 as ``[::1]:port``
-consumer                  (streams)  the name under which the bridges keep this query's place; one per query
+consumer                  (streams)  the name under which the bridges keep this query's position; one per query
 startingOffsets           earliest   ``earliest``, ``latest``, ``committed``, or JSON ``{"<log id>": offset}``
 endingOffsets             latest     batch reads only: ``latest``, or JSON ``{"<log id>": offset}``
 maxEventsPerTrigger       no limit   most events of one micro-batch, over all bridges
 maxBytesPerTrigger        no limit   the same in bytes, by the mean event size of each bridge; at least one event
-minPartitions             1          a hint: read in at least so many parts when there are so many events
-failOnDataLoss            true       fail when unread events are gone or damaged; false: log it and go on behind them
+minPartitions             1          a hint: read in at least so many parts if so many events wait
+failOnDataLoss            true       fail if unread events are gone or damaged; false: log that and skip them
 includeHeaders            true       ``flume`` only: whether the events' headers are read (else the map is empty)
-bridgeTimeout             30s        how long a bridge that does not answer is asked again
+bridgeTimeout             30s        how long to retry while a bridge does not answer
 tls                       see text   speak TLS; default true when ``tlsRootCertificates`` is set
 tlsRootCertificates       system's   PEM file with the certificates to trust
-tokenFile                 none       file with the bearer token; read again at every connection
+tokenFile                 none       file with the bearer token; read again for every call
 allowPlaintext            false      send the token without TLS beyond this machine: for a private network only
 ------------------------  ---------  -------------------------------------------------------------------------------
 logFormat                 combined   ``access_log``: common, combined, vhost_combined, nginx_json or a LogFormat string
 url                       path       ``access_log``: path, full or template
-timezone                  UTC        ``access_log``: zone of times that carry none
+timezone                  UTC        ``access_log``: zone of times that are logged without an offset
 time                      event      ``access_log``: event, or arrival (when the bridge received the line)
-rollup                    none       ``access_log``: pane length; counts per pane and URL come instead of lines
+rollup                    none       ``access_log``: pane length; rows are counts per pane and URL instead of lines
 fields                    required   ``json_events``: names and types, such as ``device string, time timestamp``
-timeField                 received   ``json_events``: the field that tells when it happened, for the audit
+timeField                 received   ``json_events``: the field that says when the event happened, for the audit
 ------------------------  ---------  -------------------------------------------------------------------------------
-audit                     none       folder for what was read, malformed, per pane
-auditPane                 rollup     length of these panes, where there is no roll-up
+audit                     none       folder for the number of lines read per pane, and for malformed lines
+auditPane                 rollup     length of these panes; needed without ``rollup``
 ========================  =========  ===============================================================================
 """
 
@@ -74,7 +74,7 @@ FLUME_OPTIONS: Final = ("includeHeaders",)
 ACCESS_LOG_OPTIONS: Final = ("logFormat", "url", "timezone", "time", "rollup")
 
 Position = Literal["earliest", "latest"] | int
-"""Where reading of one log starts or ends."""
+"""Where to start or end reading one log."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether traffic to it stays on this machine."""
+        """Whether traffic to this address stays on this machine."""
         if self.host == "localhost":
             return True
         try:
@@ -100,7 +100,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Security:
-    """How a bridge is spoken to. Holds names of files, never their contents."""
+    """How to connect to a bridge. Holds the names of files, never their contents."""
 
     tls: bool = False
     root_certificates: Path | None = None
@@ -109,10 +109,7 @@ class Security:
 
 @dataclass(frozen=True)
 class StartingOffsets:
-    """Where a query without a checkpoint starts.
-
-    ``word`` holds for every log that ``by_log`` does not name.
-    """
+    """Where a query without a checkpoint starts: at ``word`` in every log that ``by_log`` does not name."""
 
     word: Literal["earliest", "latest", "committed"]
     by_log: tuple[tuple[str, Position], ...] = ()
@@ -120,7 +117,7 @@ class StartingOffsets:
 
 @dataclass(frozen=True)
 class FlumeOptions:
-    """What both sources need to find and read the bridges' logs."""
+    """The options that every source needs to find and read the bridges' logs."""
 
     bridges: tuple[Address, ...]
     security: Security
@@ -223,34 +220,34 @@ def _pane(text: str) -> int:
 
 
 def check_for_stream(options: FlumeOptions) -> None:
-    """Refuse what makes no sense for a stream.
+    """Refuse options that make no sense for a stream.
 
     Raises:
         OptionError: ``consumer`` is missing, or ``endingOffsets`` is given.
     """
     if options.consumer is None:
         raise OptionError(
-            "option consumer is missing: a stream keeps its place at the bridges under this name, and what it has not "
-            "read is kept for it; give each query a name of its own"
+            "option consumer is missing: under this name the bridges keep the position of a stream and the events that "
+            "it has not read; give each query another name"
         )
     if options.ending is not None:
         raise OptionError("option endingOffsets is for batch reads; to end a stream, use trigger(availableNow=True)")
 
 
 def check_for_batch(options: FlumeOptions) -> None:
-    """Refuse what makes no sense for a batch read.
+    """Refuse options that make no sense for a batch read.
 
     Raises:
-        OptionError: the range would be empty by its words, or ``committed`` lacks a consumer.
+        OptionError: the options describe an empty range, or ``committed`` without a consumer.
     """
     if options.starting.word == "latest":
         raise OptionError("option startingOffsets='latest': a batch read from there is always empty; use 'earliest'")
     if options.starting.word == "committed" and options.consumer is None:
-        raise OptionError("option startingOffsets='committed' needs option consumer: whose place is meant?")
+        raise OptionError("option startingOffsets='committed' needs option consumer: it says whose offsets are meant")
 
 
 def flume_options_of(reader: OptionReader, *, include_headers: bool) -> FlumeOptions:
-    """Return what every source over the bridges is told.
+    """Parse the options that every source has.
 
     Raises:
         OptionError: an option is missing or cannot be used.
@@ -281,9 +278,10 @@ def _security(reader: OptionReader, addresses: tuple[Address, ...]) -> Security:
     if roots is not None and not tls:
         raise OptionError("option tls='false' contradicts option tlsRootCertificates")
     private = reader.flag("allowPlaintext", default=False)
+    # A token that is sent in plain text can be used by everybody who sees it.
     if token_file is not None and not (tls or private or all(address.is_loopback for address in addresses)):
         raise OptionError(
-            "option tokenFile: without TLS the token would cross the network in clear; set tls=true, or "
+            "option tokenFile: without TLS the token would cross the network unencrypted; set tls=true, or "
             "allowPlaintext=true if the network is private"
         )
     return Security(tls=tls, root_certificates=roots, token_file=token_file)
@@ -300,7 +298,7 @@ def _addresses(text: str) -> tuple[Address, ...]:
     if not addresses:
         raise ValueError("a comma list of host:port, such as 'bridge-1:4142,bridge-2:4142'")
     if len(set(addresses)) < len(addresses):
-        raise ValueError("an address is named twice")
+        raise ValueError("an address is named twice; name each bridge once")
     return addresses
 
 

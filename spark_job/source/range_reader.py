@@ -1,4 +1,4 @@
-"""Reading one part of a log on an executor, straight from its bridge, and what to do about events that are gone."""
+"""Reads one part of a log on an executor, directly from its bridge, and handles events that are gone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_TABLE_BYTES: Final = 32 * 1024 * 1024
 class RangePartition(InputPartition):
     """What one task reads, and the bridge that it reads from.
 
-    ``address`` is None when the log is gone, which was allowed.
+    ``address`` is None when no bridge has the log any more and the options allow that.
     """
 
     def __init__(self, address: Address | None, part: Part) -> None:
@@ -45,19 +45,19 @@ class LossPolicy:
 
     fail: bool
 
-    def lose(self, text: str) -> None:
-        """Report events that are lost.
+    def report(self, text: str) -> None:
+        """Log that events are lost.
 
         Raises:
-            DataLoss: the option says so.
+            DataLoss: the option makes it an error.
         """
         if self.fail:
-            raise DataLoss(f"{text}; with option failOnDataLoss=false the query would log this and go on behind them")
-        logger.warning("%s; going on behind them, as failOnDataLoss=false says", text)
+            raise DataLoss(f"{text}; with option failOnDataLoss=false the query logs this and skips them")
+        logger.warning("%s; they are skipped, since option failOnDataLoss is false", text)
 
 
 class PartitionReader:
-    """Reads partitions. Holds options only, so that it travels to the executors."""
+    """Reads partitions. It holds options only, so Spark can send it to the executors."""
 
     def __init__(self, options: FlumeOptions) -> None:
         self._security = options.security
@@ -70,7 +70,7 @@ class PartitionReader:
 
         Raises:
             DataLoss: some are gone or damaged, and the options do not allow it.
-            BridgeUnavailable: the bridge does not answer, or another log is at its address now: plan again.
+            BridgeUnavailable: the bridge does not answer, or its address has another log now: plan again.
         """
         if partition.address is None:
             return
@@ -87,28 +87,30 @@ class PartitionReader:
                     position, stop = self._step_over(error, client, part, position)
                 except LogIdDiffers:
                     raise BridgeUnavailable(
-                        f"log {part.log_id} is not at {partition.address} any more; the next try looks for it"
+                        f"log {part.log_id} is not at {partition.address} any more; the next attempt looks for it"
                     ) from None
 
     def _step_over(
         self, error: RangeBelow | LogDamaged, client: BridgeClient, part: Part, position: int
     ) -> tuple[int, int]:
-        """Return where to go on, and up to where, after the bridge refused to give what lies at ``position``."""
+        """Return where to continue and where to stop, after the bridge refused to read from ``position``."""
         if isinstance(error, LogDamaged):
+            # The bridge names the damage before it sends anything: first read what lies before it.
             if error.first > position:
                 return position, min(error.first, part.end)
             behind, why = error.last + 1, str(error)
         else:
             behind, why = client.status().first_offset, "the bridge has deleted them"
         behind = min(behind, part.end)
+        # Without progress the same request would be refused for ever.
         if behind <= position:
             raise DataLoss(f"log {part.log_id}: offset {position} cannot be read: {error}") from None
-        self._loss.lose(f"log {part.log_id}: events {position} to {behind - 1} are lost: {why}")
+        self._loss.report(f"log {part.log_id}: events {position} to {behind - 1} are lost: {why}")
         return behind, part.end
 
 
 def as_tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Join small record batches to tables worth the fixed cost of a columnar operation; nothing is copied."""
+    """Join small record batches into tables, for which a columnar operation is worth its fixed cost; copies nothing."""
     waiting: list[pa.RecordBatch] = []
     events = size = 0
     for batch in batches:

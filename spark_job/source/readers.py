@@ -1,6 +1,6 @@
-"""The two kinds of reader that Spark asks a source for, over any conversion of the events.
+"""The two readers that Spark asks a source for, batch and stream, for any conversion of events into rows.
 
-A reader is pickled in one process and read from in another; state made while planning is never seen by ``read``. So a
+Spark pickles a reader in one process and calls ``read`` in another, which never sees the state that planning made. So a
 reader holds options and a conversion only, and makes its planner when it is first asked to plan.
 """
 
@@ -38,18 +38,18 @@ if TYPE_CHECKING:
 
 
 class Conversion(ABC):
-    """What becomes of the events that a task reads. It travels to the executors, so it must pickle."""
+    """Turns the events that a task reads into rows. Spark sends it to the executors, so it must pickle."""
 
     @abstractmethod
     def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the rows for Spark, in exactly the source's schema."""
 
-    def prepare(self, parts: Sequence[Part]) -> None:  # noqa: B027 -- most have nothing to prepare
-        """Do on the driver what must be done before the tasks of a planned batch start; may be called again."""
+    def prepare(self, parts: Sequence[Part]) -> None:  # noqa: B027 -- most conversions prepare nothing
+        """Prepare for the tasks of a planned micro-batch; runs on the driver before they start, perhaps repeatedly."""
 
 
 class EventBatchReader(DataSourceReader):
-    """Reads a range once."""
+    """Reads a range once, for ``spark.read``."""
 
     def __init__(self, options: FlumeOptions, conversion: Conversion) -> None:
         self._options = options
@@ -57,7 +57,7 @@ class EventBatchReader(DataSourceReader):
         self._ranges = PartitionReader(options)
 
     def partitions(self) -> Sequence[InputPartition]:
-        """Resolve the ends of the range and cut it into parts."""
+        """Resolve the start and end of the range, and cut it into parts."""
         bridges = Bridges(self._options)
         try:
             planned = plan_batch(self._options, bridges)
@@ -67,14 +67,14 @@ class EventBatchReader(DataSourceReader):
         return cast("list[InputPartition]", planned)
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Read one part; Spark passes a partition without content when there is none."""
+        """Read one part on an executor; if the range is empty, Spark passes a partition of its own class."""
         if not isinstance(partition, RangePartition):
             return iter(())
         return _read(self._conversion, partition, self._ranges)
 
 
 class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
-    """Reads a stream, batch by batch; :class:`~spark_job.source.planner.StreamPlanner` has the reasons."""
+    """Reads a stream for ``spark.readStream``; the traps are in :mod:`spark_job.source.planner`."""
 
     def __init__(self, options: FlumeOptions, conversion: Conversion) -> None:
         self._options = options
@@ -90,7 +90,7 @@ class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return dict(self._planner.initial_offset())
 
     def getDefaultReadLimit(self) -> ReadLimit:
-        """Return the limit of the options. Where there are two, the planner applies the one in bytes as well."""
+        """Return the limit of the options; if both are set, that in rows (the planner applies the one in bytes too)."""
         if self._options.max_events_per_trigger is not None:
             return ReadMaxRows(self._options.max_events_per_trigger)
         if self._options.max_bytes_per_trigger is not None:
@@ -98,19 +98,19 @@ class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return ReadAllAvailable()
 
     def prepareForTriggerAvailableNow(self) -> None:
-        """Take what is stored now as the end of the query."""
-        self._planner.aim_at_present()
+        """Make the present end of each log the end of the query."""
+        self._planner.stop_at_present()
 
     def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:
-        """Return where the next batch ends."""
+        """Return where the next micro-batch ends."""
         return dict(self._planner.latest_offset(start, limit))
 
     def reportLatestOffset(self) -> dict[str, Any] | None:
-        """Return how far the logs went when last seen: the progress then shows what is behind."""
+        """Return the end of each log when last seen: Spark's progress then shows how far behind the query is."""
         return cast("dict[str, Any] | None", self._planner.report_latest_offset())
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[InputPartition]:
-        """Return the parts of a planned batch."""
+        """Return the parts of a planned micro-batch."""
         planned = self._planner.partitions(start, end)
         self._conversion.prepare([each.part for each in planned])
         return cast("list[InputPartition]", planned)
@@ -122,7 +122,7 @@ class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return _read(self._conversion, partition, self._ranges)
 
     def commit(self, end: dict[str, Any]) -> None:
-        """Tell the bridges what is done."""
+        """Tell the bridges which events are done."""
         self._planner.commit(end)
 
     def stop(self) -> None:
@@ -138,7 +138,7 @@ def _read(conversion: Conversion, partition: RangePartition, ranges: PartitionRe
 
 
 def require_schema(given: StructType, wanted: StructType) -> None:
-    """Refuse a schema that the user set and that is not the source's own.
+    """Refuse a schema of the user that differs from the source's.
 
     Raises:
         OptionError: they differ.

@@ -1,17 +1,17 @@
-"""What the kit does for the Python process that a task runs in, which Spark uses again for the next task.
+"""Tunes the Python process that runs a task, which Spark reuses for the next task.
 
 ======================================================  =============================================================
-what happens after each task                            what is done about it, once a process
+what happens after each task                            what this module does about it, once per process
 ======================================================  =============================================================
-Spark's worker runs a full garbage collection, which    What is loaded is *frozen*: the collector passes over it.
-walks the objects of every loaded module: with Polars   New modules are frozen after the task that loaded them.
+Spark's worker runs a full garbage collection, which    It *freezes* what is loaded: the collector skips it.
+walks the objects of every loaded module: with Polars   It freezes new modules after the task that loaded them.
 and numba a tenth of a second, though none is garbage.
-glibc gives the memory of the events that were read     glibc is told to keep as much as reading takes.
-back to the system, and the next task's reading waits
-for the system to clear as many pages again.
+glibc returns the memory of the events that were read   It makes glibc keep as much memory as reading takes.
+to the system, and the next task's reading waits
+until the system has cleared as many pages again.
 ======================================================  =============================================================
 
-Together they took two fifths of the processor time that a worker spent on reading and counting.
+Together, both took two fifths of the processor time that a worker spent on reading and counting.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from headrace.common.allocator import keep_freed_memory
 
 @dataclass
 class WorkerProcess:
-    """What was done already."""
+    """What was tuned already in this process."""
 
     frozen_modules: int = 0
     keeps_memory: bool = False
 
     def after_task(self) -> None:
-        """Prepare the process for the next task."""
+        """Tune the process for the next task."""
         if not self.keeps_memory:
             keep_freed_memory()
             self.keeps_memory = True
         if len(sys.modules) != self.frozen_modules:
-            # What is garbage already must not be frozen with the rest.
+            # First collect: garbage that is frozen would stay for ever.
             gc.collect()
             gc.freeze()
             self.frozen_modules = len(sys.modules)

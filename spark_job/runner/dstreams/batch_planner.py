@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from spark_job.runner.dstreams.decoder import Decoder
     from spark_job.runner.dstreams.planned_batches import Batches
-    from spark_job.source.bridges import View
+    from spark_job.source.bridges import PollResult
     from spark_job.source.options import Address, FlumeOptions
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class _KnownBridges(Bridges):
         self.addresses: dict[str, Address] = {}
         self._met.update(options.bridges)
 
-    def poll(self, *, patient: bool) -> View:
+    def poll(self, *, patient: bool) -> PollResult:
         view = super().poll(patient=patient)
         self.addresses |= {log_id: place.client.address for log_id, place in view.logs.items()}
         return view

@@ -243,7 +243,7 @@ def test_what_the_parser_refuses_is_refused_at_once(options: dict[str, str]) -> 
 
 
 def test_a_format_without_a_time_needs_arrival_time() -> None:
-    with pytest.raises(OptionError, match="has no time in it; count by time=arrival"):
+    with pytest.raises(OptionError, match="has no time in it; set option time=arrival"):
         source(logFormat='%h "%r" %>s').schema()
     assert source(logFormat='%h "%r" %>s', time="arrival").schema() == line_schema()
 

@@ -28,7 +28,7 @@ def test_a_poll_finds_each_log_where_it_is_now(world: World) -> None:
         found = bridges.poll(patient=False)
         assert {log_id: place.status.next_offset for log_id, place in found.logs.items()} == {"a": 7, "b": 3}
         assert found.logs["a"].client.address.port == port
-        assert bridges.all_met()
+        assert bridges.all_answered()
         found.require_all()
 
 
@@ -43,7 +43,7 @@ def test_a_bridge_that_is_away_is_named_and_the_others_are_read(world: World) ->
         assert list(view.logs) == ["b"]
         assert [str(silent) for silent in view.silent] == [address]
         # It has answered once, so its address is right.
-        assert bridges.all_met()
+        assert bridges.all_answered()
         with pytest.raises(BridgeUnavailable, match=f"bridge {address} does not answer"):
             view.require_all()
 
@@ -56,7 +56,7 @@ def test_a_bridge_that_never_answered_may_have_a_wrong_address(world: World) -> 
     world.stop(gone)
     with bridges_at(addresses) as bridges:
         assert bridges.poll(patient=False).silent
-        assert not bridges.all_met()
+        assert not bridges.all_answered()
 
 
 def test_two_addresses_of_one_bridge_are_refused(world: World) -> None:

@@ -36,7 +36,7 @@ def test_fields_have_their_types_in_their_order() -> None:
         ({"fields": "device text"}, "'device text' is not a new name and one of string, long"),
         ({"fields": "a string, a long"}, "'a long' is not a new name"),
         ({"fields": "a-b string"}, "'a-b string'"),
-        ({"timeField": "value"}, "no field of type timestamp is called that"),
+        ({"timeField": "value"}, "option fields has no field of this name with type timestamp"),
         ({"audit": "/tmp/a"}, "set option auditPane too"),
         ({"field": "a string"}, "unknown option 'field'; did you mean 'fields'?"),
     ],

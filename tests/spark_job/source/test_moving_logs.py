@@ -71,7 +71,7 @@ def test_a_log_that_is_gone_with_unread_events_is_data_loss(world: World, known_
     world.serve(filled(2, "b"), port)
     if known_by == "an earlier process":
         strict, lenient = world.planner(), world.planner(failOnDataLoss="false")
-    with pytest.raises(DataLoss, match=r"log a: no bridge has it any more.*failOnDataLoss=false"):
+    with pytest.raises(DataLoss, match=r"log a: no bridge has this log any more.*failOnDataLoss=false"):
         strict.latest_offset(start, ALL)
     assert lenient.latest_offset(start, ALL) == {"b": 2}
 

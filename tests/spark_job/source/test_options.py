@@ -135,7 +135,7 @@ def test_a_token_does_not_cross_a_network_in_clear(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("very-secret")
     beyond = {"bridges": "localhost:1,[::1]:2,bridge.example:3", "tokenFile": str(file)}
-    with pytest.raises(OptionError, match="without TLS the token would cross the network in clear"):
+    with pytest.raises(OptionError, match="without TLS the token would cross the network unencrypted"):
         parse_flume_options(beyond)
     assert parse_flume_options(beyond | {"tls": "true"}).security.tls
     assert parse_flume_options(beyond | {"allowPlaintext": "true"}).security == Security(token_file=file)
@@ -160,7 +160,7 @@ def test_a_stream_needs_a_consumer_and_has_no_end() -> None:
 def test_a_batch_read_is_not_empty_by_its_words() -> None:
     with pytest.raises(OptionError, match="always empty"):
         check_for_batch(parse_flume_options(BRIDGE | {"startingOffsets": "latest"}))
-    with pytest.raises(OptionError, match="whose place is meant"):
+    with pytest.raises(OptionError, match="it says whose offsets are meant"):
         check_for_batch(parse_flume_options(BRIDGE | {"startingOffsets": "committed"}))
     check_for_batch(parse_flume_options(BRIDGE))
 

@@ -55,9 +55,7 @@ def test_partitions_of_what_is_gone_are_those_of_the_range_all_the_same(world: W
 
 def test_a_log_that_holds_less_than_was_planned_was_restored(world: World) -> None:
     world.serve(filled(10, "a"))
-    with pytest.raises(
-        OffsetsError, match=r"the range ends at 11, but bridge .* stored only up to 10; was it"
-    ):
+    with pytest.raises(OffsetsError, match=r"the range ends at 11, but bridge .* stored only up to 10; was it"):
         assigned(world, [LogRange("a", 0, 11)], failOnDataLoss="false")
 
 

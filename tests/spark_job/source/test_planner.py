@@ -70,7 +70,7 @@ def test_a_start_that_the_log_does_not_have(world: World, offset: int) -> None:
 
 def test_a_start_in_a_log_that_nobody_has(world: World) -> None:
     world.serve(filled(1, "a"))
-    with pytest.raises(OptionError, match="startingOffsets: no bridge has log b; there are a"):
+    with pytest.raises(OptionError, match="startingOffsets: no bridge has log b; known are a"):
         world.planner(startingOffsets='{"b": 1}').initial_offset()
 
 
@@ -146,7 +146,7 @@ def test_a_least_number_of_events_is_waited_for_unless_the_query_ends_now(world:
     start = planner.initial_offset()
     assert planner.latest_offset(start, ReadMinRows(11)) == {"a": 0}
     assert planner.latest_offset(start, ReadMinRows(10)) == {"a": 10}
-    planner.aim_at_present()
+    planner.stop_at_present()
     assert planner.latest_offset(start, ReadMinRows(11)) == {"a": 10}
 
 
@@ -161,7 +161,7 @@ def test_the_target_of_available_now_is_reached_and_not_passed(world: World) -> 
     log = filled(10, "a")
     world.serve(log)
     planner = world.planner()
-    planner.aim_at_present()
+    planner.stop_at_present()
     offsets = planner.initial_offset()
     log.extend([b""] * 90)
     world.serve(filled(5, "new"))
@@ -177,7 +177,7 @@ def test_with_a_target_a_silent_bridge_is_an_error(world: World) -> None:
     log = filled(10, "a")
     world.serve(log)
     planner = world.planner()
-    planner.aim_at_present()
+    planner.stop_at_present()
     start = planner.initial_offset()
     world.stop(log)
     with pytest.raises(BridgeUnavailable):
@@ -227,7 +227,7 @@ def test_commit_reaches_each_bridge_and_failures_are_survived(world: World, capl
     world.planner().commit({"here": 5, "unknown": 5})
     assert here.consumers["q"]["committed"] == 5
     assert away.consumers["q"]["committed"] == 0
-    assert "commit of 5 to log unknown was not taken" in caplog.text
+    assert "the bridge did not accept the commit of offset 5 of log unknown" in caplog.text
 
 
 def test_a_restarted_query_commits_what_its_start_proves(world: World) -> None:
