@@ -178,6 +178,10 @@ coverage: setup ## Measure branch coverage of wire, log and parse, the kernel no
 	@$(BIN)/coverage report --data-file=.coverage --fail-under=95 \
 	  --include='avro_bridge/wire/*,avro_bridge/log/*,spark_job/parse/*'
 
+.PHONY: dist
+dist: $(INSTALLED) ## Build the source distribution and the wheel into dist/
+	@$(BIN)/python -m build --no-isolation
+
 .PHONY: format
 format: $(INSTALLED) ## Put the code into its format
 	@$(BIN)/ruff check --fix --quiet .
