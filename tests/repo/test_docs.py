@@ -1,115 +1,69 @@
-"""What the README says is so: commands, targets, options, settings and links are held against the code."""
+"""The pages agree with the code: links, paths, names, commands, targets, options, settings and layers."""
 
 from __future__ import annotations
 
-import functools
+import ast
 import re
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import typer.main
 from pydantic import BaseModel
 
 from avro_bridge.config import BridgeConfig
-from headrace.cli.app import app
-from headrace.containers import places, settings
+from docs import command_reference
+from docs.generate import FOLDER, PAGES, out_of_date
+from headrace.container_settings import SETTINGS
 from spark_job.jobs.catalog import JOBS, load
 from spark_job.options.command_line import flag_of
 from spark_job.runner.job_settings import JobSettings
-from tests.support.source_tree import ROOT, project_files, shown
+from spark_job.source.json_options import JSON_EVENTS_OPTIONS
+from spark_job.source.options import ACCESS_LOG_OPTIONS, AUDIT_OPTIONS, FLUME_OPTIONS, SHARED_OPTIONS
+from tests.support.markdown import anchors, code_of, links, pages, spans, tables_under
+from tests.support.source_tree import PACKAGES, ROOT, module_name, project_files, python_files, shown, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-README = ROOT / "README.md"
-TARGETS = ("setup", "demo", "run", "drop", "status", "stop", "test", "test-all", "check", "bench", "clean")
-
-SETTINGS: dict[str, type[BaseModel]] = {
-    "The bridge's settings": BridgeConfig,
-}
-"""A heading of the README, and the model whose keys and defaults the table below it lists."""
-
-FOREIGN_OPTIONS = {"--require-hashes", "--version", "--help", "--depth", "--noconftest"}
-"""Options of other programs that the README may mention, and those that every command has."""
+DOCS = ROOT / "docs"
+TARGETS = ("setup", "demo", "run", "drop", "status", "stop", "test", "test-all", "check", "bench", "clean", "docs")
+FOREIGN_OPTIONS = {"--require-hashes", "--version", "--help", "--depth", "--noconftest", "--config", "--ready-file"}
+"""Options of other programs that the pages may mention, and those that every command has."""
+FOREIGN_PROGRAMS = ("kubectl ", "docker ", "sudo ")
+MADE_BY_USERS = {"docker/.env"}
+"""Paths on the pages that look like the repository's and are not."""
 
 
-@functools.cache
-def readme() -> str:
-    return README.read_text(encoding="utf-8")
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
 
 
-def code_of(text: str) -> str:
-    """Return what stands in code spans and code blocks, a line each."""
-    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
-    return "\n".join([*blocks, *spans])
+def guides() -> list[Path]:
+    """Return the pages for users: all but the changelog, its fragments, and forms of the hosting site."""
+    return [path for path in pages() if path.parent == ROOT or DOCS in path.parents if path.name != "CHANGELOG.md"]
 
 
-def make_targets() -> dict[str, str]:
-    """Return the targets that `make help` shows, with their sentences."""
-    text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return dict(re.findall(r"^([a-z][a-z-]*):[^#\n]*## (.+)$", text, re.MULTILINE))
+def own_code(document: Path) -> str:
+    """Return the code of a page without the lines that call other programs."""
+    lines = code_of(document.read_text(encoding="utf-8")).splitlines()
+    return "\n".join(line for line in lines if not line.startswith(FOREIGN_PROGRAMS))
 
 
 def commands() -> dict[str, Any]:
-    """Return every command of the command line by its words, groups resolved: ``log verify``."""
-
-    # Typer keeps its copy of click's classes to itself, so they cannot be named here.
-    def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        below = getattr(command, "commands", None)
-        # A group that makes its commands when they are called, as that of the jobs does, is a command here.
-        if not below:
-            yield " ".join(words), command
-            return
-        for name, child in below.items():
-            yield from walk(child, (*words, name))
-
-    return dict(walk(typer.main.get_command(app), ()))
+    return dict(command_reference.commands())
 
 
-def tables_under(heading: str, text: str) -> list[dict[str, str]]:
-    """Return the rows of the tables between a heading and the next one of its level or above."""
-    match = re.search(rf"^(#+) {re.escape(heading)}\s*$", text, re.MULTILINE)
-    assert match is not None, f"the README has no heading {heading!r}"
-    rest = text[match.end() :]
-    end = re.search(rf"^#{{1,{len(match[1])}}} ", rest, re.MULTILINE)
-    rows: list[dict[str, str]] = []
-    names: list[str] = []
-    for line in rest[: end.start() if end else None].splitlines():
-        if not line.startswith("|"):
-            names = []
-            continue
-        cells = [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
-        if not names:
-            names = [cell.lower() for cell in cells]
-        elif not all(set(cell) <= set(":- ") for cell in cells):
-            rows.append(dict(zip(names, cells, strict=True)))
-    return rows
-
-
-def settings_of(model: type[BaseModel], prefix: str = "") -> dict[str, tuple[str, str]]:
+def settings_of(model: type[BaseModel], prefix: str = "") -> dict[str, tuple[object, str]]:
     """Return default and description of every key of a model, sections as ``section.key``."""
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, tuple[object, str]] = {}
     for name, field in model.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             found |= settings_of(annotation, f"{prefix}{name}.")
         else:
-            found[prefix + name] = (
-                shown_default(field.get_default(call_default_factory=True)),
-                field.description or "",
-            )
+            found[prefix + name] = (field.get_default(call_default_factory=True), field.description or "")
     return found
-
-
-def table_of(model: type[BaseModel]) -> str:
-    """Return the table that the README should have, to be pasted there."""
-    rows = [
-        f"| `{key}` | `{default}` | {text} |".replace("\n", " ") for key, (default, text) in settings_of(model).items()
-    ]
-    return "\n".join(["| key | default | meaning |", "|---|---|---|", *rows])
 
 
 def shown_default(value: object) -> str:
@@ -123,67 +77,70 @@ def shown_default(value: object) -> str:
     return str(value)
 
 
-def slug(heading: str) -> str:
-    """Return the anchor that a heading gets."""
-    plain = re.sub(r"[`*_]|\[|\]\([^)]*\)", "", heading).strip().lower()
-    return re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", plain))
+@pytest.mark.parametrize("document", pages(), ids=shown)
+def test_links_between_pages_resolve(document: Path) -> None:
+    broken = []
+    for target in links(document.read_text(encoding="utf-8")):
+        name, _, anchor = target.partition("#")
+        path = (document.parent / name).resolve() if name else document
+        if not path.exists() or (anchor and anchor not in anchors(path.read_text(encoding="utf-8"))):
+            broken.append(target)
+    assert broken == []
 
 
-def documents() -> list[Path]:
-    return [path for path in project_files() if path.suffix == ".md"]
+@pytest.mark.parametrize("document", guides(), ids=shown)
+def test_paths_in_code_spans_exist(document: Path) -> None:
+    known = {shown(path) for path in project_files()}
+    folders = {parent for name in known for parent in parents_of(name)}
+    top = {name.partition("/")[0] for name in known if "/" in name}
+    named = {
+        span for span in spans(document.read_text(encoding="utf-8")) if re.fullmatch(r"[\w.-]+(/[\w.-]+)*/?", span)
+    }
+    paths = {span for span in named if "/" in span and span.partition("/")[0] in top and "NAME" not in span}
+    assert {path for path in paths if path.rstrip("/") not in known | folders} - MADE_BY_USERS == set()
 
 
-EXAMPLE = """
-# Title
-
-## Settings
-
-| key | default |
-|---|---|
-| `a.b` | `1` |
-| `c` | `x\\|y` |
-
-### Below
-
-| key | default |
-|---|---|
-| `d` | `2` |
-
-## Other
-
-| key | default |
-|---|---|
-| `e` | `3` |
-"""
+def parents_of(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def test_a_table_is_read_up_to_the_next_heading_of_its_level() -> None:
-    rows = tables_under("Settings", EXAMPLE)
-    assert [(row["key"], row["default"]) for row in rows] == [("`a.b`", "`1`"), ("`c`", "`x|y`"), ("`d`", "`2`")]
-    assert tables_under("Below", EXAMPLE) == [{"key": "`d`", "default": "`2`"}]
+@pytest.mark.parametrize("document", guides(), ids=shown)
+def test_python_names_in_code_spans_exist(document: Path) -> None:
+    modules = {module_name(path): path for path in python_files(*PACKAGES)}
+    text = document.read_text(encoding="utf-8")
+    dotted = {span for span in spans(text) if re.fullmatch(rf"({'|'.join(PACKAGES)})(\.\w+)+", span)}
+    assert {name for name in dotted if not is_known(name, modules)} == set()
 
 
-def test_the_table_to_paste_is_read_back_as_the_settings() -> None:
-    rows = tables_under("T", f"## T\n\n{table_of(BridgeConfig)}\n")
-    assert {row["key"].strip("`"): row["default"].strip("`") for row in rows} == {
-        key: default for key, (default, _) in settings_of(BridgeConfig).items()
+def is_known(name: str, modules: dict[str, Path]) -> bool:
+    """Say whether a dotted name is a module or a name at the top of one."""
+    module, _, last = name.rpartition(".")
+    if name in modules:
+        return True
+    return module in modules and last in {
+        getattr(node, "name", getattr(getattr(node, "target", None), "id", ""))
+        for node in tree_of(modules[module]).body
+    } | {
+        getattr(target, "id", "")
+        for node in tree_of(modules[module]).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
     }
 
 
-def test_code_is_found_in_spans_and_blocks() -> None:
-    text = "Use `make demo`.\n\n```sh\nheadrace run\n```\n\nNot make believe.\n"
-    assert code_of(text).splitlines() == ["headrace run", "", "make demo"]
-
-
-@pytest.mark.parametrize(
-    ("heading", "anchor"), [("What is promised", "what-is-promised"), ("`run --once`, again", "run---once-again")]
-)
-def test_anchors_are_those_of_the_renderer(heading: str, anchor: str) -> None:
-    assert slug(heading) == anchor
+def test_a_name_that_is_not_there_is_noticed() -> None:
+    modules = {module_name(path): path for path in python_files(*PACKAGES)}
+    assert is_known("spark_job.windows.count_urls", modules)
+    assert not is_known("spark_job.windows.count_uris", modules)
 
 
 def test_every_promised_target_is_there_and_described() -> None:
     assert set(TARGETS) <= set(make_targets())
+
+
+def make_targets() -> dict[str, str]:
+    return dict(command_reference.make_targets((ROOT / "Makefile").read_text(encoding="utf-8")))
 
 
 def test_make_alone_prints_every_target() -> None:
@@ -192,69 +149,28 @@ def test_make_alone_prints_every_target() -> None:
         assert re.search(rf"^  {target} +{re.escape(sentence)}$", printed, re.MULTILINE), target
 
 
-def test_the_targets_that_the_readme_names_exist() -> None:
-    named = set(re.findall(r"\bmake ([a-z][a-z-]*)", code_of(readme())))
-    assert named - set(make_targets()) == set()
-    assert named, "the README names no target"
-
-
-def test_every_command_is_in_the_readme() -> None:
-    code = code_of(readme())
-    missing = [words for words in commands() if not re.search(rf"headrace {re.escape(words)}\b", code)]
-    assert missing == []
-
-
-def test_the_commands_that_the_readme_names_exist() -> None:
+@pytest.mark.parametrize("document", guides(), ids=shown)
+def test_targets_and_commands_that_a_page_names_exist(document: Path) -> None:
+    code = own_code(document)
+    assert set(re.findall(r"\bmake ([a-z][a-z-]*)", code)) - set(make_targets()) == set()
     first_words = {words.split()[0] for words in commands()}
-    named = set(re.findall(r"(?:^|[\s/])headrace ([a-z]+)\b", code_of(readme()), re.MULTILINE))
-    assert named - first_words == set()
+    assert set(re.findall(r"(?:^|[\s/])headrace ([a-z]+)\b", code, re.MULTILINE)) - first_words == set()
 
 
-def test_the_options_that_the_readme_shows_exist() -> None:
+def test_every_command_is_in_the_reference() -> None:
+    code = code_of(page("reference/cli.md"))
+    assert [words for words in commands() if not re.search(rf"headrace {re.escape(words)}\b", code)] == []
+
+
+@pytest.mark.parametrize("document", guides(), ids=shown)
+def test_the_options_that_a_page_shows_exist(document: Path) -> None:
     known = {option for command in commands().values() for parameter in command.params for option in parameter.opts}
     models: list[type[BaseModel]] = [JobSettings, *(load(entry.name).options for entry in JOBS)]
     known |= {f"--{flag_of(*field).name}" for model in models for field in model.model_fields.items()}
-    lines = [line for line in code_of(readme()).splitlines() if re.search(r"\bheadrace [a-z]|^--", line)]
+    code = own_code(document)
+    lines = [line for line in code.splitlines() if re.search(r"\b(headrace|spark_job|avro_bridge) [a-z]|^--", line)]
     named = {option for line in lines for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", line)}
     assert named - known - FOREIGN_OPTIONS == set()
-
-
-@pytest.mark.parametrize("heading", SETTINGS)
-def test_a_table_of_settings_is_that_of_the_code(heading: str) -> None:
-    listed = {row["key"].strip("`"): row["default"].strip("`") for row in tables_under(heading, readme())}
-    expected = {key: default for key, (default, _) in settings_of(SETTINGS[heading]).items()}
-    assert listed == expected, f"the table should be:\n{table_of(SETTINGS[heading])}"
-
-
-def test_the_settings_of_the_containers_are_those_of_the_example() -> None:
-    listed = {
-        row["variable"].strip("`"): row["default"].strip("`").replace("none", "")
-        for row in tables_under("Settings of the containers", readme())
-    }
-    assert listed == settings.parse(places.EXAMPLE)
-
-
-@pytest.mark.parametrize("model", SETTINGS.values())
-def test_every_setting_has_a_description(model: type[BaseModel]) -> None:
-    assert [key for key, (_, description) in settings_of(model).items() if not description] == []
-
-
-@pytest.mark.parametrize("document", documents(), ids=shown)
-def test_links_between_documents_resolve(document: Path) -> None:
-    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    broken = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if re.match(r"[a-z]+:", target):
-            continue
-        name, _, anchor = target.partition("#")
-        path = (document.parent / name).resolve() if name else document
-        if not path.exists():
-            broken.append(target)
-        elif anchor:
-            headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-            if anchor not in {slug(heading) for heading in headings}:
-                broken.append(target)
-    assert broken == []
 
 
 @pytest.mark.parametrize("words", sorted(commands()))
@@ -265,3 +181,39 @@ def test_a_commands_help_has_an_example_and_describes_every_option(words: str) -
     assert f"headrace {words}" in command.help, "a help text shows an example"
     bare = [parameter.name for parameter in command.params if not getattr(parameter, "help", None)]
     assert bare == []
+
+
+def test_the_reference_pages_are_those_of_the_code() -> None:
+    assert out_of_date(FOLDER, PAGES) == []
+
+
+def test_the_bridges_page_has_every_key_with_its_default() -> None:
+    text = page("reference/bridge.md")
+    rows = tables_under("Settings of the bridge", text)
+    listed = {row["key"].strip("`"): row["default"].strip("`").replace("_", "") for row in rows if "default" in row}
+    assert listed == {
+        key: shown_default(default).replace("_", "") for key, (default, _) in settings_of(BridgeConfig).items()
+    }
+    assert [key for key, (_, description) in settings_of(BridgeConfig).items() if not description] == []
+
+
+def test_the_containers_page_has_every_setting_in_its_order() -> None:
+    rows = tables_under("Settings of the containers", page("reference/containers.md"))
+    assert [row["variable"].strip("`") for row in rows] == list(SETTINGS)
+
+
+def test_the_page_of_the_sources_has_every_option() -> None:
+    rows = tables_under("Options of the Spark sources", page("reference/spark-options.md"))
+    options = {*SHARED_OPTIONS, *FLUME_OPTIONS, *ACCESS_LOG_OPTIONS, *JSON_EVENTS_OPTIONS, *AUDIT_OPTIONS}
+    assert {row["option"].strip("`") for row in rows if "option" in row} == options
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", str(tmp_path / "trees")]
+    built = subprocess.run([*command, str(DOCS), str(tmp_path / "html")], capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    index = (tmp_path / "html" / "index.html").read_text(encoding="utf-8")
+    missing = [
+        path for path in DOCS.rglob("*.md") if path.relative_to(DOCS).with_suffix(".html").as_posix() not in index
+    ]
+    assert missing == [], "every page is in the table of contents"
