@@ -1,23 +1,23 @@
-"""Every error that the agent's side raises on purpose.
+"""The exceptions of the package flume.
 
 ::
 
     FlumeError
     ├── ValuesError        operator   never retry    the values file cannot be used: exit code 2
-    ├── RenderError        operator   never retry    a combination that Flume would swallow in silence: exit code 2
+    ├── RenderError        operator   never retry    values that Flume would silently misinterpret: exit code 2
     ├── JarsError          see below
-    │   ├── JarsDiffer     operator   never retry    a jar is not the one whose checksum is recorded
-    │   └── JarsMissing    machine    retry          a jar could not be fetched, or the sink not be compiled
+    │   ├── JarsDiffer     operator   never retry    a jar does not have the recorded checksum
+    │   └── JarsMissing    machine    retry          a jar could not be fetched, or our classes not be compiled
     ├── JavaMissing        operator   never retry    no Java 17 or newer on this machine
-    ├── MetricsError       machine    retry          the agent's metrics page does not answer, or not as Flume's does
-    ├── RecoveryError      machine    never retry    what a killed agent left cannot be read; the agent may be started
+    ├── MetricsError       machine    retry          the agent's metrics page does not answer, or is not Flume's
+    ├── RecoveryError      machine    never retry    files of a killed agent cannot be read; starting one is still safe
     └── AgentError         see below
-        ├── AgentNotReady  operator   never retry    components of the configuration did not come up
-        ├── AgentEnded     machine    retry          the process has ended by itself
-        └── SourceDied     operator   retry          the spooling source gave up on a file; the process lives on
+        ├── AgentNotReady  operator   never retry    components of the configuration did not start
+        ├── AgentEnded     machine    retry          the process has ended, although nobody stopped it
+        └── SourceDied     operator   retry          the spooling source gave up on a file; the process still runs
 
-The column after the name says whose fault it is, then whether doing the same again is sane. Texts may quote lines of
-the agent's log; such quotes are bounded and hold no control characters.
+The second column says who can repair it, the third whether a retry is sane. Texts may quote lines of the agent's log;
+such quotes are bounded and have no control characters.
 """
 
 from __future__ import annotations
@@ -26,55 +26,55 @@ from typing import ClassVar
 
 
 class FlumeError(Exception):
-    """Root of everything that this package raises on purpose."""
+    """Base of all exceptions of this package."""
 
     exit_code: ClassVar[int] = 1
 
 
 class ValuesError(FlumeError):
-    """The values cannot be used; the text names the file, the key and what would be right."""
+    """The values cannot be used; the text names the file, the key and an allowed value."""
 
     exit_code = 2
 
 
 class RenderError(FlumeError):
-    """Flume would take these values, say little and do something else; the text says what and names the keys."""
+    """Flume would accept these values and silently do something else; the text says what, and names the keys."""
 
     exit_code = 2
 
 
 class JarsError(FlumeError):
-    """The agent's class path cannot be put together."""
+    """The class path of the agent cannot be completed."""
 
 
 class JarsDiffer(JarsError):
-    """A jar is not the one that was recorded, is unknown, or the record belongs to another pom.xml."""
+    """A jar has another checksum than the recorded one or is not recorded, or the record is of another pom.xml."""
 
 
 class JarsMissing(JarsError):
-    """A jar could not be fetched, or the sink could not be compiled. The text holds the tool's last lines."""
+    """A jar could not be fetched, or our classes could not be compiled; the text quotes the tool's last lines."""
 
 
 class JavaMissing(FlumeError):
-    """There is no Java 17 or newer; the text holds the commands that install one."""
+    """No Java 17 or newer was found; the text has the commands that install it."""
 
     exit_code = 2
 
 
 class MetricsError(FlumeError):
-    """The metrics page does not answer, or what it answers is not Flume's."""
+    """The metrics page does not answer, or is not a page of Flume's."""
 
 
 class RecoveryError(FlumeError):
-    """The tracker or the file channel that a killed agent left cannot be read."""
+    """The tracker or the file channel of a killed agent cannot be read."""
 
 
 class AgentError(FlumeError):
-    """The agent does not do what its configuration says."""
+    """The agent does not run as configured."""
 
 
 class AgentNotReady(AgentError):
-    """Components did not come up in time; ``missing`` holds their names as the metrics page would show them."""
+    """Components did not start in time; ``missing`` has their names, in the form of the metrics page."""
 
     def __init__(self, text: str, missing: tuple[str, ...]) -> None:
         super().__init__(text)
@@ -82,8 +82,8 @@ class AgentNotReady(AgentError):
 
 
 class AgentEnded(AgentError):
-    """The process has ended although nobody stopped it."""
+    """The process has ended, although nobody stopped it."""
 
 
 class SourceDied(AgentError):
-    """The spooling source has given up for good, or reads nothing; the process and its metrics page look healthy."""
+    """The spooling source has given up or reads nothing, while process and metrics page look healthy."""

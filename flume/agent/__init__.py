@@ -1,1 +1,1 @@
-"""The agent as a process: start, output, metrics, locks and recovery."""
+"""Runs the agent: process, output, metrics, folder locks, recovery after a kill."""

@@ -1,1 +1,1 @@
-"""Java and the jars of the agent: fetched once, verified at every start."""
+"""Finds Java, fetches and verifies the agent's jars, compiles our own classes."""

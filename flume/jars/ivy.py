@@ -1,7 +1,7 @@
-"""Fetches a fixed list of jars with the Ivy of the pyspark wheel.
+"""Fetches a fixed list of jars with Ivy, whose jar is in the pyspark wheel.
 
-Ivy is told each jar by its coordinates, to follow nothing and to read no POM, so it does only what it is good at: map
-coordinates to the public repository's layout, fetch, retry, cache what was already fetched.
+Ivy gets the coordinates of each jar and is told to read no POM and to follow no dependency. So it only does what it is
+good at: map coordinates to the repository's layout, fetch, retry, cache.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ class Coordinates:
 
     @property
     def file_name(self) -> str:
-        """The jar's name in a repository, which is also its name on the class path."""
+        """The name of the jar, in the repository and on the class path."""
         return f"{self.artifact}-{self.version}.jar"
 
 
 def read_pom(path: Path) -> list[Coordinates]:
-    """Read the dependencies that a POM lists itself, with its own properties put in.
+    """Read the dependencies that a POM lists, with its properties substituted.
 
     Raises:
-        JarsDiffer: the file cannot be read as a POM, or names a property that it does not define.
+        JarsDiffer: the file is not a POM, a dependency is incomplete, or a property is used but not defined.
     """
     try:
         root = ET.parse(path).getroot()  # noqa: S314 - the project's own file
@@ -76,10 +76,10 @@ def read_pom(path: Path) -> list[Coordinates]:
 
 
 def fetch(wanted: list[Coordinates], folder: Path, java: Path, progress: Progress | None = None) -> list[Path]:
-    """Fetch jars into a new folder; returns their paths in the order of ``wanted``.
+    """Fetch jars into a new folder; return their paths in the order of ``wanted``.
 
     Raises:
-        JarsMissing: at least one could not be fetched; the text names them and ends with Ivy's last lines.
+        JarsMissing: a jar could not be fetched; the text names it and ends with Ivy's last lines.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ivy-", dir=folder.parent) as work:
@@ -92,12 +92,12 @@ def fetch(wanted: list[Coordinates], folder: Path, java: Path, progress: Progres
         said = _run(command, len(wanted), progress)
     jars = [folder / coordinates.file_name for coordinates in wanted]
     if not all(jar.is_file() for jar in jars):
-        # Ivy copies nothing when one is missing; its summary names those.
+        # Ivy copies no jar if one is missing; its summary names the missing ones.
         summary = [line for line in said if line.startswith("::") and line.endswith("not found")]
         failed = [c.file_name for c in wanted if f":: {c.group}#{c.artifact};{c.version}: not found" in summary]
         raise JarsMissing(
-            f"could not fetch {', '.join(failed) or 'the jars'}; the network, a proxy or the mirror in "
-            "~/.m2/settings.xml may be why. Ivy said:\n" + "\n".join(said)
+            f"could not fetch {', '.join(failed) or 'the jars'}; check the network, the proxy variables and the "
+            "mirror in ~/.m2/settings.xml. Ivy said:\n" + "\n".join(said)
         )
     return jars
 
@@ -127,7 +127,7 @@ def _run(command: list[str], total: int, progress: Progress | None) -> list[str]
 
 
 def settings_xml(mirror: str | None) -> str:
-    """Ivy's settings: its built-in public repository, or a mirror of it."""
+    """Return Ivy's settings: its built-in public repository, or a mirror of it."""
     root = f" root={quoteattr(mirror)}" if mirror else ""
     return (
         '<ivysettings><settings defaultResolver="central"/><resolvers>'
@@ -137,7 +137,7 @@ def settings_xml(mirror: str | None) -> str:
 
 
 def module_xml(wanted: list[Coordinates]) -> str:
-    """Ivy's module description: exactly these jars, and nothing that they would draw in."""
+    """Return Ivy's module description: these jars, without their dependencies."""
     lines = "".join(
         f"<dependency org={quoteattr(c.group)} name={quoteattr(c.artifact)} rev={quoteattr(c.version)} "
         'transitive="false"/>'
@@ -150,13 +150,13 @@ def module_xml(wanted: list[Coordinates]) -> str:
 
 
 def central_mirror(settings: Path) -> str | None:
-    """Return the address that a user's Maven settings give as the mirror of Central, if any.
+    """Return the mirror of Central in a user's Maven settings, if any.
 
-    Only mirrors of ``central``, ``*`` and ``external:*`` count; a mirror that needs a password is not supported by this
-    fetch and shows as a failure to fetch.
+    Mirrors of ``central``, ``*`` and ``external:*`` are used. A mirror that needs a password is not supported; fetching
+    from it fails.
     """
     try:
-        root = ET.parse(settings).getroot()  # noqa: S314 - the user's own file, which Maven reads as well
+        root = ET.parse(settings).getroot()  # noqa: S314 - the user's own file, which Maven reads too
     except (OSError, ET.ParseError):
         return None
     for mirror in root.iterfind(".//{*}mirrors/{*}mirror"):
@@ -168,7 +168,7 @@ def central_mirror(settings: Path) -> str | None:
 
 
 def proxy_options(environment: dict[str, str]) -> list[str]:
-    """Translate the usual proxy variables, which Java does not read, into system properties."""
+    """Return the usual proxy variables as system properties, since Java does not read the variables."""
     options: list[str] = []
     for scheme in ("http", "https"):
         address = environment.get(f"{scheme}_proxy") or environment.get(f"{scheme.upper()}_PROXY")
@@ -179,10 +179,10 @@ def proxy_options(environment: dict[str, str]) -> list[str]:
 
 
 def wheel_jar(prefix: str) -> Path:
-    """Return the one jar of the pyspark wheel whose name is ``prefix`` and a version.
+    """Return the jar in the pyspark wheel whose name is ``prefix`` and a version.
 
     Raises:
-        JarsMissing: pyspark is not installed, or its wheel holds no such jar.
+        JarsMissing: pyspark is not installed, or its wheel has no such jar.
     """
     spec = importlib.util.find_spec("pyspark")
     for place in (spec.submodule_search_locations or []) if spec else []:

@@ -1,4 +1,4 @@
-"""Where Java is, and what to say when it is not there."""
+"""Finds a Java launcher that is new enough."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ANSWER_TIMEOUT_S = 30.0
 
 
 def find_java() -> Path:
-    """Return the Java launcher: JAVA_HOME's if it is set and usable, else the first on the PATH.
+    """Return the Java launcher: that of JAVA_HOME if it is usable, else the first on the PATH.
 
     Raises:
-        JavaMissing: none was found, or the one found is older than 17; the text is one sentence.
+        JavaMissing: none was found, or only older ones; the text is one sentence with the commands to install it.
     """
     home = os.environ.get("JAVA_HOME")
     candidates = [str(Path(home) / "bin" / "java")] if home else []
@@ -42,7 +42,7 @@ def find_java() -> Path:
 
 
 def _major_version(java: str) -> int | None:
-    # macOS ships a stub that is on the PATH, fails and says where to get Java: so the launcher itself must be asked.
+    # Being on the PATH proves nothing: macOS has a stub there that only tells where to get Java.
     try:
         answer = subprocess.run(
             [java, "-version"],

@@ -18,14 +18,14 @@ import org.apache.flume.instrumentation.MonitorService;
 import org.apache.flume.instrumentation.util.JMXPollUtil;
 
 /**
- * Flume's JSON metrics page on one address, and an end with the launcher.
+ * Serves Flume's JSON metrics page on one address, and stops the agent when its launcher has died.
  *
- * <p>Flume's own server binds every interface, knows no authentication and must be told its port. This one binds
- * {@code flume.monitoring.host} (127.0.0.1); with port 0 it takes a free port. The number is written to
- * {@code flume.monitoring.portFile}, by a rename, so no reader sees half a number and no two agents race for one.
+ * <p>Flume's own server binds every interface, has no authentication and needs a fixed port. This one binds
+ * {@code flume.monitoring.host} (127.0.0.1); with port 0 it takes a free port. It writes the number to
+ * {@code flume.monitoring.portFile} by a rename, so no reader sees half a number, and agents do not compete for ports.
  *
- * <p>With {@code flume.monitoring.watchStdin=true} the end of standard input stops the agent in order: a launcher that is
- * killed cannot send a signal, but the pipe it held closes by itself, so no agent is left behind.
+ * <p>With {@code flume.monitoring.watchStdin=true} the end of standard input stops the agent in order: a launcher that
+ * is killed cannot send a signal, but the kernel closes its end of the pipe, so no agent is left behind.
  *
  * <p>Written in the Java that Janino compiles (no lambdas), since the host may have no JDK.
  */
@@ -73,7 +73,7 @@ public class AgentMonitor implements MonitorService {
     Files.move(part, Paths.get(portFile, new String[0]), StandardCopyOption.ATOMIC_MOVE);
   }
 
-  /** One request: the MBeans of all components, as Flume's own page gives them. */
+  /** Answers a request with the MBeans of all components, in the form of Flume's own page. */
   private static class Page implements HttpHandler {
     public void handle(HttpExchange exchange) throws IOException {
       byte[] body = new Gson().toJson(JMXPollUtil.getAllMBeans()).getBytes(StandardCharsets.UTF_8);
@@ -84,7 +84,7 @@ public class AgentMonitor implements MonitorService {
     }
   }
 
-  /** Waits for the launcher's end of the pipe to close, then leaves through the agent's shutdown hook. */
+  /** Waits until the launcher's end of the pipe is closed, then exits, which runs Flume's shutdown hook. */
   private static class StdinWatch implements Runnable {
     public void run() {
       try {
@@ -92,7 +92,7 @@ public class AgentMonitor implements MonitorService {
           continue;
         }
       } catch (IOException closed) {
-        // A broken pipe says the same as its end.
+        // A broken pipe means the same as its end.
       }
       System.exit(0);
     }

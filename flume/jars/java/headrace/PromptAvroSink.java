@@ -9,16 +9,17 @@ import org.apache.flume.lifecycle.LifecycleState;
 import org.apache.flume.sink.AvroSink;
 
 /**
- * Flume's Avro sink, prompt after silence and with batches bounded in bytes.
+ * Flume's Avro sink with a short wait when the channel is empty, and with batches bounded in bytes.
  *
- * <p>Why it exists. Flume's sink runner answers an empty channel with a sleep of 1, 2, ... 5 seconds that no setting
- * shortens, so a line after a silence waits 2.5 s in the median. A long keep-alive of the channel does not help: a take
- * waits that long for each further event, so a steady trickle holds a batch back until it is full. And a batch is bounded
- * by its number of events only: a run of long lines makes a frame that the receiver must refuse, again at each retry.
+ * <p>Why. When the channel is empty, Flume's sink runner sleeps 1, 2, ... 5 seconds, which no setting shortens, so a
+ * line after a silence waits 2.5 s in the median. A long keep-alive of the channel does not help: a take waits that
+ * long for each event, so a steady trickle delays a batch until it is full. And Flume bounds a batch by its number of
+ * events only: many long lines in a row make a frame that the receiver refuses at each retry.
  *
- * <p>What it does. On an empty channel it waits {@code idle-wait} milliseconds itself and reports READY, so the runner
- * never sleeps. A batch ends early when its bodies reach {@code max-batch-bytes}; the event that reaches it is still sent.
- * Failures are untouched: exceptions pass through, so the runner's pause and the sink groups' penalties work as ever.
+ * <p>How. If the channel is empty, this sink waits {@code idle-wait} milliseconds itself and returns READY, so the
+ * runner never sleeps. A batch ends early when its bodies reach {@code max-batch-bytes}; the event that reaches it is
+ * still sent. Exceptions pass through, so the runner's pause after failures and the penalties of sink groups work as
+ * before.
  *
  * <p>Written in the Java that Janino compiles (no lambdas), since the host may have no JDK.
  */
@@ -62,7 +63,7 @@ public class PromptAvroSink extends AvroSink {
     return Status.READY;
   }
 
-  /** The sink's channel, whose take pretends to be empty once the transaction holds enough bytes. */
+  /** The sink's channel; its take returns null, as if empty, once the transaction has taken enough bytes. */
   private class BoundedChannel implements Channel {
     private final Channel real;
     private long taken;
