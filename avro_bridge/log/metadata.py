@@ -129,9 +129,9 @@ def used_bytes(environment: Environment, transaction: Transaction) -> int:
 def growth_bytes(page_size: int, stored_sizes: Iterable[int]) -> int:
     """Return by how much ``used_bytes`` grows at most when batches of these sizes are appended in one transaction.
 
-    LMDB keeps a value inside a leaf page if two such fit into one. A larger one gets its own overflow pages, with one page
-    header in front, and a pointer in the leaf. Nodes fill a leaf in their order, so what stays free in each filled leaf
-    is smaller than the largest node.
+    LMDB keeps a value inside a leaf page if two such fit into one. A larger one gets its own overflow pages, with one
+    page header in front, and a pointer in the leaf. Nodes fill a leaf in their order, so what stays free in each filled
+    leaf is smaller than the largest node.
     """
     largest_inside = (page_size - _PAGE_HEADER_BYTES) // 2 - 2
     leaf_bytes = largest_node = overflow_pages = 0

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Stores batches without end, several in flight, deletes behind itself, and prints each acknowledged range. A batch's
-# payload repeats the number that is printed with it.
+# payload repeats the number that is printed with it. Retention deletes more batches at a time than are in flight, or a
+# fast disk would fill the log.
 WRITER = """
 import os, pathlib, random, sys, threading
 from avro_bridge.log.record import HEADER_SIZE, PayloadKind, PendingBatch
@@ -28,7 +29,7 @@ from avro_bridge.log.log import Log
 from avro_bridge.log.writer import GroupCommitWriter
 
 folder, life = pathlib.Path(sys.argv[1]), int(sys.argv[2])
-log = Log.open(folder, LogSettings(max_bytes=64 * 2**20, retain_batches=4))
+log = Log.open(folder, LogSettings(max_bytes=64 * 2**20, retain_batches=16))
 log.start_consumer("behind", "earliest")
 writer = GroupCommitWriter(log, WriterSettings(retain_every_s=0.005))
 in_flight = threading.Semaphore(8)
@@ -40,7 +41,9 @@ def send(number):
     payload = text * (size // len(text) + 1)
     buffer = bytearray(HEADER_SIZE) + payload
     def done(place, error):
-        assert error is None, error
+        if error is not None:
+            os.write(2, str(error).encode())
+            os._exit(1)
         os.write(1, b"%d %d %d:%d\\n" % (place, count, life, number))
         in_flight.release()
     writer.submit(PendingBatch(buffer, HEADER_SIZE, count, PayloadKind.LINES, 1, 1), done)
@@ -85,6 +88,7 @@ def _run_and_kill(folder: Path, life: int, instant_s: float) -> list[str]:
         lines = [first]
         while time.monotonic() < timer:
             lines.append(process.stdout.readline())
+        assert process.poll() is None, "the writer has ended by itself"
         process.kill()
         lines += process.stdout.readlines()
         process.wait()

@@ -177,18 +177,6 @@ def test_the_cap_is_reckoned_with_what_lmdb_really_takes(tmp_path: Path, size: i
         assert MIB * 3 // 4 < log.used_bytes <= MIB
 
 
-def test_the_cap_holds_for_batches_of_mixed_sizes(tmp_path: Path) -> None:
-    """Small batches can take a new leaf page although their bytes would fit into the old ones."""
-    with Log.open(tmp_path, LogSettings(max_bytes=MIB, slack_bytes=MIB)) as log:
-        for size in (0, 1400, 30_000, 100, 2100, 2000, 200_000) * 10:
-            try:
-                log.append([lines(1, size), lines(1, 0), lines(1, 1400)])
-            except LogFull:
-                continue
-            assert log.used_bytes <= MIB
-        assert log.used_bytes > MIB - 16 * 4096
-
-
 def test_a_batch_that_lies_where_the_next_one_belongs_is_not_overwritten(tmp_path: Path) -> None:
     with Log.open(tmp_path, SETTINGS) as log:
         log.append([pending(b"a", 2)])
@@ -323,17 +311,3 @@ def test_a_write_that_fails_once_leaves_no_trace_and_works_when_tried_again(
             after.next_offset,
         )
         assert stored(log) == batches
-
-
-@pytest.mark.parametrize(
-    ("field", "value"), [("max_bytes", 0), ("retain_batches", 0), ("slack_bytes", -1), ("doubt_expiry_s", -0.1)]
-)
-def test_settings_that_cannot_work_are_refused_by_name(field: str, value: float) -> None:
-    with pytest.raises(ValueError, match=field):
-        LogSettings(**{field: value})  # type: ignore[arg-type]  # the point of the test
-
-
-def test_the_file_may_grow_beyond_the_cap_by_the_slack() -> None:
-    assert LogSettings(max_bytes=10, slack_bytes=1).map_bytes == MIB
-    assert LogSettings(max_bytes=8 * 1024 * MIB).map_bytes == 9 * 1024 * MIB
-    assert LogSettings(max_bytes=MIB).map_bytes == 65 * MIB

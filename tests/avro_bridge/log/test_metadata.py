@@ -1,10 +1,13 @@
-"""A newer program over an older log works, or refuses it and says what to do; an older one refuses a newer log."""
+"""Metadata: what happens between programs and logs of different versions, and the estimate of a group's pages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from avro_bridge.errors import LogVersion
 from avro_bridge.log import metadata, record
@@ -13,9 +16,7 @@ from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
 from tests.support.log_kit import MIB, pending
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+PAGE_BYTES = 4096
 SETTINGS = LogSettings(max_bytes=8 * MIB)
 
 
@@ -78,3 +79,32 @@ def test_a_program_that_no_longer_knows_the_format_says_how_to_go_on(
         Log.open(old_log, SETTINGS)
     assert not is_locked(old_log)
     assert (old_log / "data.mdb").read_bytes() == before
+
+
+SIZES = st.sampled_from([0, 1, 100, 1000, 1400, 1990, 2010, 2019, 2020, 4080, 30_000])
+
+
+@settings(max_examples=30, deadline=None)
+@given(groups=st.lists(st.lists(SIZES, min_size=1, max_size=40), min_size=1, max_size=12))
+def test_a_group_never_takes_more_than_was_estimated(groups: list[list[int]]) -> None:
+    """The cap depends on it, whatever sizes are mixed and however full the pages were before."""
+    with tempfile.TemporaryDirectory() as folder, Log.open(Path(folder), LogSettings(max_bytes=64 * MIB)) as log:
+        for sizes in groups:
+            batches = [pending(bytes(size), 1) for size in sizes]
+            before = log.used_bytes
+            log.append(batches)
+            estimate = metadata.growth_bytes(PAGE_BYTES, [each.stored_size for each in batches])
+            assert log.used_bytes - before <= estimate
+
+
+def test_an_estimate_is_close_where_batches_are_large() -> None:
+    assert metadata.growth_bytes(PAGE_BYTES, []) == 0
+    ten_large = metadata.growth_bytes(PAGE_BYTES, [100_000] * 10)
+    assert 10 * 25 * PAGE_BYTES < ten_large < 10 * 26 * PAGE_BYTES
+
+
+def test_counters_are_raised_in_a_copy() -> None:
+    old = metadata.Metadata("id")
+    new = old.counted(stored_events=3, stored_batches=1).counted(stored_events=4)
+    assert (new.counters["stored_events"], new.counters["stored_batches"]) == (7, 1)
+    assert set(old.counters.values()) == {0}
