@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
             sys.stdout.write(shown(service))
             return 0
         case ["precompile"]:
-            from headrace.services.kernel_cache import precompile
+            from headrace.services.precompile import precompile
 
             precompile()
             return 0
