@@ -1,6 +1,7 @@
-"""Checks of this machine, each with what to do when it fails.
+"""Checks of this machine, each with advice for the case that it fails.
 
-A check returns a :class:`Finding`; it never raises. ``fault`` ends the command with exit code 1, ``warning`` does not.
+A check returns a :class:`Finding` and never raises. The command ends with exit code 1 after a ``fault``, but not after
+a ``warning``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ INSTALL_PYTHON = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; ``advice`` says what to do and is empty when all is well."""
+    """The result of one check; ``advice`` says what to do and is empty if nothing is wrong."""
 
     name: str
     level: Literal["ok", "warning", "fault"]
@@ -41,7 +42,7 @@ class Finding:
 
 
 def examine(state: Path, spool: Path) -> Iterator[Finding]:
-    """Run every check, the most telling first. ``state`` and ``spool`` need not exist."""
+    """Run every check, the most important first. ``state`` and ``spool`` need not exist."""
     yield check_python()
     yield check_java()
     yield check_pyspark()
@@ -55,7 +56,7 @@ def examine(state: Path, spool: Path) -> Iterator[Finding]:
 
 
 def check_python() -> Finding:
-    """The interpreter that runs this command, which also runs the bridge and the job."""
+    """Check the interpreter of this command, which also runs the bridge and the job."""
     version = sys.version_info[:3]
     found = ".".join(map(str, version))
     if PYTHON_MINIMUM <= version[:2] < PYTHON_BELOW:
@@ -64,7 +65,7 @@ def check_python() -> Finding:
 
 
 def java_problem() -> str:
-    """Return why this machine's Java cannot be used, and what to do, an empty text when it can."""
+    """Return why the Java of this machine cannot be used and what to do; empty if it can be used."""
     from flume.errors import JavaMissing
     from flume.jars.java import find_java
 
@@ -76,7 +77,7 @@ def java_problem() -> str:
 
 
 def check_java() -> Finding:
-    """The Java of the agent and of Spark."""
+    """Check the Java for the agent and for Spark."""
     fault, _, advice = java_problem().partition(": ")
     if fault:
         return Finding("Java", "fault", fault, advice)
@@ -84,28 +85,28 @@ def check_java() -> Finding:
 
 
 def check_pyspark() -> Finding:
-    """Whether Spark can be imported, in a process of its own, as the job will."""
+    """Check that Spark can be imported, in a separate process as for the job."""
     command = [sys.executable, "-c", "import pyspark; print(pyspark.__version__)"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if said.returncode == 0:
-        return Finding("PySpark", "ok", said.stdout.strip())
-    reason = (said.stderr.strip().splitlines() or ["no output"])[-1][:200]
-    return Finding("PySpark", "fault", reason, "run `make setup` again")
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if ended.returncode == 0:
+        return Finding("PySpark", "ok", ended.stdout.strip())
+    reason = (ended.stderr.strip().splitlines() or ["no output"])[-1][:200]
+    return Finding("PySpark", "fault", reason, "install the Python packages again; in a checkout: `make setup`")
 
 
 def check_jars() -> Finding:
-    """Flume's jars in their cache folder."""
+    """Check that Flume's jars are in their cache folder."""
     from flume.jars.cache import cache_folder
 
     folder = cache_folder()
-    # The folder gets its name when it is complete; whether its files are still whole is checked at each start.
+    # The folder gets its name when it is complete. Each start checks that its files are still whole.
     if folder.is_dir():
         return Finding("Flume's jars", "ok", str(folder))
-    return Finding("Flume's jars", "fault", f"{folder} is not there", "run `headrace jars`: it needs the network once")
+    return Finding("Flume's jars", "fault", f"no {folder}", "run `headrace jars`: it needs the network once")
 
 
 def check_disk(state: Path) -> Finding:
-    """Free space where the bridge keeps its log."""
+    """Check the free space where the bridge keeps its log."""
     free = shutil.disk_usage(_nearest_folder(state)).free
     found = f"{free / (1 << 30):.1f} GiB free"
     if free >= FREE_DISK_BYTES:
@@ -117,26 +118,27 @@ def check_disk(state: Path) -> Finding:
 
 
 def check_writable(name: str, folder: Path) -> Finding:
-    """Whether files can be made and renamed in a folder, or in the folder it will be made in."""
+    """Check that files can be created in a folder, or in the nearest one above it that exists."""
     nearest = _nearest_folder(folder)
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        return Finding(name, "fault", f"{nearest} cannot be written", "give this user write access or choose another")
-    return Finding(name, "ok", f"{folder} {'is' if nearest == folder else 'can be made and'} writable")
+        advice = "give this user write access, or choose another folder"
+        return Finding(name, "fault", f"{nearest} cannot be written", advice)
+    return Finding(name, "ok", f"{folder} {'is writable' if nearest == folder else 'can be created'}")
 
 
 def check_ports() -> Finding:
-    """Whether loopback sockets can be bound. Ports are chosen by the system, so no number can be taken."""
+    """Check that loopback sockets work. The system chooses the ports, so no fixed number must be free."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
             with socket.create_connection(("127.0.0.1", port), timeout=5):
-                return Finding("loopback ports", "ok", "free ones can be bound and reached")
+                return Finding("loopback ports", "ok", "can be bound and reached")
     except OSError as error:
         return Finding("loopback ports", "fault", str(error), "allow connections to 127.0.0.1 (a firewall or sandbox?)")
 
 
 def check_open_files() -> Finding:
-    """The limit of open files for one process."""
+    """Check the limit of open files for one process."""
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -146,14 +148,14 @@ def check_open_files() -> Finding:
 
 
 def check_memory() -> Finding:
-    """Memory that is available now; agent, bridge and Spark together want about 2 GiB."""
+    """Check the memory that is available now; agent, bridge and Spark together need about 2 GiB."""
     import psutil
 
     available = psutil.virtual_memory().available
     found = f"{available / (1 << 30):.1f} GiB available"
     if available >= MEMORY_BYTES:
         return Finding("memory", "ok", found)
-    return Finding("memory", "warning", found, "close something: agent, bridge and Spark together want about 2 GiB")
+    return Finding("memory", "warning", found, "end other programs: agent, bridge and Spark need about 2 GiB")
 
 
 def _nearest_folder(path: Path) -> Path:

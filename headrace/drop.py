@@ -1,15 +1,15 @@
-"""Handing files to the spooling agent without its traps.
+"""Hands files over to the agent in a way that avoids the traps of Flume's spooling source.
 
-Flume's spooling source dies for good when a file changes after it was first seen, or when a name is used twice; it
-cannot read compressed files; it may pick up a file that is still being written. So a file is handed over like this:
+The source stops for ever when a file changes after the source has first seen it, or when a name is used twice. It
+cannot read compressed files. It may read a file that is still being written. So a hand-over has three steps:
 
-    1. copy into ``<spool>/.<name>.part``       dot-names are never read; same file system, so step 3 is atomic
-    2. fsync the copy                           a crash now leaves only a dot-name, removed later
-    3. rename to ``<UTC time>-<sequence>-<random>-<base name>``, fsync the folder      now it is the agent's
+    1. copy into ``<spool>/.headrace-<random>.part``     dot-names are never read; same file system, so 3 is atomic
+    2. fsync the copy                                    a crash now leaves only a dot-name, which is removed later
+    3. rename to ``<UTC time>-<sequence>-<random>-<base name>``, fsync the folder         now the agent reads it
 
-The agent reads the oldest modification time first and breaks ties by name. The modification times of one call increase
-strictly, so files arrive in the order given. Compressed files are unpacked on the way, with a bound on what comes out.
-The original is only ever read.
+The agent reads the file with the oldest modification time first, and uses the name where times are equal. The
+modification times of one call increase strictly, so the agent reads the files in the order given. Compressed files are
+unpacked into the copy, with a limit on the unpacked size. The original file is only read.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ CHUNK_BYTES = 1 << 20
 PART_SUFFIX = ".part"
 PART_PREFIX = ".headrace-"
 PART_LIFETIME_S = 24 * 3600.0
-"""A dot-name that nobody has written to for so long is left over from a crash."""
+"""A dot-name that was not written to for so long is left over from a crash."""
 
 MAX_RATIO = 1000
 FREE_BYTES = 64 << 20
-"""What unpacks to more than ``MAX_RATIO`` times its size, and to more than ``FREE_BYTES``, is made to fill the disk:
-access logs reach 10 to 30 times, deflate's own end is at 1,032 (zlib's technical notes)."""
+"""A file that unpacks to more than ``MAX_RATIO`` times its size, and to more than ``FREE_BYTES``, was made to fill the
+disk. Access logs reach 10 to 30 times; the limit of deflate itself is 1,032 times (zlib's technical notes)."""
 
 RESERVE_BYTES = 64 << 20
-"""Free space of the spool folder's file system that a hand-over does not touch."""
+"""Free space that a hand-over leaves on the spool folder's file system."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _COMPRESSED_SUFFIX = re.compile(r"(\.gz|\.zst|\.COMPLETED)+$", re.IGNORECASE)
@@ -53,8 +53,12 @@ _COMPRESSED_SUFFIX = re.compile(r"(\.gz|\.zst|\.COMPLETED)+$", re.IGNORECASE)
 class Dropped:
     """One file that was handed over.
 
-    ``lines`` counts as Flume does: what ends in a newline, and a last piece without one. ``target`` is None for an
-    empty file, which is not handed over, since the agent would make an event of it.
+    Attributes:
+        source: the original.
+        target: its new name; None for an empty file. That is not handed over, because the agent would make an event
+            of it.
+        lines: counted as Flume does: each newline ends one, and a last piece without a newline is one.
+        size_bytes: unpacked size.
     """
 
     source: Path
@@ -71,10 +75,10 @@ class Dropped:
 
 
 class Progress(Protocol):
-    """Told how many bytes of a source file have been read."""
+    """A function that gets the progress of the copy."""
 
     def __call__(self, source: Path, read_bytes: int) -> None:
-        """Take note of ``read_bytes`` more bytes read from ``source``."""
+        """Take that ``read_bytes`` more bytes were read from ``source``."""
 
 
 def no_progress(source: Path, read_bytes: int) -> None:
@@ -82,7 +86,7 @@ def no_progress(source: Path, read_bytes: int) -> None:
 
 
 def check_sources(sources: Iterable[Path]) -> None:
-    """Refuse what cannot be handed over, before anything is.
+    """Refuse files that cannot be handed over.
 
     Raises:
         UsageError: a file is missing, a folder, or not readable.
@@ -93,7 +97,7 @@ def check_sources(sources: Iterable[Path]) -> None:
         if source.is_dir():
             raise UsageError(f"{source} is a folder: name the files in it, for example {source}/*.log")
         if not source.is_file():
-            raise UsageError(f"{source} is not a regular file: copy its content into one first")
+            raise UsageError(f"{source} is not a regular file: copy its content into a file first")
         if not os.access(source, os.R_OK):
             raise UsageError(f"{source} cannot be read by this user")
 
@@ -104,9 +108,9 @@ def drop(
     progress: Progress = no_progress,
     clock: Callable[[], float] = time.time,
 ) -> list[Dropped]:
-    """Hand ``sources`` over, in this order: copy and unpack all of them first, then rename one after the other.
+    """Hand ``sources`` over in this order: copy and unpack all of them, then rename one after the other.
 
-    So a damaged archive among the files means that none is handed over. Several processes may do this at once.
+    If one of them is damaged, none is handed over. Several processes may call this at once.
 
     Raises:
         UsageError: a source cannot be used.
@@ -124,13 +128,14 @@ def drop(
             parts[-1] = (part, _copy(source, part, progress))
         return _hand_over(parts, spool, clock())
     except OSError as error:
-        raise DropError(f"cannot write into the spool folder {spool}: {error.strerror}; nothing was dropped") from error
+        message = f"cannot write into the spool folder {spool}: {error.strerror}; nothing was handed over"
+        raise DropError(message) from error
     finally:
         _remove(part for part, _ in parts)
 
 
 def remove_left_overs(spool: Path, now: float) -> list[Path]:
-    """Remove the dot-names of crashed hand-overs, and return them. Those written to recently belong to somebody."""
+    """Remove the dot-names of crashed hand-overs; return them. Recently written ones belong to a running hand-over."""
     removed = []
     for part in spool.glob(f"{PART_PREFIX}*{PART_SUFFIX}"):
         try:
@@ -143,19 +148,19 @@ def remove_left_overs(spool: Path, now: float) -> list[Path]:
 
 
 def safe_name(source: Path) -> str:
-    """Return the base name as it may appear in the spool folder: plain characters, bounded, no compressed suffix."""
+    """Return the base name for the spool folder: plain characters, at most 120, no suffix of a compressed file."""
     name = _UNSAFE.sub("_", source.name)
     return _COMPRESSED_SUFFIX.sub("", name).lstrip(".")[-120:] or "file"
 
 
 def _copy(source: Path, part: Path, progress: Progress) -> Dropped:
-    """Copy ``source`` to ``part``, unpacked and synced, counting lines."""
+    """Copy ``source`` to ``part``, unpack it, sync it and count its lines."""
     size = lines = 0
     last = b"\n"
     with source.open("rb") as original, part.open("xb") as copy:
-        for chunk in _unpacked(source, _noted(original, source, progress)):
+        for chunk in _unpacked(source, _with_progress(original, source, progress)):
             if shutil.disk_usage(part.parent).free < RESERVE_BYTES + len(chunk):
-                raise DropError(f"no room for {source} in {part.parent}: free some space; nothing was dropped")
+                raise DropError(f"no room for {source} in {part.parent}: free some space; nothing was handed over")
             copy.write(chunk)
             size += len(chunk)
             lines += chunk.count(b"\n")
@@ -166,11 +171,12 @@ def _copy(source: Path, part: Path, progress: Progress) -> Dropped:
 
 
 def _hand_over(parts: Sequence[tuple[Path, Dropped]], spool: Path, now: float) -> list[Dropped]:
-    """Rename the copies to their final names, modification times increasing strictly."""
+    """Rename the copies to their final names, with strictly increasing modification times."""
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     unique = secrets.token_hex(4)
     dropped = []
-    # The agent compares whole milliseconds; the last file gets the present time, so a later call's files are newer.
+    # The agent compares whole milliseconds. The last file gets the current time and the others earlier ones, so that
+    # the files of a later call are newer than all of these.
     newest_ms = int(now * 1000)
     for number, (part, copied) in enumerate(parts):
         if copied.target is None:
@@ -185,14 +191,14 @@ def _hand_over(parts: Sequence[tuple[Path, Dropped]], spool: Path, now: float) -
     return dropped
 
 
-def _noted(original: BinaryIO, source: Path, progress: Progress) -> Iterator[bytes]:
+def _with_progress(original: BinaryIO, source: Path, progress: Progress) -> Iterator[bytes]:
     while chunk := original.read(CHUNK_BYTES):
         progress(source, len(chunk))
         yield chunk
 
 
 def _unpacked(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Give the content of ``source``: unpacked when its name says that it is compressed."""
+    """Yield the content of ``source``, unpacked if its suffix says that it is compressed."""
     suffix = source.suffix.lower()
     if suffix == ".gz":
         return _bounded(source, _gunzip(source, chunks))
@@ -213,8 +219,8 @@ def _bounded(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _gunzip(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack gzip, several members one after the other included (as ``cat a.gz b.gz`` makes them)."""
-    # 16 + 15: gzip's own header and checksum, the largest window (zlib manual, inflateInit2).
+    """Unpack gzip, also several members in a row, as ``cat a.gz b.gz`` makes them."""
+    # 31 = 16 (gzip header and checksum) + 15 (the largest window); zlib manual, inflateInit2.
     member = zlib.decompressobj(wbits=31)
     complete = True
     try:
@@ -222,7 +228,7 @@ def _gunzip(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
             rest = chunk
             while rest:
                 if complete and not rest.strip(b"\0"):
-                    # Tape and block copies pad with zeros after the last member; gzip itself ignores them.
+                    # Copies from tapes and block devices end in zeros after the last member. gzip ignores these too.
                     break
                 complete = False
                 yield member.decompress(rest, CHUNK_BYTES)
@@ -230,22 +236,22 @@ def _gunzip(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
                 if member.eof:
                     member, complete = zlib.decompressobj(wbits=31), True
     except zlib.error as error:
-        raise ArchiveDamaged(f"{source} is not a sound gzip file ({error}); nothing was dropped") from error
+        raise ArchiveDamaged(f"{source} is not a sound gzip file ({error}); nothing was handed over") from error
     if not complete:
-        raise ArchiveDamaged(f"{source} ends in the middle: it is cut short; nothing was dropped")
+        raise ArchiveDamaged(f"{source} ends in the middle: it is cut short; nothing was handed over")
 
 
 def _unzstd(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack Zstandard, several frames one after the other included."""
+    """Unpack Zstandard, also several frames in a row."""
     import zstandard
 
-    # The window is bounded so that a hostile header cannot ask for gigabytes; 128 MiB is what `zstd --long` makes.
+    # The window is bounded, so that a hostile header cannot demand gigabytes. `zstd --long` makes 128 MiB.
     unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
     frame = unpacker.decompressobj()
     complete = True
     try:
         for chunk in chunks:
-            # One input byte may become very many: small pieces keep each output piece bounded.
+            # One input byte may become very many output bytes: small input pieces keep each output piece small.
             for start in range(0, len(chunk), 4096):
                 rest = chunk[start : start + 4096]
                 while rest:
@@ -255,9 +261,9 @@ def _unzstd(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
                     if frame.eof:
                         frame, complete = unpacker.decompressobj(), True
     except zstandard.ZstdError as error:
-        raise ArchiveDamaged(f"{source} is not a sound Zstandard file ({error}); nothing was dropped") from error
+        raise ArchiveDamaged(f"{source} is not a sound Zstandard file ({error}); nothing was handed over") from error
     if not complete:
-        raise ArchiveDamaged(f"{source} ends in the middle: it is cut short; nothing was dropped")
+        raise ArchiveDamaged(f"{source} ends in the middle: it is cut short; nothing was handed over")
 
 
 def _remove(parts: Iterable[Path]) -> None:

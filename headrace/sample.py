@@ -1,12 +1,12 @@
-"""A made-up access log that looks like a real one: seeded, so that the same numbers give the same bytes.
+"""Writes a made-up access log that looks like a real one. The same seed gives the same bytes.
 
-What is copied from real logs (the shares are those of a small public web site):
+It has these properties of real logs (the shares are those of a small public web site):
 
-- few paths take most of the hits (Zipf), static files follow their page, some paths carry ids and queries;
-- people, crawlers and probes for software that is not there; IPv4 and IPv6; HEAD and POST now and then;
-- status 200 mostly, then 304, 404, 301, 206, 500;
-- lines are written when a request ends, but their time is that of its start: so they are some seconds out of order;
-- on request, lines that are no log lines at all.
+- few paths get most of the hits (Zipf), static files follow their page, some paths have ids and queries;
+- people, crawlers, and probes for software that is not installed; IPv4 and IPv6; sometimes HEAD and POST;
+- mostly status 200, then 304, 404, 301, 206, 500;
+- a line is written when its request ends and has the time of its start, so lines are some seconds out of order;
+- on request, lines that are not log lines.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEFAULT_START = datetime(2015, 1, 5, 8, 0, 0, tzinfo=UTC)
-"""Older than any log that is dropped afterwards is likely to be, so that the latter is not late to the watermark."""
+"""Probably older than any log that is dropped afterwards, so that the lines of that log are not late."""
 
 ZIPF_EXPONENT = 1.1
 BLOCK_LINES = 1000
@@ -60,7 +60,16 @@ _GARBAGE = (
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """What to make. ``rate`` is in requests a second; ``malformed`` of the ``lines`` are no log lines."""
+    """The properties of a sample.
+
+    Attributes:
+        lines: number of lines.
+        seed: the same seed gives the same bytes.
+        start: time of the first request.
+        rate: requests per second.
+        disorder_s: seconds that lines may be out of order.
+        malformed: number of the lines that are not log lines.
+    """
 
     lines: int = 20_000
     seed: int = 1
@@ -71,13 +80,13 @@ class SampleSettings:
 
 
 class _Site:
-    """The fixed part of a sample: what may be asked for, and by whom."""
+    """The fixed part of a sample: its paths and its hosts."""
 
     def __init__(self, rng: random.Random) -> None:
         pages = ["/", *(f"/{section}/" for section in _SECTIONS)]
         pages += [f"/{rng.choice(_SECTIONS)}/{a}-{b}" for a in _WORDS[:24] for b in rng.sample(_WORDS, 6)]
         self.paths = [*_ASSETS, "/robots.txt", "/feed.xml", *pages]
-        # Assets follow the pages, so they rank high; the order of the rest is the rank.
+        # A browser fetches the assets with each page, so they come first; the order is the rank.
         self.weights = list(accumulate(1 / (rank**ZIPF_EXPONENT) for rank in range(1, len(self.paths) + 1)))
         self.hosts = [f"198.51.{rng.randrange(256)}.{rng.randrange(1, 255)}" for _ in range(400)]
         self.hosts += [f"2001:db8:{rng.randrange(65536):x}::{rng.randrange(1, 65536):x}" for _ in range(60)]
@@ -86,7 +95,7 @@ class _Site:
 
 
 def sample_lines(settings: SampleSettings) -> Iterator[bytes]:
-    """Give the lines of a sample, each with its newline."""
+    """Yield the lines of a sample, each with its newline."""
     rng = random.Random(settings.seed)  # noqa: S311 - a sample must be repeatable, not secret
     site = _Site(rng)
     bad = set(rng.sample(range(settings.lines), min(settings.malformed, settings.lines)))
@@ -96,14 +105,14 @@ def sample_lines(settings: SampleSettings) -> Iterator[bytes]:
 
 
 def _requests(rng: random.Random, site: _Site, settings: SampleSettings) -> Iterator[bytes]:
-    """Give log lines without end, in the order in which their requests end."""
+    """Yield log lines without end, in the order in which their requests end."""
     ended = settings.start
     while True:
         hosts = rng.choices(site.hosts, cum_weights=site.host_weights, k=BLOCK_LINES)
         paths = rng.choices(site.paths, cum_weights=site.weights, k=BLOCK_LINES)
         for host, path in zip(hosts, paths, strict=True):
             ended += timedelta(seconds=rng.expovariate(settings.rate))
-            # Most requests are quick; the square makes a few as long as the whole disorder.
+            # The square makes most requests short and a few as long as the whole disorder.
             began = max(settings.start, ended - timedelta(seconds=settings.disorder_s * rng.random() ** 2))
             yield _line(rng, site, began, host, path)
 

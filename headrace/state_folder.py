@@ -1,18 +1,18 @@
-"""The state folder: all that a run leaves on disk, and the one file that says what runs now.
+"""The state folder: everything that a run keeps on disk, and the file that says what runs now.
 
 ::
 
     <state>/
-      lock          held (flock) by the run; its content is the run's process id, for people
-      run.json      the stages of the current or last run: ports, process ids, restarts; replaced whole, never half
-      spool/        files handed over and not yet read by the agent; dot-names are still being written
-      agent/        the agent's configuration, its place in the spool folder, the file channel
-      bridge/       the bridge's configuration, its durable log
-      job/          Spark's checkpoint, the table of counts, dead letters, progress.json
-      logs/         what the stages say, one bounded file a stage
+      lock          locked (flock) by the run; holds its process id, for people
+      run.json      the stages of the current or last run: ports, process ids, restarts; always replaced whole
+      spool/        files that were handed over and that the agent has not read; dot-names are still being written
+      agent/        the agent's configuration, its position in the spool folder, the file channel
+      bridge/       the bridge's configuration and its durable log
+      job/          Spark's checkpoint, the results table, dead letters, progress.json
+      logs/         the logs of the stages, one bounded file each
 
-Everything that a later start needs to go on is below this folder; ``run.json`` is not needed for that, it is for
-``status``, ``drop`` and ``stop``, which run in processes of their own.
+A later start needs nothing outside of this folder. It does not need ``run.json``: that file is for ``status``, ``drop``
+and ``stop``, which run in other processes.
 """
 
 from __future__ import annotations
@@ -39,10 +39,14 @@ STAGES = ("agent", "bridge", "job")
 
 @dataclass
 class StageRecord:
-    """What is known of one stage's process.
+    """One stage in ``run.json``.
 
-    ``state`` is one of waiting, starting, ready, restarting, stopping, stopped, refused; ``ports`` maps a purpose
-    (avro, flight, admin, metrics) to a port of this machine.
+    Attributes:
+        state: waiting, starting, ready, restarting, stopping, stopped or refused.
+        pid: its process id.
+        restarts: how often it was restarted in this run.
+        ports: purpose (avro, flight, admin, metrics) to port on this machine.
+        last_fault: why it failed last. The name is part of the file format.
     """
 
     state: str = "waiting"
@@ -54,7 +58,7 @@ class StageRecord:
 
 @dataclass
 class RunRecord:
-    """What ``run.json`` holds. Times are ISO 8601 in UTC."""
+    """The content of ``run.json``. Times are ISO 8601 in UTC."""
 
     run_id: str
     pid: int
@@ -66,16 +70,16 @@ class RunRecord:
 
 
 class StateFolder:
-    """The places below one state folder. Making the object touches nothing on disk."""
+    """The files in one state folder. The constructor touches nothing on disk."""
 
     def __init__(self, root: Path, spool: Path | None = None) -> None:
-        # One folder has one name, since processes are known by it.
+        # Resolved, because processes of a run are found by the name of its folder: one folder must have one name.
         self.root = root.resolve()
         self._spool = spool.resolve() if spool is not None else None
 
     @property
     def spool(self) -> Path:
-        """Where files are handed over: the folder given, else that of the recorded run, else ``<state>/spool``."""
+        """The spool folder: the one given, else that of the recorded run, else ``<state>/spool``."""
         if self._spool is not None:
             return self._spool
         record = self.read_run()
@@ -98,7 +102,7 @@ class StateFolder:
 
     @property
     def logs(self) -> Path:
-        """The folder of the stages' logs."""
+        """The folder for the logs of the stages."""
         return self.root / "logs"
 
     def log_of(self, stage: str) -> Path:
@@ -106,25 +110,26 @@ class StateFolder:
         return self.logs / f"{stage}.log"
 
     def create(self, *, must_be_new: bool = False) -> None:
-        """Make the folders that are not there.
+        """Create the folders that are missing.
 
         Raises:
-            StateUnusable: a folder cannot be made or written; or ``must_be_new`` and the folder holds something.
+            StateUnusable: a folder cannot be created or written; or ``must_be_new`` and the folder is not empty.
         """
         if must_be_new and self.root.is_dir() and any(self.root.iterdir()):
-            message = f"{self.root} is not empty, and --once needs a fresh state folder: name a new one with --state"
+            message = f"{self.root} is not empty, and --once needs a fresh state folder: name another one with --state"
             raise StateUnusable(message)
         for folder in (self.root, self.spool, self.agent, self.bridge, self.job, self.logs):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StateUnusable(f"cannot make the folder {folder}: {error.strerror}; choose another one") from error
+                message = f"cannot create the folder {folder}: {error.strerror}; choose another one"
+                raise StateUnusable(message) from error
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StateUnusable(f"cannot write into {folder}: give this user write access or choose another one")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for the life of the block. The kernel frees the lock when the process dies, however it dies.
+        """Hold the lock of the folder during the block. The kernel frees it when the process dies, however it dies.
 
         Raises:
             StateLocked: another process holds it.
@@ -141,7 +146,7 @@ class StateFolder:
             yield
 
     def is_locked(self) -> bool:
-        """Say whether a run holds the folder now."""
+        """Whether a run holds the folder now."""
         try:
             with (self.root / "lock").open("r+") as lock_file:
                 return not try_lock(lock_file)
@@ -149,23 +154,23 @@ class StateFolder:
             return False
 
     def write_run(self, record: RunRecord) -> None:
-        """Replace ``run.json``; a reader sees the old one or the new one."""
+        """Replace ``run.json``; a reader sees the old content or the new one, never a part."""
         replace_file(self.root / "run.json", json.dumps(asdict(record), indent=2).encode(), mode=PRIVATE_MODE)
 
     def read_run(self) -> RunRecord | None:
-        """Return the record of the current or last run, None where there is none.
+        """Return the record of the current or last run; None if there is none.
 
         Raises:
-            StateUnusable: the file is not one of this program's, or is of a newer version.
+            StateUnusable: the file cannot be read, or a newer version has written it.
         """
         path = self.root / "run.json"
         try:
             fields: dict[str, Any] = json.loads(path.read_bytes())
             if fields["version"] > FORMAT_VERSION:
-                raise StateUnusable(f"{path} was written by a newer version of headrace: use that one")
+                raise StateUnusable(f"{path} was written by a newer version of Headrace: use that version")
             stages = {name: StageRecord(**stage) for name, stage in fields.pop("stages").items()}
             return RunRecord(**fields, stages=stages)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError) as error:
-            raise StateUnusable(f"{path} cannot be understood ({error}): move it away; it holds no data") from error
+            raise StateUnusable(f"{path} cannot be read ({error}): move it away; no data is in it") from error

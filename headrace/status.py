@@ -1,22 +1,23 @@
-"""What the stages say of themselves at one moment, and the sums that must hold between their figures.
+"""A snapshot of the pipeline: the counters of all stages, and the sums that they must satisfy.
 
 ==============  ========================================  ============================================================
-term            origin                                    note
+term            source                                    meaning
 ==============  ========================================  ============================================================
 acknowledged    the bridge's durable counter              events whose OK was written to Flume's connection
 stored          the bridge's durable counter              events written to the log
-duplicates      the bridge's durable counter              events that came again after a lost OK, and were left out
-read            the job's ledger                          summed over the ranges of all its batches
-waiting         *derived*: bridge's next offset less      both from one reading of each side
+duplicates      the bridge's durable counter              events that were sent again after a lost OK, and left out
+read            the job's ledger                          sum over the ranges of all its micro-batches
+waiting         *derived*: bridge's next offset minus     each side is read once
                 the job's position
-counted         *derived*: the table of counts            (hits + missed windows) / windows of a line
+counted         *derived*: the results table              (hits + missed windows) / windows of a line
 malformed       the readers' audit                        lines that no format fits
 late            the readers' audit and the watermark      lines older than the watermark
 ==============  ========================================  ============================================================
 
-A figure is None when its stage did not answer; a sum with such a term is neither true nor false. The stages are read
-one after the other while lines move; that breaks no sum, because the figures of one stage are from one answer, and
-where a sum has terms of two stages (stored, read) the difference between the two moments is in ``waiting``.
+A counter is None if its stage did not answer. A sum with such a term is neither true nor false.
+
+The stages are read one after the other while lines move. This breaks no sum: all counters of one stage are from one
+answer, and where a sum has terms of two stages (stored, read), ``waiting`` contains what moved in between.
 """
 
 from __future__ import annotations
@@ -42,12 +43,11 @@ if TYPE_CHECKING:
 
 ANSWER_TIMEOUT_S = 3.0
 COMPLETED_SUFFIX = ".COMPLETED"
-CONSUMER = "url-counts"
 
 
 @dataclass(frozen=True)
 class AgentStatus:
-    """The agent, since its start, and the spool folder."""
+    """The agent's counters since its start, and the spool folder."""
 
     up: bool
     spool_files: int
@@ -62,7 +62,7 @@ class AgentStatus:
 
 @dataclass(frozen=True)
 class BridgeStatus:
-    """The bridge, or several together, since their logs were made."""
+    """The counters of one bridge, or the sums over several, since their logs were created."""
 
     up: bool
     log_id: str = ""
@@ -75,14 +75,14 @@ class BridgeStatus:
     used_bytes: int | None = None
     max_bytes: int | None = None
     consumers: dict[str, int] = field(default_factory=dict)
-    """Events that each consumer has not committed."""
+    """Name of a consumer to the number of events that it has not committed."""
     next_offsets: dict[str, int] = field(default_factory=dict)
     """Log id to the offset of the next event, for each bridge that answered."""
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """The job, over all batches that were ever stored. Ages are in seconds."""
+    """The job's counters over all micro-batches that it has ever stored. Ages are in seconds."""
 
     up: bool
     state: str = ""
@@ -101,7 +101,7 @@ class JobStatus:
 
 @dataclass(frozen=True)
 class Sum:
-    """``left`` equals the sum of ``right``; each term is (name, number, where the number is from)."""
+    """The claim that ``left`` equals the sum of ``right``; each term is (name, number, source of the number)."""
 
     left: tuple[str, int | None, str]
     right: tuple[tuple[str, int | None, str], ...]
@@ -109,7 +109,7 @@ class Sum:
 
     @property
     def difference(self) -> int | None:
-        """Left less right; None when a term is not known."""
+        """Left minus right; None if a term is not known."""
         if self.left[1] is None or any(number is None for _, number, _ in self.right):
             return None
         return self.left[1] - sum(number or 0 for _, number, _ in self.right)
@@ -117,16 +117,16 @@ class Sum:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All three stages, read from the job back to the agent, so that what moves meanwhile only adds on the left."""
+    """All three stages, read from the job back to the agent, so that lines that move meanwhile only add on the left."""
 
     agent: AgentStatus
     bridge: BridgeStatus
     job: JobStatus
     states: Mapping[str, str] = field(default_factory=dict)
-    """What the run says of each stage: starting, ready, restarting, ...; empty when nothing runs."""
+    """State of each stage in the run: starting, ready, restarting, ...; empty if nothing runs."""
 
     def state_of(self, name: str) -> str:
-        """Return the word for a stage: up, down, or what it is doing to get up."""
+        """Return the state of a stage in one word: up, down, or what it does on the way up."""
         up = {"agent": self.agent.up, "bridge": self.bridge.up, "job": self.job.up}[name]
         state = self.states.get(name, "")
         return "up" if up else state if state not in ("", "ready", "stopped") else "down"
@@ -142,7 +142,8 @@ class Snapshot:
             (("stored", bridge.stored, "bridge"), ("duplicates", bridge.duplicates, "bridge")),
         )
         if (acknowledged.difference or 0) < 0:
-            # The other way round, acknowledged and not stored, is the one thing that must never be.
+            # Stored and not acknowledged is harmless, so it gets a note. The reverse, acknowledged and not stored, must
+            # never happen, and stays a problem.
             acknowledged = replace(acknowledged, note="stored, its OK not known to be sent: Flume would send it again")
         return (
             acknowledged,
@@ -160,14 +161,14 @@ class Snapshot:
                     ("counted", job.counted, "derived: hits in the table / windows of a line"),
                     ("malformed", job.malformed, "job"),
                     ("late", job.late, "job"),
-                    # Of jobs whose results come when they are final: what is left of the sum.
-                    *((("open", job.open, "derived: what is not final yet"),) if job.open else ()),
+                    # Jobs that store only final results keep the other lines open.
+                    *((("open", job.open, "derived: lines whose results are not final yet"),) if job.open else ()),
                 ),
             ),
         )
 
     def problems(self) -> list[str]:
-        """Return what is wrong, a sentence each: a stage that is down, a source that gave up, a sum that is broken."""
+        """Return what is wrong, one sentence each: stages that are down, a dead source, sums that do not hold."""
         found = [f"the {name} is {self.state_of(name)}" for name in STAGES if self.state_of(name) != "up"]
         if self.agent.source_dead:
             found.append("the agent's source gave up on a file and reads no more")
@@ -180,7 +181,7 @@ class Snapshot:
 
 
 def take_snapshot(state: StateFolder, now: datetime) -> Snapshot:
-    """Ask every stage of the run in a state folder. Works, with less to tell, when none runs."""
+    """Ask every stage of the run in a state folder. If none runs, most counters are None."""
     run = state.read_run() if state.is_locked() else None
     stages: Mapping[str, StageRecord] = run.stages if run is not None else {}
     job = job_status(state.job / "progress.json", up=_is_ready(stages.get("job")), now=now)
@@ -219,13 +220,13 @@ def agent_status_at(metrics_url: str | None, spool: Path) -> AgentStatus:
 
 
 def spool_content(spool: Path) -> tuple[int, int]:
-    """Return how many files wait for the agent, and their bytes."""
+    """Return the number of files that wait for the agent, and their size in bytes."""
     sizes = [size for _, size in waiting_files(spool)]
     return len(sizes), sum(sizes)
 
 
 def waiting_files(spool: Path) -> Iterable[tuple[str, int]]:
-    """Give name and size of each file that the agent has still to read, the one it is reading included."""
+    """Yield name and size of each file that the agent has not finished, including the one that it reads."""
     try:
         entries = list(os.scandir(spool))
     except FileNotFoundError:
@@ -266,7 +267,7 @@ def bridge_status_at(admin_url: str) -> BridgeStatus:
 
 
 def combined(bridges: Sequence[BridgeStatus]) -> BridgeStatus:
-    """Add up the figures of several bridges. What one of them does not tell is not known of all of them either."""
+    """Add up the counters of several bridges. A counter that one of them lacks is not known of all of them."""
     if len(bridges) == 1:
         return bridges[0]
 
@@ -292,7 +293,7 @@ def combined(bridges: Sequence[BridgeStatus]) -> BridgeStatus:
 
 
 def job_status(progress: Path, *, up: bool, now: datetime) -> JobStatus:
-    """Read the job's own account of its progress; it is there, and true, also when the job is not running."""
+    """Read the job's progress file, which stays valid while the job does not run."""
     try:
         fields: dict[str, Any] = json.loads(progress.read_bytes())
     except (OSError, ValueError):
@@ -317,7 +318,7 @@ def job_status(progress: Path, *, up: bool, now: datetime) -> JobStatus:
 
 
 def fetch_json(url: str) -> dict[str, Any] | None:
-    """Return the JSON object at ``url``, None when nothing answers in time."""
+    """Return the JSON object at ``url``; None if nothing answers in time."""
     try:
         with urllib.request.urlopen(url, timeout=ANSWER_TIMEOUT_S) as answer:  # noqa: S310 - always http of ours
             value = json.load(answer)

@@ -1,12 +1,12 @@
-"""What the errors of the other packages mean for the command line: the exit code, and that they are expected at all."""
+"""Maps the errors of the other packages to exit codes."""
 
 from __future__ import annotations
 
 
 def exit_code_of(error: Exception) -> int | None:
-    """Return the exit code for an error of one of the stages' packages, None for what nobody expects.
+    """Return the exit code for an error of another package; None for an unexpected error, which is a bug.
 
-    Called only when something has failed already, so importing all packages costs nobody anything.
+    The imports are slow, but this runs only after a failure.
     """
     from avro_bridge.errors import BridgeError, ConfigError
     from flume.errors import FlumeError

@@ -1,7 +1,7 @@
-"""The commands that run a job through the whole pipeline. Their options are made from the models of the job.
+"""The commands that run a job through the whole pipeline, ``run``, ``job NAME`` and ``sql``; and the list of jobs.
 
-``headrace job`` is a group whose commands are the jobs of the catalog. A job is imported, and Spark with it, only when
-it is asked for by name; the list of jobs needs neither.
+Their options are made from the option models of the jobs. ``headrace job`` is a group whose commands are the jobs of
+the catalog. A job, and Spark with it, is imported only when its own command is called; the list needs neither.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ INPUTS = {
     "objects": "Reads JSON objects, one a line, from files in a bucket or a folder, with these fields: {fields}.",
 }
 
-JOB_HELP = """Run one of the jobs until Ctrl-C, going on where it last stopped; each job has a --help of its own.
+JOB_HELP = """Run one of the jobs until Ctrl-C, going on where it last stopped; `job NAME --help` has its options.
 
-With `--once FILE... --out PATH` it takes these files, writes its final results to PATH, one JSON object a row, and
+With `--once FILE... --out PATH` the job reads these files, writes its final results to PATH, one JSON object a row, and
 ends.
 
 Example: `headrace job sessions --gap 20m`
@@ -45,9 +45,10 @@ Example: `headrace job sessions --once access.log.gz --out sessions.jsonl`
 
 SQL_HELP = """Answer a query over the views access_log and flume, live until Ctrl-C or over files.
 
-`access_log` has a row a line: time, host, user, method, url, path, protocol, status, bytes, referrer, agent, duration,
-received, bridge, offset. `flume` has a row an event: received, headers, body, bridge, offset. A query that aggregates
-shows its whole answer after each batch, or, with `--key`, the rows that changed; other queries show each row once.
+`access_log` has one row for each line: time, host, user, method, url, path, protocol, status, bytes, referrer, agent,
+duration, received, bridge, offset. `flume` has one row for each event: received, headers, body, bridge, offset. A query
+that aggregates shows its whole answer after each micro-batch, or, with `--key`, the rows that changed; other queries
+show each row once.
 
 Example: `headrace sql "SELECT url, count(*) AS hits FROM access_log GROUP BY url, window(time, '1 minute')"`
 
@@ -56,7 +57,7 @@ Example: `headrace sql "SELECT status, count(*) AS n FROM access_log GROUP BY st
 
 RUN_HELP = """Run agent, bridge and the job url-counts until Ctrl-C, going on where the last run stopped.
 
-With `--once FILE...` send these files through the whole pipeline, print the sum of the lines, and end.
+With `--once FILE...` the run sends these files through the whole pipeline, prints the sum of the lines, and ends.
 
 Example: `headrace run --window 1m --sink console --sink jsonl:counts.jsonl`
 
@@ -65,11 +66,14 @@ Example: `headrace run --once access.log.gz --window 1h --out counts.jsonl`
 
 
 def pipeline_parameters(own: type[JobOptions], *, reads_lines: bool) -> list[inspect.Parameter]:
-    """Return the parameters of a command that runs a job: files, the pipeline's, the job's own, the shared ones."""
+    """Return the parameters of a command that runs a job.
+
+    They are the files, the job's own options, those that all jobs share, and those of the pipeline.
+    """
     keyword = inspect.Parameter.KEYWORD_ONLY
-    files = typer.Argument(help="With --once: the files to read, .gz and .zst too.", metavar="FILE")
+    files = typer.Argument(help="With --once: the files to read; .gz and .zst are unpacked.", metavar="FILE")
     once = typer.Option(
-        "--once", help="Take these files, in a fresh state folder, then end.", rich_help_panel=reading.RUNNING
+        "--once", help="Read these files in a fresh state folder, then end.", rich_help_panel=reading.RUNNING
     )
     return [
         inspect.Parameter("files", keyword, default=None, annotation=Annotated[list[Path] | None, files]),
@@ -90,7 +94,7 @@ def run_command() -> Callable[..., None]:
 
 
 def run_job(given: Mapping[str, Any], job: str, own: type[JobOptions]) -> None:
-    """Run a job with what was given on the command line: until it is stopped, or over files.
+    """Run a job with the options of the command line, until it is stopped or over files.
 
     Raises:
         HeadraceError: an option cannot be used, or the run failed.
@@ -117,14 +121,14 @@ def run_job(given: Mapping[str, Any], job: str, own: type[JobOptions]) -> None:
 
 
 class JobGroup(TyperGroup):
-    """The jobs as commands. What the list shows of them comes from the catalog; the rest when one is called."""
+    """The jobs as commands. The list is made from the catalog; a job is imported when its command is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 -- the group's interface
         """Return the jobs' names."""
         return [entry.name for entry in JOBS]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 -- the group's interface
-        """Return what a list needs."""
+        """Return a command that has only what the list shows."""
         return TyperCommand(cmd_name, help=entry_of(cmd_name).summary)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ARG002 -- the group's interface
@@ -171,14 +175,14 @@ def sql_command() -> Callable[..., None]:
         try:
             run_job(given, SQL.name, SqlOptions)
         except StageRefused as refused:
-            # What the job said of the query is all that there is to say.
+            # Show only the job's own message: the stage and its exit code say nothing about the query.
             raise UsageError(str(refused).partition("error: ")[2] or str(refused)) from None
 
     return command_line.with_signature(body, [query, *pipeline_parameters(SqlOptions, reads_lines=True)], SQL_HELP)
 
 
 def jobs() -> None:
-    """List the jobs: what each computes, in which of Spark's streaming APIs, and the terms that it is an example of.
+    """List the jobs: what each computes, which of Spark's streaming APIs it uses, and what it is an example of.
 
     Example: `headrace jobs`
     """
@@ -189,8 +193,8 @@ def jobs() -> None:
 
 def _check_files(files: list[Path] | None, *, once: bool, spool: Path | None) -> None:
     if once and not files:
-        raise UsageError("--once needs files to read, for example --once access.log")
+        raise UsageError("--once needs files to read, for example `--once access.log`")
     if files and not once:
-        raise UsageError(f"{files[0]}: to read files and end, write --once; to hand them to a run, headrace drop")
+        raise UsageError(f"{files[0]}: to read files and end, write --once; to hand them to a run, use `headrace drop`")
     if once and spool is not None:
         raise UsageError("--spool cannot be used with --once, which makes a fresh folder")

@@ -1,7 +1,7 @@
-"""What the commands show: tables and progress bars on a terminal, plain lines and JSON elsewhere.
+"""Output of the commands: tables and progress bars on a terminal, plain lines and JSON elsewhere.
 
-Data goes to standard output, everything else to standard error. Rich leaves colours out where NO_COLOR is set or the
-output is no terminal.
+Data goes to standard output, everything else to standard error. Rich leaves out colours when NO_COLOR is set or the
+output is not a terminal.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "fault": ("FAU
 
 
 def drop_with_progress(files: Sequence[Path], spool: Path) -> None:
-    """Hand files over and print, for each, what became of it.
+    """Hand files over and print one line for each.
 
     Raises:
         HeadraceError: see :func:`headrace.drop.drop`.
@@ -63,7 +63,8 @@ def write_sample(settings: SampleSettings, out: Path | None) -> None:
             sys.stdout.buffer.writelines(sample_lines(settings))
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            # Whoever reads has seen enough, as in `headrace sample | head`; what is buffered still goes somewhere.
+            # The reader has closed the pipe, as in `headrace sample | head`. Python flushes its buffer at exit and
+            # would report the closed pipe again, so the buffer goes to the null device.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     with out.open("wb") as file:
@@ -71,7 +72,7 @@ def write_sample(settings: SampleSettings, out: Path | None) -> None:
 
 
 def show_jobs(jobs: Iterable[Entry]) -> None:
-    """Print the jobs."""
+    """Print the table of jobs."""
     table = Table(box=None, pad_edge=False)
     for heading in ("job", "API", "what it computes", "what it shows"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "job")
@@ -81,7 +82,7 @@ def show_jobs(jobs: Iterable[Entry]) -> None:
 
 
 def show_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
-    """Print what the checks of this machine found; return the exit code."""
+    """Print the findings of the checks of this machine; return the exit code."""
     found = list(findings)
     if as_json:
         _print(json.dumps([asdict(finding) for finding in found], indent=2))
@@ -97,17 +98,23 @@ def show_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
 
 
 def show_status(state: StateFolder, *, as_json: bool) -> int:
-    """Print every stage with its figures, and the sums; return the exit code."""
+    """Print every stage with its counters, and the sums; return the exit code."""
     return show_snapshot(take_snapshot(state, datetime.now(UTC)), str(state.root), as_json=as_json)
 
 
 def show_snapshot(snapshot: Snapshot, where: str, *, as_json: bool) -> int:
-    """Print the stages of a run that keeps its state at ``where``; return the exit code."""
-    faults = snapshot.problems()
+    """Print the stages of a run and the sums; return the exit code.
+
+    Args:
+        snapshot: the stages.
+        where: the folder of the run, or another name for it.
+        as_json: print one JSON object.
+    """
+    problems = snapshot.problems()
     if as_json:
         sums = [{**asdict(each), "difference": each.difference} for each in snapshot.sums()]
-        _print(json.dumps({"state": where, **asdict(snapshot), "sums": sums, "faults": faults}, indent=2))
-        return 1 if faults else 0
+        _print(json.dumps({"state": where, **asdict(snapshot), "sums": sums, "faults": problems}, indent=2))
+        return 1 if problems else 0
     console = Console()
     table = Table(box=None, pad_edge=False, show_header=False)
     for cells in _stage_rows(snapshot):
@@ -116,9 +123,9 @@ def show_snapshot(snapshot: Snapshot, where: str, *, as_json: bool) -> int:
     console.print()
     for each in snapshot.sums():
         console.print(_shown_sum(each))
-    for fault in faults:
-        console.print(Text(printable(fault, lines=True), "red"))
-    return 1 if faults else 0
+    for problem in problems:
+        console.print(Text(printable(problem, lines=True), "red"))
+    return 1 if problems else 0
 
 
 def _stage_rows(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
@@ -163,7 +170,7 @@ def _shown_sum(each: Sum) -> Text:
 
 @contextmanager
 def once_progress(say: Callable[[str], None]) -> Iterator[Watcher]:
-    """Show how many lines are stored and counted: bars on a terminal, a line at the start elsewhere."""
+    """Show how many lines are stored and counted: two bars on a terminal, elsewhere one line at the start."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:>8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:

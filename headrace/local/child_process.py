@@ -1,7 +1,7 @@
-"""One child process: a group of its own, what it says kept in a bounded file, an end that is sure.
+"""One child process in its own process group, with a bounded log file, and a way to end it for certain.
 
-A group of its own, so that Ctrl-C in the terminal reaches only the command line, which stops the stages in the order of
-the data; and so that a signal to the group reaches the child's own children.
+The child gets its own group for two reasons. Ctrl-C in the terminal then reaches only the command line, which stops the
+stages in the order of the data. And a signal to the group reaches the child's own children.
 """
 
 from __future__ import annotations
@@ -26,7 +26,17 @@ MAX_LINE_BYTES = 8192
 
 
 class ChildProcess:
-    """A process that was started; ``stdout`` of None means: the same as ours."""
+    """A process that was started.
+
+    Args:
+        command: the program and its arguments.
+        log: the file for its standard error, at most ``MAX_LOG_BYTES`` twice.
+        environment: its environment variables.
+        stdout: its standard output; None for the same as ours.
+
+    Raises:
+        OSError: the program cannot be started.
+    """
 
     def __init__(
         self,
@@ -35,11 +45,6 @@ class ChildProcess:
         environment: Mapping[str, str],
         stdout: int | IO[bytes] | None = subprocess.DEVNULL,
     ) -> None:
-        """Start ``command``; what it writes to standard error goes to ``log``.
-
-        Raises:
-            OSError: the program cannot be started.
-        """
         log.parent.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             list(command),
@@ -55,7 +60,7 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """The process id, which is the group's id too."""
+        """The process id, which is also the id of its group."""
         return self._process.pid
 
     def exit_code(self) -> int | None:
@@ -63,17 +68,17 @@ class ChildProcess:
         return self._process.poll()
 
     def last_lines(self) -> list[str]:
-        """Return the newest lines of standard error, all of them once the process has ended."""
+        """Return the newest lines of standard error; after the end of the process, its last ones."""
         if self._process.poll() is not None:
-            # A grandchild may keep the pipe open; its lines are of no interest here.
+            # A grandchild may keep the pipe open for long after the child has ended, so the wait is bounded.
             self._pump.join(timeout=1.0)
         return list(self._last_lines)
 
-    def stand_back(self, niceness: int) -> None:
-        """Let other processes go first where the cores are short; what the process starts inherits that.
+    def lower_priority(self, niceness: int) -> None:
+        """Let other processes go first when the cores are busy. What the process starts inherits this.
 
-        Linux may schedule each session as one (autogroups, sched(7)), and a process's niceness then says nothing to
-        other sessions. A stage is a session of its own, so its group is told as well.
+        Linux may schedule each session as a whole (autogroups, sched(7)). The niceness of a process then has no effect
+        outside of its session. A stage is a session, so the niceness of its autogroup is set as well.
         """
         if self._process.poll() is not None:
             return
@@ -83,12 +88,12 @@ class ChildProcess:
             Path(f"/proc/{self._process.pid}/autogroup").write_text(str(niceness), encoding="ascii")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process itself, which is to end its own children."""
+        """Send a signal to the process alone; it is expected to end its own children."""
         if self._process.poll() is None:
             self._process.send_signal(number)
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for the end of the process; False when it did not come in time."""
+        """Wait for the end of the process; return False if it has not ended in time."""
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -96,14 +101,14 @@ class ChildProcess:
         return True
 
     def end(self, grace_s: float) -> int:
-        """SIGTERM, then after ``grace_s`` SIGKILL to the whole group; return the exit code. May be called again."""
+        """Send SIGTERM, after ``grace_s`` SIGKILL to the whole group; return the exit code. May be called again."""
         self.signal(signal.SIGTERM)
         self.wait(grace_s)
-        # Also after a clean end: what the process left in its group has no owner any more.
+        # Also after a clean end: a child that the process left behind would run on with nobody to stop it.
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
-            pass  # the group is empty (macOS says so with EPERM)
+            pass  # the group is empty (macOS reports that as EPERM)
         code = self._process.wait()
         self._pump.join(timeout=5.0)
         return code
@@ -113,7 +118,7 @@ class ChildProcess:
         if stderr is None:
             return
         with stderr:
-            # Bounded, so that a stage that never ends its line cannot take the memory.
+            # Bounded, so that a line without an end cannot fill the memory.
             while line := stderr.readline(MAX_LINE_BYTES):
                 log.write(line)
                 self._last_lines.append(line.decode("utf-8", "replace").rstrip())

@@ -1,12 +1,17 @@
-"""Ends what a run started when the run itself is killed.
+"""The orphan guard: a small process that ends the stages when the run that started them is killed.
 
-A process that is ended by SIGKILL cannot end its children. So each run starts one guard, which does nothing but wait
-for the end of a pipe whose only writing end the run holds; the kernel closes it however the run dies. A run that
-stopped everything itself says so first, with one byte.
+::
 
-What belongs to a run is known by two variables that every process inherits from it: ``HEADRACE_RUN``, the run's id,
-and ``HEADRACE_STATE``, its state folder. So the JVM below the Spark driver and the Python workers below that JVM are
-found too, also when their parents are gone. A process id alone would not do: it may have been given to somebody else.
+    run ────── pipe (only the run holds the writing end) ──────► guard
+
+    the run stops everything itself     writes one byte, closes the pipe     the guard ends
+    the run dies, even of SIGKILL       the kernel closes the pipe           the guard ends the run's processes
+
+A process that dies of SIGKILL cannot end its children, so another process has to do it.
+
+The guard finds the processes of a run by two environment variables that each process inherits: ``HEADRACE_RUN``, the
+run's id, and ``HEADRACE_STATE``, its state folder. This also finds the JVM that the Spark driver started, and the
+Python workers that the JVM started, after their parents are gone. Process ids are not enough: the system reuses them.
 """
 
 from __future__ import annotations
@@ -26,14 +31,14 @@ RUN_VARIABLE = "HEADRACE_RUN"
 STATE_VARIABLE = "HEADRACE_STATE"
 ALL_IS_STOPPED = b"."
 GRACE_S = 10.0
-"""Between SIGTERM and SIGKILL: the bridge syncs and closes its log in that time."""
+"""Time between SIGTERM and SIGKILL, in which the bridge syncs and closes its log."""
 
 
 class Guard:
-    """The guard process of one run, seen from the run."""
+    """The run's side of the guard process, which the constructor starts."""
 
     def __init__(self, run_id: str, environment: Mapping[str, str]) -> None:
-        """Start it. It does not carry the run's variables itself: it is not to be ended with the rest."""
+        # Without the run's variables: the guard must not end itself with the rest.
         marks = (RUN_VARIABLE, STATE_VARIABLE)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "headrace.local.orphan_guard", run_id],
@@ -41,6 +46,7 @@ class Guard:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={name: value for name, value in environment.items() if name not in marks},
+            # Its own session, so that Ctrl-C in the terminal does not reach it.
             start_new_session=True,
         )
 
@@ -50,20 +56,20 @@ class Guard:
         return self._process.pid
 
     def dismiss(self) -> None:
-        """Tell the guard that there is nothing left to end, and wait for it to go."""
+        """Tell the guard that nothing is left to end, and wait for its end."""
         if self._process.stdin is not None:
             try:
                 self._process.stdin.write(ALL_IS_STOPPED)
                 self._process.stdin.close()
             except BrokenPipeError:
-                pass  # somebody ended the guard; then there is nobody to tell
+                pass  # the guard itself was killed
         self._process.wait()
 
 
 def end_processes(belongs: Callable[[Mapping[str, str]], bool], grace_s: float = GRACE_S) -> list[int]:
-    """End every other process whose environment ``belongs``, SIGTERM first, and return their ids.
+    """End every other process whose environment ``belongs`` to the run, SIGTERM first; return their ids.
 
-    A process that starts another one while this goes on is found by the second look.
+    Looks three times, because a process may start another one meanwhile.
     """
     import psutil
 
@@ -91,13 +97,13 @@ def _processes(belongs: Callable[[Mapping[str, str]], bool]) -> list[psutil.Proc
             if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and belongs(process.environ()):
                 found.append(process)
         except psutil.Error:
-            # Gone meanwhile, or another user's.
+            # The process has ended meanwhile, or belongs to another user.
             continue
     return found
 
 
 def main() -> None:
-    """Wait for the end of standard input; end the run's processes unless all is stopped already."""
+    """Wait for the end of standard input; end the run's processes unless the run has stopped them."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     run_id = sys.argv[1]

@@ -1,14 +1,14 @@
-"""The running pipeline: three supervised stages, their start in the order bridge, then agent and job, and their end.
+"""The running pipeline: three supervised stages. The bridge starts first, then the agent and the job.
 
-The end goes in the order of the data, so that what is under way arrives before the next stage stops::
+The stages stop in the order of the data, so that lines on their way arrive before the next stage stops::
 
     agent     memory channel: wait until the spool folder and the channel are empty, then stop
-              file channel:   stop; what is in the channel is on disk and goes on with the next start
-    job       told the bridge's last offset; it ends by itself when it has counted up to there
-    bridge    stops last, since the job reads from it and commits to it
+              file channel:   stop; the lines in the channel are on disk, and the next start sends them
+    job       gets the bridge's last offset; it ends by itself when it has counted up to there
+    bridge    stops last, because the job reads from it and commits to it
 
-Each wait has a bound, and a second Ctrl-C ends all of them. Nothing that was acknowledged depends on this order: it
-only spares the next start some work, and with the memory channel the lines in it.
+Each wait has a bound, and a second Ctrl-C ends all waits. No acknowledged line depends on this order. It only spares
+the next start some work, and it saves the lines in a memory channel.
 """
 
 from __future__ import annotations
@@ -40,7 +40,16 @@ DRAIN_S = 60.0
 
 
 class Pipeline:
-    """One run over one state folder, which the caller has locked. Make it with :func:`started`."""
+    """One run over one state folder, which the caller has locked. Created by :func:`started`.
+
+    Args:
+        state: the state folder.
+        options: what runs.
+        jars: the agent's class path.
+        say: gets the messages for the user.
+        wake: set by whoever wants the run to end.
+        stdout: where the job's tables go; None for our own standard output.
+    """
 
     def __init__(
         self,
@@ -52,7 +61,6 @@ class Pipeline:
         wake: Event,
         stdout: int | IO[bytes] | None = None,
     ) -> None:
-        """``wake`` is set by whoever wants the run to end; ``stdout`` is where the job's tables go, None for ours."""
         self.state = state
         self._options = options
         self._say = say
@@ -71,7 +79,7 @@ class Pipeline:
         )
 
     def record(self) -> None:
-        """Write down what runs where, for the commands in other processes."""
+        """Write process ids, ports and states of the stages to ``run.json``, for commands in other processes."""
         stages: tuple[AgentStage | BridgeStage | JobStage, ...] = (self.agent, self.bridge, self.job)
         for stage in stages:
             slot = self.supervisor.slots[stage.name]
@@ -81,7 +89,7 @@ class Pipeline:
         self.state.write_run(self._run)
 
     def step(self, only: Sequence[str] | None = None) -> None:
-        """Look after the stages once, then pause; the pause ends at once when somebody wakes us.
+        """Let the supervisor look at the stages once, then pause; ``wake`` ends the pause at once.
 
         Raises:
             StageRefused: a stage's configuration cannot be used.
@@ -90,9 +98,9 @@ class Pipeline:
         self._wake.wait(STEP_S)
 
     def agent_status(self) -> AgentStatus:
-        """Return the spool folder's content and then the agent's figures, read in this order.
+        """Return the status of the spool folder and the agent, read in this order.
 
-        Once no file waits, nothing more is read; so figures taken afterwards are about all there is.
+        The order matters: when no file waits, the agent reads nothing more, so counters taken afterwards are final.
         """
         sizes = [size for _, size in waiting_files(self.state.spool)]
         metrics = self.agent.read_metrics()
@@ -108,11 +116,11 @@ class Pipeline:
         )
 
     def bridge_status(self) -> BridgeStatus:
-        """Ask the bridge."""
+        """Return the status of the bridge."""
         return bridge_status(self.bridge.ports.get("admin"))
 
     def remove_completed(self) -> int:
-        """Delete the files that the agent is done with, if all their lines have arrived; return how many."""
+        """Delete the files that the agent has finished, if all their lines are acknowledged; return how many."""
         completed = list(self.state.spool.glob(f"*{COMPLETED_SUFFIX}"))
         if not completed or not is_shipped(self.agent_status(), waiting_allowed=True):
             return 0
@@ -121,7 +129,7 @@ class Pipeline:
         return len(completed)
 
     def stop(self, hurried: Callable[[], bool]) -> None:
-        """Stop the stages in the order of the data; as quickly as is safe once ``hurried`` says so."""
+        """Stop the stages in the order of the data; without waiting once ``hurried`` returns True."""
         self._wake.clear()
         self._stop_agent(hurried)
         self._stop_job(hurried)
@@ -134,7 +142,7 @@ class Pipeline:
         slots = self.supervisor.slots
         both_work = slots["agent"].state == slots["bridge"].state == "ready"
         if self._options.channel == "memory" and both_work and not hurried():
-            self._say("stopping: the agent ships what it has read")
+            self._say("stopping: the agent sends what it has read")
             shipped = self._wait(lambda: is_shipped(self.agent_status()), ("agent", "bridge", "job"), hurried)
             if not shipped:
                 self._say("the agent stops before its memory channel is empty: lines in it are lost")
@@ -142,7 +150,7 @@ class Pipeline:
         self.agent.stop(0 if hurried() else AGENT_GRACE_S)
 
     def _stop_job(self, hurried: Callable[[], bool]) -> None:
-        """Let the job count what is stored, then stop it."""
+        """Wait until the job has counted what is stored, then stop it."""
         slots = self.supervisor.slots
         end = self.bridge_status().next_offset
         if slots["job"].state == slots["bridge"].state == "ready" and end is not None and not hurried():
@@ -153,12 +161,12 @@ class Pipeline:
         self.job.stop(0 if hurried() else JOB_GRACE_S)
 
     def _job_is_done(self) -> bool:
-        """Say whether the job itself sees nothing more to count."""
+        """Whether the job itself sees nothing more to count."""
         progress = read_json(self.state.job / "progress.json") or {}
         return progress.get("state") == "draining" and progress.get("waiting") == 0
 
     def _wait(self, done: Callable[[], bool], only: Sequence[str], hurried: Callable[[], bool]) -> bool:
-        """Look after the stages named until ``done``; False when it was hurried or took too long."""
+        """Supervise the stages named until ``done``; return False if the user hurries or the time is over."""
         deadline = time.monotonic() + DRAIN_S
         while not done():
             if hurried() or time.monotonic() > deadline:
@@ -172,9 +180,9 @@ class Pipeline:
 
 
 def is_shipped(agent: AgentStatus, *, waiting_allowed: bool = False) -> bool:
-    """Say whether all that the agent has read is acknowledged and, unless ``waiting_allowed``, no file waits.
+    """Whether all lines that the agent has read are acknowledged and, unless ``waiting_allowed``, no file waits.
 
-    After a restart of the agent more is sent than was read since: a file channel had kept it.
+    A restarted agent may have sent more than it has read since: lines that the file channel had kept.
     """
     if agent.read is None or agent.sent is None:
         return False
@@ -191,7 +199,7 @@ def started(
     wake: Event,
     stdout: int | IO[bytes] | None = None,
 ) -> Iterator[Pipeline]:
-    """Prepare a run in a locked state folder; whatever happens in the block, no process is left behind.
+    """Prepare a run in a locked state folder. However the block ends, no process is left behind.
 
     Raises:
         UsageError: the folder holds events that the chosen channel would not ship.
@@ -210,14 +218,14 @@ def started(
         try:
             yield Pipeline(state, options, jars, say, wake=wake, stdout=stdout)
         finally:
-            # What the stages' own stops left, first of all after an error.
+            # After an error the stages were not stopped in order; this ends what is left.
             end_processes(lambda environment: environment.get(RUN_VARIABLE) == run_id)
             guard.dismiss()
 
 
 @contextmanager
 def _marked(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables that every process started in the block inherits."""
+    """Set environment variables, which every process that is started in the block inherits."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

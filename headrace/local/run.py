@@ -1,4 +1,4 @@
-"""``run``, ``demo`` and ``stop``: the pipeline until somebody ends it."""
+"""``run``, ``demo`` and ``stop``: the pipeline until the user stops it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOOK_S = 0.1
 
 
 class Signals:
-    """Ctrl-C, SIGTERM and a lost terminal, counted: the first asks for an end in order, the second for a quick one."""
+    """Counts Ctrl-C, SIGTERM and SIGHUP: the first asks for a stop in order, the second for a quick one."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -37,22 +37,22 @@ class Signals:
 
     @property
     def stop_asked(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether a stop was asked for."""
         return self.count > 0
 
     def hurried(self) -> bool:
-        """Whether it was asked for twice."""
+        """Whether a stop was asked for twice."""
         return self.count > 1
 
     def take(self, _number: int, _frame: object) -> None:
-        """Note one signal."""
+        """Count one signal; a signal handler."""
         self.count += 1
         self.wake.set()
 
 
 @contextmanager
 def caught_signals() -> Iterator[Signals]:
-    """Count the signals that ask for an end in the block, instead of dying of them."""
+    """Count the signals that ask for a stop, instead of dying of them, while the block runs."""
     signals = Signals()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signals.take) for number in numbers}
@@ -78,7 +78,7 @@ def run_until_stopped(options: RunOptions, root: Path, spool: Path | None) -> No
 
 
 def run_demo(options: RunOptions, root: Path, sample: SampleSettings) -> None:
-    """Run with a sample handed over, unless this state folder has had its sample before.
+    """Run with a sample, unless this state folder has had its sample before.
 
     Raises:
         HeadraceError: as for :func:`run_until_stopped`.
@@ -88,14 +88,14 @@ def run_demo(options: RunOptions, root: Path, sample: SampleSettings) -> None:
     with state.lock():
         given = state.root / SAMPLE_NAME
         if given.exists():
-            say("this state folder has had its sample already; going on with what it has counted")
+            say("this state folder has its sample already; going on with what it has counted")
         else:
             # This file says that the sample was handed over, so it is written first: a crash between the two steps
             # leaves a demo without a sample. In the other order the sample could be counted twice.
             with replacing(given) as file:
                 file.writelines(sample_lines(sample))
             drop([given], state.spool)
-            say(f"handed over a sample of {sample.lines:,} lines, of which {sample.malformed} are no log lines")
+            say(f"handed over a sample of {sample.lines:,} lines, of which {sample.malformed} are not log lines")
         named = _named_state(root)
         hint = (
             f"in another terminal, try `make drop FILE=access.log` (headrace drop{named} access.log) "
@@ -118,10 +118,10 @@ def _run(state: StateFolder, options: RunOptions, hint: str) -> None:
 
 
 def fetched_jars() -> list[Path]:
-    """Return Flume's jars, fetched before signals are caught, so that Ctrl-C ends a slow download at once.
+    """Return Flume's jars. Call it before signals are caught, so that Ctrl-C ends a slow download at once.
 
     Raises:
-        FlumeError: they cannot be fetched, or there is no Java.
+        FlumeError: a jar cannot be fetched, or Java is missing.
     """
     from flume.jars.cache import cache_folder, ensure_jars
 
@@ -156,12 +156,13 @@ def stop_run(state: StateFolder, timeout_s: float) -> None:
     try:
         os.kill(run.pid, signal.SIGTERM)
     except ProcessLookupError:
-        pass  # it was just ending
+        pass  # it has just ended
     deadline = time.monotonic() + timeout_s
-    # The lock is free when everything has stopped; the process may stay a moment longer, until its parent looks.
+    # Wait for the lock, not for the process: the lock is free when all stages have stopped, but the process id stays
+    # until the parent of the run has collected its exit code.
     while state.is_locked():
         if time.monotonic() > deadline:
-            raise StageTimeout(f"the run has not ended within {timeout_s:g} s; it goes on stopping")
+            raise StageTimeout(f"the run in {state.root} has not ended within {timeout_s:g} s; it goes on stopping")
         time.sleep(LOOK_S)
     say(f"the run in {state.root} has stopped")
 

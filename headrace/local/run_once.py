@@ -1,13 +1,13 @@
-"""``run --once``: files through the whole real pipeline, and the proof that every line came out.
+"""``run --once``: sends files through the whole pipeline and checks that every line came out.
 
-The end is found by conditions, each of which holds for good once it holds::
+The end is found by conditions. Each of them stays true once it is true::
 
     the spool folder is empty  ->  every line is in the agent's channel
     the channel is empty, sent >= read  ->  every line is acknowledged
     so the bridge's next offset is final  ->  the job is told to count up to there, and ends by itself
 
-Then the lines that were in the files are compared with the events that the bridge stored, and the lines that the job
-read with those that it counted, found malformed or late.
+Then two sums are checked: the lines in the files against the events that the bridge stored, and the lines that the job
+read against those that it counted or found malformed or late.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ if TYPE_CHECKING:
     from headrace.local.run_options import RunOptions
 
 STILL_STEPS = 300
-"""Looks (a tenth of a second apart) at a bridge that lacks lines after the agent has shipped all, before that is final:
-only an agent that was restarted can say so early."""
+"""How often the bridge must lack lines, at looks a tenth of a second apart, before the run gives up on them.
+
+The agent says by then that it has sent everything. Only a restarted agent may say so too early."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What went in and what came out."""
+    """What went into the pipeline and what came out."""
 
     lines: int
     stored: int
@@ -53,7 +54,7 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether every line in the files is accounted for, once."""
+        """Whether every line in the files is accounted for exactly once."""
         return self.lines == self.stored == self.read == self.counted + self.malformed + self.late
 
     def __str__(self) -> str:
@@ -63,13 +64,13 @@ class Outcome:
 
 
 class Watcher(Protocol):
-    """Shown how far the lines are."""
+    """Shows the progress of the lines."""
 
     def total(self, lines: int) -> None:
-        """Take note of how many lines there are."""
+        """Set the number of lines."""
 
     def moved(self, stored: int, counted: int) -> None:
-        """Take note of how many lines are stored at the bridge, and how many of these the job has read."""
+        """Set how many lines the bridge has stored, and how many of these the job has read."""
 
 
 def run_once(
@@ -80,8 +81,11 @@ def run_once(
 ) -> None:
     """Count ``files`` and print the sum to standard output.
 
-    Without ``root`` the state folder is a temporary one, which is removed when all went well. ``watching`` is given
-    what tells people things and opens a watcher.
+    Args:
+        files: the files to read.
+        options: the job and its options.
+        root: the state folder; None for a temporary one, which is removed when the run succeeds.
+        watching: opens a watcher; gets the function for messages.
 
     Raises:
         UsageError: a file cannot be used; nothing was started.
@@ -90,7 +94,8 @@ def run_once(
         Interrupted: Ctrl-C or SIGTERM came first.
     """
     if options.job != URL_COUNTS:
-        # Counts in windows can be drained to their end; other results are final only when the whole range is known.
+        # The URL counts can be drained while the query runs. Results of other jobs are final only if the query knows
+        # the whole range in advance.
         options = options.with_settings(bounded=True)
     check_sources(files)
     jars = fetched_jars()
@@ -104,7 +109,7 @@ def run_once(
             try:
                 outcome = _count(pipeline, dropped, watcher, signals)
             finally:
-                # What is left to do is done, or has failed: nothing waits any more.
+                # Everything is counted, or the run has failed: in both cases nothing is worth waiting for.
                 pipeline.stop(lambda: True)
     # To standard output: it is the command's result.
     print(outcome)  # noqa: T201
@@ -120,7 +125,7 @@ def _count(pipeline: Pipeline, dropped: Sequence[Dropped], watcher: Watcher, sig
     progress_file = pipeline.state.job / "progress.json"
 
     def look() -> int | None:
-        """Step, show, and return the events stored, None while the bridge does not answer."""
+        """Let the stages step, update the watcher; return the number of stored events, None without an answer."""
         if signals.stop_asked:
             raise Interrupted("interrupted before every line was counted")
         pipeline.step()
@@ -136,7 +141,7 @@ def _count(pipeline: Pipeline, dropped: Sequence[Dropped], watcher: Watcher, sig
     pipeline.supervisor.release("job")
     tally = read_json(pipeline.state.job / "tally.json")
     if tally is None:
-        raise StageTimeout(f"the job ended without its sum; {pipeline.state.log_of('job')} says why")
+        raise StageTimeout(f"the job ended and left no sum; {pipeline.state.log_of('job')} says why")
     return Outcome(
         lines=lines,
         stored=stored,
@@ -149,7 +154,7 @@ def _count(pipeline: Pipeline, dropped: Sequence[Dropped], watcher: Watcher, sig
 
 
 def _ship(pipeline: Pipeline, lines: int, look: Callable[[], int | None]) -> int:
-    """Wait until everything is at the bridge; return how many events it has stored."""
+    """Wait until every line has reached the bridge; return how many events it has stored."""
     still = 0
     newest = -1
     while True:
@@ -157,7 +162,7 @@ def _ship(pipeline: Pipeline, lines: int, look: Callable[[], int | None]) -> int
         if stored is None or not is_shipped(pipeline.agent_status()):
             still = 0
             continue
-        # Asked again: the answer above may be older than the last batch.
+        # Ask again: the answer above may be older than the last batch.
         stored = pipeline.bridge_status().next_offset
         if stored is None:
             continue
@@ -169,20 +174,20 @@ def _ship(pipeline: Pipeline, lines: int, look: Callable[[], int | None]) -> int
 
 @contextmanager
 def _fresh_folder(root: Path | None) -> Iterator[StateFolder]:
-    """Give a new state folder; one that nobody named is removed again unless something in it tells what went wrong."""
+    """Yield a new state folder. A temporary one is removed, unless it has logs that tell what went wrong."""
     folder = root if root is not None else Path(tempfile.mkdtemp(prefix="headrace-once-"))
     state = StateFolder(folder)
     state.create(must_be_new=True)
     try:
         yield state
     except StageRefused:
-        # Nothing has been computed that could be worth keeping.
+        # Nothing was computed, so there is nothing to keep.
         if root is None:
             shutil.rmtree(folder)
         raise
     except BaseException:
         if any(state.logs.iterdir()):
-            say(f"everything that was counted is kept in {state.root}, the stages' logs in {state.logs}")
+            say(f"what was counted is kept in {state.root}, the logs of the stages in {state.logs}")
         elif root is None:
             shutil.rmtree(folder)
         raise

@@ -1,7 +1,7 @@
-"""A job that reads from elsewhere than a bridge: one process, with neither agent nor bridge before it.
+"""Runs a job that reads from object storage: one process, without agent and bridge.
 
-A process that dies is started again after a pause, which doubles from one second to thirty and begins anew once one has
-lived for a minute. The job goes on from its checkpoint.
+A process that dies is started again after a pause. The pause doubles from one second to thirty, and starts at one
+second again after a process has lived for a minute. The job goes on from its checkpoint.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ POLL_S = 0.2
 def run_without_bridge(options: RunOptions, *, temporary: bool) -> None:
     """Run a job until it is stopped, or until it has read the files that its options name.
 
-    The state folder of a ``temporary`` run is removed when all went well.
+    The state folder of a ``temporary`` run is removed when the run succeeds.
 
     Raises:
-        UsageError: the job refuses its options; it has said why.
+        UsageError: the job refuses its options; it has printed why.
         Interrupted: a second signal came before the job had stopped.
         SumBroken: a record in the files is not accounted for.
-        HeadraceError: the job failed over files; it has said why.
+        HeadraceError: the job failed over files; it has printed why.
         FlumeError: the jars for S3 cannot be fetched.
     """
     options = with_s3_jars(options)
@@ -68,10 +68,10 @@ def run_without_bridge(options: RunOptions, *, temporary: bool) -> None:
 
 
 def with_s3_jars(options: RunOptions) -> RunOptions:
-    """Return the options with the folder of the jars that S3 needs, fetched before signals are caught.
+    """Return the options with the folder of the jars for S3. Call it before signals are caught.
 
     Raises:
-        FlumeError: they cannot be fetched, or there is no Java.
+        FlumeError: a jar cannot be fetched, or Java is missing.
     """
     if not getattr(options.own, "path", "").startswith(SCHEME) or getattr(options.own, "s3a_jars", None) is not None:
         return options
@@ -81,7 +81,7 @@ def with_s3_jars(options: RunOptions) -> RunOptions:
 
 
 def _tell_result(log: IO[str], code: int) -> None:
-    """Print the sum, which is the last line that the job has said; what went wrong goes to standard error."""
+    """Print the sum, which is the last line of the job's log; after a failure print the log to standard error."""
     log.seek(0)
     *before, last = log.read().splitlines() or [""]
     if code == 0:
@@ -91,7 +91,7 @@ def _tell_result(log: IO[str], code: int) -> None:
 
 
 def _run(command: list[str], signals: Signals, *, again: bool, log: IO[str] | None) -> int:
-    """Run a process until it is stopped, or ends as it should; return its exit code."""
+    """Run a process until it is stopped or has succeeded; return its exit code."""
     backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
     while True:
         began_s = time.monotonic()
@@ -112,7 +112,7 @@ def _run(command: list[str], signals: Signals, *, again: bool, log: IO[str] | No
 
 
 def _wait(process: subprocess.Popen[bytes], signals: Signals) -> int:
-    """Return the exit code; the first signal stops the job between two batches, the second one at once."""
+    """Return the exit code. The first signal stops the job between two micro-batches, the second at once."""
     asked = False
     while process.poll() is None:
         signals.wake.wait(POLL_S)

@@ -1,4 +1,4 @@
-"""What stages leave behind for others to read: their last words when they die, and small JSON files."""
+"""Reads what stages leave behind: the last message of a dead process, and small JSON files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_CAUSE_CHARACTERS = 300
 
 
 def exit_failure(process: ChildProcess | None) -> Failure | None:
-    """Return why a process has ended: its exit code and the last thing it said; None while it lives."""
+    """Return why a process has ended, from its exit code and its last message; None while it lives."""
     code = process.exit_code() if process is not None else None
     if process is None or code is None:
         return None
@@ -31,9 +31,9 @@ def exit_failure(process: ChildProcess | None) -> Failure | None:
 
 
 def last_message(lines: Sequence[str]) -> str:
-    """Return the newest line that tells of trouble, as one harmless sentence.
+    """Return the newest line that reports a problem, harmless for terminals.
 
-    Of a JSON log line that is its message, if its level is above info; of any other line all.
+    A line of JSON counts if its level is above info, and gives its message. Any other line counts and is given whole.
     """
     for line in reversed(lines):
         text = line.strip()
@@ -48,7 +48,7 @@ def last_message(lines: Sequence[str]) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file, None where there is none (yet)."""
+    """Return the JSON object in a file; None if there is no such file or no such object yet."""
     try:
         return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
@@ -56,7 +56,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def parse_json(text: str) -> dict[str, Any] | None:
-    """Return ``text`` as a JSON object, None when it is not one."""
+    """Return ``text`` as a JSON object; None if it is not one."""
     try:
         value = json.loads(text)
     except ValueError:

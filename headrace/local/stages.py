@@ -1,7 +1,7 @@
-"""The three stages as the supervisor sees them: how each is started, when it is ready, and why it is dead.
+"""The three stages for the supervisor: how each is started, when it is ready, and why it has failed.
 
-All keep everything in the state folder, so a stage that is started again goes on where it was. The bridge keeps its
-ports for the life of a run: the agent and the job were told them.
+Every stage keeps its data in the state folder, so a restarted stage goes on where it was. The bridge keeps its ports
+during a run, because the agent and the job have them in their configuration.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ AGENT_GRACE_S = 20.0
 LOOK_EVERY_S = 1.0
 BRIDGE_GRACE_S = 30.0
 JOB_GRACE_S = 45.0
-# Where the cores are short the agent goes first: lines that wait at the bridge are counted in fewer and larger batches,
-# which costs less altogether.
 JOB_NICENESS = 10
+"""When the cores are busy, the agent goes first: lines that wait at the bridge are counted in fewer and larger
+micro-batches, which costs less in all."""
 
 
 class BridgeStage:
@@ -46,7 +46,7 @@ class BridgeStage:
 
     name = "bridge"
     start_timeout_s = 120.0
-    """The first start on a machine compiles the kernels, which takes most of a minute there."""
+    """The first start on a machine compiles the kernels, which takes up to a minute."""
 
     def __init__(self, state: StateFolder, environment: Mapping[str, str]) -> None:
         self._state = state
@@ -58,11 +58,11 @@ class BridgeStage:
 
     @property
     def pid(self) -> int | None:
-        """The process id, None before the first start."""
+        """The process id; None before the first start."""
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
-        """Write the configuration, with the ports of the last start in this run, and start."""
+        """Write the configuration with the ports of the last start in this run, then start."""
         self._ready_file.unlink(missing_ok=True)
         configuration = self._state.bridge / "bridge.toml"
         configuration.write_text(self._configuration(), encoding="utf-8")
@@ -71,7 +71,7 @@ class BridgeStage:
         self._process = ChildProcess(command, self._state.log_of(self.name), self._environment)
 
     def is_ready(self) -> bool:
-        """Whether this process, and not an earlier one, has announced its ports."""
+        """Whether this process has announced its ports; an announcement of an earlier process does not count."""
         announced = read_json(self._ready_file)
         if announced is None or announced.get("pid") != self.pid:
             return False
@@ -80,7 +80,7 @@ class BridgeStage:
         return True
 
     def failure(self) -> Failure | None:
-        """Return why the process has ended, None while it lives."""
+        """Return why the process has ended; None while it lives."""
         return exit_failure(self._process)
 
     def kill(self) -> None:
@@ -89,7 +89,7 @@ class BridgeStage:
             self._process.end(0)
 
     def stop(self, grace_s: float = BRIDGE_GRACE_S) -> None:
-        """Let it answer what is in flight, sync and close; kill it after ``grace_s``."""
+        """Let it answer the open calls, sync and close; kill it after ``grace_s``."""
         if self._process is not None:
             self._process.end(grace_s)
 
@@ -105,7 +105,7 @@ class BridgeStage:
 
 
 class JobStage:
-    """``python -m spark_job NAME``; its console tables go to our standard output."""
+    """``python -m spark_job NAME``. Its tables go to our standard output."""
 
     name = "job"
     start_timeout_s = 180.0
@@ -130,25 +130,25 @@ class JobStage:
 
     @property
     def pid(self) -> int | None:
-        """The process id, None before the first start."""
+        """The process id; None before the first start."""
         return self._process.pid if self._process is not None else None
 
     @property
     def ports(self) -> dict[str, int]:
-        """None: the job is asked through its progress file."""
+        """No ports: the job reports through its progress file."""
         return {}
 
     def start(self) -> None:
-        """Start it with the bridge's present address; a drain that was asked for goes on."""
+        """Start it with the bridge's current address; a drain that was asked for goes on."""
         self._tally_file.unlink(missing_ok=True)
         if self._drain_target is None:
             self._drain_file.unlink(missing_ok=True)
         command = job_command(self._options, self._bridge.ports["flight"], self._state.job, self._drain_file)
         self._process = ChildProcess(command, self._state.log_of(self.name), self._environment, self._stdout)
-        self._process.stand_back(JOB_NICENESS)
+        self._process.lower_priority(JOB_NICENESS)
 
     def is_ready(self) -> bool:
-        """Whether the query of this process runs."""
+        """Whether the query of this process runs; a progress file of an earlier process does not count."""
         progress = read_json(self._state.job / "progress.json")
         return (
             progress is not None
@@ -157,12 +157,12 @@ class JobStage:
         )
 
     def failure(self) -> Failure | None:
-        """Return why the process has ended, None while it lives and when it ended as it was asked to."""
+        """Return why the process has ended; None while it lives, and after an end that was asked for."""
         return None if self.finished else exit_failure(self._process)
 
     @property
     def finished(self) -> bool:
-        """Whether it has drained: it ended and left its sum, which is written last."""
+        """Whether it has drained: the process has ended and left its sum, which it writes last."""
         return self._drain_target is not None and self.exit_code() is not None and self._tally_file.exists()
 
     def kill(self) -> None:
@@ -171,22 +171,22 @@ class JobStage:
             self._process.end(0)
 
     def drain_to(self, offsets: Mapping[str, int]) -> None:
-        """Ask the job to end by itself when it has counted up to ``offsets``."""
+        """Ask the job to end when it has counted up to ``offsets`` (log id to offset)."""
         self._drain_target = dict(offsets)
         replace_file(self._drain_file, json.dumps(dict(offsets)).encode(), mode=PRIVATE_MODE)
 
     def exit_code(self) -> int | None:
-        """Return the exit code, None while it lives."""
+        """Return the exit code; None while the process lives."""
         return self._process.exit_code() if self._process is not None else None
 
     def stop(self, grace_s: float = JOB_GRACE_S) -> None:
-        """Stop the query between two batches; kill it after ``grace_s``."""
+        """Let it stop the query between two micro-batches; kill it after ``grace_s``."""
         if self._process is not None:
             self._process.end(grace_s)
 
 
 class AgentStage:
-    """The Flume agent between the spool folder and the bridge."""
+    """The Flume agent between the spool folder and the bridge. ``jars`` is its class path."""
 
     name = "agent"
     start_timeout_s = 60.0
@@ -199,7 +199,6 @@ class AgentStage:
         jars: Sequence[Path],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``jars`` is the class path. The process inherits our own environment."""
         self._state = state
         self._channel = channel
         self._bridge = bridge
@@ -211,17 +210,17 @@ class AgentStage:
 
     @property
     def pid(self) -> int | None:
-        """The process id, None before the first start."""
+        """The process id; None before the first start."""
         return self._agent.pid if self._agent is not None else None
 
     @property
     def ports(self) -> dict[str, int]:
-        """The port of the metrics page, once it is known."""
+        """The port of the metrics page, when it is known."""
         url = self._agent.metrics_url if self._agent is not None else None
         return {} if url is None else {"metrics": urlsplit(url).port or 0}
 
     def start(self) -> None:
-        """Render the configuration with the bridge's present address, and start."""
+        """Render the configuration with the bridge's current address, then start."""
         self.kill()
         rendered = render_agent(self._values(), self._state.agent)
         self._log = RotatingLog(self._state.log_of(self.name), MAX_LOG_BYTES)
@@ -234,7 +233,7 @@ class AgentStage:
             raise OSError(str(error)) from error
 
     def is_ready(self) -> bool:
-        """Whether every component of the configuration is at work."""
+        """Whether every component of the configuration has started."""
         if self._agent is None:
             return False
         try:
@@ -244,8 +243,9 @@ class AgentStage:
         return True
 
     def failure(self) -> Failure | None:
-        """Return why the agent does not read any more: its process has ended, or its source gave up on a file."""
-        # A dead process is noticed at each look, a dead source at those that ask the metrics page.
+        """Return why the agent reads no more: its process has ended, or its source has given up on a file."""
+        # A dead process is cheap to notice, so every call does. A dead source shows only on the metrics page, which is
+        # read once a second.
         if self._agent is None or (self._agent.returncode is None and self._clock() < self._next_look_s):
             return None
         self._next_look_s = self._clock() + LOOK_EVERY_S
@@ -256,7 +256,7 @@ class AgentStage:
         return None
 
     def read_metrics(self) -> AgentMetrics | None:
-        """Read the metrics page now, None when there is no answer."""
+        """Read the metrics page now; None without an answer."""
         try:
             return self._agent.poll() if self._agent is not None else None
         except AgentError:
@@ -267,7 +267,7 @@ class AgentStage:
         self.stop(0)
 
     def stop(self, grace_s: float = AGENT_GRACE_S) -> None:
-        """Let the source end its batch and the channel write its checkpoint; kill it after ``grace_s``."""
+        """Let the source finish its batch and the channel write its checkpoint; kill it after ``grace_s``."""
         if self._agent is not None:
             self._agent.stop(grace_s)
         if self._log is not None:
@@ -278,7 +278,7 @@ class AgentStage:
         return Values().changed(
             {
                 "spool.folder": str(self._state.spool),
-                # A memory channel needs the files until their lines have arrived.
+                # With a memory channel the files are the only copy until their lines are acknowledged.
                 "spool.when_done": "delete" if self._channel == "file" else "rename",
                 "channel.type": self._channel,
                 "channel.folder": str(self._state.agent / "channel"),
@@ -288,6 +288,6 @@ class AgentStage:
 
 
 def job_command(options: RunOptions, flight_port: int, folder: Path, drain_file: Path) -> list[str]:
-    """Return the command that runs a job against the bridge on this machine."""
-    told = options.job_arguments(bridges=f"127.0.0.1:{flight_port}", job_folder=folder, drain_to_file=drain_file)
-    return [sys.executable, "-m", "spark_job", *told]
+    """Return the command that runs a job on the bridge of this machine."""
+    arguments = options.job_arguments(bridges=f"127.0.0.1:{flight_port}", job_folder=folder, drain_to_file=drain_file)
+    return [sys.executable, "-m", "spark_job", *arguments]

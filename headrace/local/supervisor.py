@@ -1,4 +1,4 @@
-"""Keeping stages alive: which state a stage is in, and what happens next.
+"""Keeps stages alive: a state machine for each stage, and nothing else.
 
 ::
 
@@ -13,9 +13,9 @@
                                         ▼
                                      refused: ends the run, since a new try cannot help
 
-The pause before a new start doubles from one second to thirty; a stage that stays ready for a minute begins anew at one
-second. Nothing here knows what a stage is: that is in :mod:`headrace.local.stages`. Nothing here sleeps or reads a
-clock of its own, so every transition can be tested step by step.
+The pause before a restart doubles from one second to thirty. A stage that stays ready for a minute starts at one second
+again. What a stage is stands in :mod:`headrace.local.stages`. This module does not sleep and gets its clock from the
+caller, so every transition can be tested step by step.
 """
 
 from __future__ import annotations
@@ -38,44 +38,55 @@ State = Literal["waiting", "starting", "ready", "restarting", "stopped", "refuse
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a stage is not what it should be, in one sentence; ``final`` when starting it again is no use."""
+    """Why a stage does not work, in one sentence; ``final`` if a restart cannot help."""
 
     text: str
     final: bool = False
 
 
 class Stage(Protocol):
-    """One process of the pipeline, as the supervisor sees it. No call may take longer than about a second."""
+    """One process of the pipeline. No call may take longer than about a second: the other stages wait for it."""
 
     @property
     def name(self) -> str:
-        """The word for it in messages."""
+        """The name in messages."""
 
     @property
     def start_timeout_s(self) -> float:
-        """The time from start to ready after which it counts as hanging."""
+        """The stage counts as hung if it is not ready so long after its start."""
 
     def start(self) -> None:
-        """Start the process; a stage that ran before goes on where it was.
+        """Start the process. A stage that ran before goes on where it was.
 
         Raises:
-            OSError: it cannot be started now.
-            HeadraceError: it cannot be started at all.
+            OSError: it cannot be started now; the supervisor tries again.
+            HeadraceError: it cannot be started at all; this ends the run.
         """
 
     def is_ready(self) -> bool:
-        """Say whether the stages that need this one can start."""
+        """Return whether the stages that need this one can start."""
 
     def failure(self) -> Failure | None:
-        """Return why the stage is dead or cannot work any more, None while it is well."""
+        """Return why the stage has ended or cannot work; None while it works."""
 
     def kill(self) -> None:
-        """End what is left of the process, at once."""
+        """End what is left of the process at once."""
 
 
 @dataclass
 class Slot:
-    """One stage and where it stands. ``since`` and ``due`` (of the next start) are times of the supervisor's clock."""
+    """One stage and its state.
+
+    Attributes:
+        stage: the stage.
+        needs: names of the stages that must be ready before this one starts.
+        state: one of the states in the picture above.
+        since: when it came into that state, by the supervisor's clock.
+        backoff: the pause before the next restart.
+        due: when the next restart is due, by the supervisor's clock.
+        restarts: how often it was restarted.
+        last_failure: the text of its newest failure.
+    """
 
     stage: Stage
     needs: Sequence[str] = ()
@@ -88,7 +99,14 @@ class Slot:
 
 
 class Supervisor:
-    """Takes its stages through the states above, one step at each :meth:`step`."""
+    """Takes its stages through the states above, one transition at each :meth:`step`.
+
+    Args:
+        slots: the stages, those that others need first.
+        clock: returns seconds that only grow.
+        say: gets one message for the user at each event.
+        changed: called after each change of a state.
+    """
 
     def __init__(
         self,
@@ -97,7 +115,6 @@ class Supervisor:
         say: Callable[[str], None],
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """``say`` gets one sentence for people at each event; ``changed`` is called after each change of state."""
         self.slots = {slot.stage.name: slot for slot in slots}
         self._clock = clock
         self._say = say
@@ -105,11 +122,11 @@ class Supervisor:
 
     @property
     def all_ready(self) -> bool:
-        """Whether every stage is ready now."""
+        """Whether every stage is ready."""
         return all(slot.state == "ready" for slot in self.slots.values())
 
     def step(self, only: Sequence[str] | None = None) -> None:
-        """Look at every stage, or at those named, once and do what is due.
+        """Look at every stage, or at those named, once, and do what is due.
 
         Raises:
             StageRefused: a stage's configuration cannot be used.
@@ -119,7 +136,7 @@ class Supervisor:
                 self._step(slot)
 
     def release(self, name: str) -> None:
-        """Stop looking after a stage: it is going to be stopped."""
+        """Supervise a stage no longer: the caller is going to stop it."""
         self._move(self.slots[name], "stopped")
 
     def _step(self, slot: Slot) -> None:

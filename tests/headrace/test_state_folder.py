@@ -48,7 +48,7 @@ def test_the_spool_folder_is_that_of_the_run_unless_one_is_named(tmp_path: Path)
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"version": 1, "stages": {"bridge": {"port": 1}}}'])
 def test_a_damaged_record_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
-    with pytest.raises(StateUnusable, match=r"run\.json cannot be understood"):
+    with pytest.raises(StateUnusable, match=r"run\.json cannot be read"):
         StateFolder(tmp_path).read_run()
 
 
@@ -86,7 +86,7 @@ def test_a_folder_that_must_be_new_may_be_there_but_empty(tmp_path: Path) -> Non
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateUnusable, match="cannot make the folder"):
+    with pytest.raises(StateUnusable, match="cannot create the folder"):
         StateFolder(tmp_path / "file" / "state").create()
 
 

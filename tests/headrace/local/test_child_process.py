@@ -57,14 +57,14 @@ def children() -> Iterator[list[ChildProcess]]:
 def test_a_child_that_stands_back_does_so_alone_and_as_a_session(tmp_path: Path) -> None:
     child = ChildProcess([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "log", os.environ)
     try:
-        child.stand_back(7)
+        child.lower_priority(7)
         assert os.getpriority(os.PRIO_PROCESS, child.pid) == 7
         group = Path(f"/proc/{child.pid}/autogroup")
         if group.exists():
             assert group.read_text(encoding="ascii").rstrip().endswith("nice 7")
     finally:
         child.end(5.0)
-    child.stand_back(8)
+    child.lower_priority(8)
 
 
 def test_what_a_child_says_is_kept_and_its_exit_code_known(tmp_path: Path) -> None:
