@@ -1,4 +1,4 @@
-"""Access-log lines to columns: formats, URL rules, column-wise parsing, and counts per pane."""
+"""Parses access-log lines into columns, and counts them per pane: formats, URL rules, parser, kernels."""
 
 from __future__ import annotations
 

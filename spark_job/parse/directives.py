@@ -1,24 +1,23 @@
-"""The directives of Apache's LogFormat: what each one may write, and which column it feeds.
+"""The directives of Apache's LogFormat: the text that each one writes, and the column that it feeds.
 
 ===========================  ============  =======================================================================
 directive                    role          note
 ===========================  ============  =======================================================================
 ``%h`` ``%a`` ``%{c}a``      host          ``%h`` wins over ``%a`` where a format has both
-``%u``                       user          may hold blanks; an empty name is written ``""``
-``%t`` ``%{...}t``           time          all of a format's are read together (:mod:`.strftime`)
+``%u``                       user          may contain blanks; an empty name is written ``""``
+``%t`` ``%{...}t``           time          all time fields of a format are read as one (:mod:`.strftime`)
 ``%r``                       request       the whole request line
-``%m`` ``%U`` ``%q`` ``%H``  method ...    used where there is no ``%r``; ``%U%q`` is one target
-``%s`` ``%>s``               status        ``%>s`` wins: the answer that was sent, not the one before a redirect inside
+``%m`` ``%U`` ``%q`` ``%H``  method ...    used if the format has no ``%r``; ``%U%q`` is one target
+``%s`` ``%>s``               status        ``%>s`` wins: the status that was sent, not one before an internal redirect
 ``%b`` ``%B`` ``%O``         bytes         in this order; ``%O`` counts headers, too
-``%D`` ``%T`` ``%{us}T``     duration      the finest one wins; kept in seconds
+``%D`` ``%T`` ``%{us}T``     duration      the finest one wins; the column is in seconds
 ``%{Referer}i``              referrer
 ``%{User-Agent}i``           agent
 all others of mod_log_config               checked, not kept
 ===========================  ============  =======================================================================
 
-After the ``%`` may stand ``<`` or ``>`` and a list of statuses (``%!200,304{Referer}i``): Apache writes ``-`` for the
-others.
-Source: the documentation of mod_log_config and mod_logio, Apache 2.4.
+``<`` or ``>`` and a list of statuses may follow the ``%`` (``%!200,304{Referer}i``): Apache then writes ``-`` for other
+statuses. Source: the documentation of mod_log_config and mod_logio, Apache 2.4.
 """
 
 from __future__ import annotations
@@ -40,15 +39,15 @@ USER = r'(?:""|(?:[^"\\]|\\.)+?)'
 
 @dataclass(frozen=True)
 class Field:
-    """One directive in its place: what it feeds, and the text it may be.
+    """One directive of a format: the column that it feeds, and the text that it may write.
 
     Attributes:
-        role: what the text means; empty if it is checked and dropped.
+        role: what the text means; empty if the text is checked and dropped.
         pattern: regular expression of the text, without named groups.
-        rank: of several fields with one role, the lowest is used.
-        plain: a narrower and faster expression that most texts match, where the general one for it will not do.
-        scale: units in a second, of a duration.
-        escaped: whether the writer escapes quotes, backslashes and control characters in it.
+        rank: if several fields have the same role, the one with the lowest rank is used.
+        plain: a narrower and faster expression that most texts match; empty if one can be derived from ``pattern``.
+        scale: for a duration, its units per second.
+        escaped: whether the server escapes quotes, backslashes and control characters in the text.
         time: for a time, the pattern with named parts (:mod:`.times`).
     """
 
@@ -62,7 +61,7 @@ class Field:
 
     @property
     def numeric(self) -> bool:
-        """Whether it has few distinct values: sizes and statuses."""
+        """Whether the text is a number, a size or a status: these have few distinct values."""
         return self.pattern in (NUMBER, STATUS)
 
 
@@ -123,12 +122,12 @@ _KNOWN = ["%t", "%>s", "%{Referer}i", "%{User-Agent}i", "%{ms}T", *(f"%{letter}"
 
 
 def field_of(letter: str, argument: str | None, *, final: bool) -> Field | None:
-    """Return the field of a directive other than ``%t``, or None if there is no such directive.
+    """Return the field of a directive other than ``%t``; None if Apache has no such directive.
 
     Args:
         letter: the letter at the directive's end.
-        argument: what stood in braces.
-        final: whether ``>`` stood before it: the last of the requests that an internal redirect makes.
+        argument: the text in braces; None without braces.
+        final: whether the directive has ``>``: it then stands for the last request after internal redirects.
     """
     if argument is None:
         field = _PLAIN.get(letter)

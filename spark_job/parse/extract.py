@@ -1,18 +1,20 @@
-"""From lines to the texts of their fields, column-wise.
+"""Extracts the texts of the fields from lines, column-wise.
 
-Two ways lead to the same result. The *plain* one takes nearly all lines of a real log: those without a backslash, cut
-at their quotes. Between two quotes stands one field, or fields and blanks::
+Two ways lead to the same result. The *plain* way takes nearly all lines of a real log: it cuts lines without a
+backslash at their quotes. Between two quotes is one field, or fields and blanks::
 
     83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 203023 "http://a/" "Mozilla/5.0"
     |------------------- 0 ----------------------| |----- 1 -----| |-- 2 ---| |-- 3 --| 4 |--- 5 ----| 6
 
-A piece that is one field needs no further look; of a piece with more, a regular expression sees a few bytes instead of
-the whole line, and where it holds only numbers it sees each distinct text once.
+A piece that is one field needs no more work. A piece with several fields goes through a regular expression, which reads
+a few bytes instead of the whole line; if all its fields are numbers, it reads each distinct text once.
 
-The *whole* one is the format's regular expression over the whole line. It defines what a line of the format is, and
-takes what the plain one leaves: escapes, blanks and quotes in odd places, and all that is malformed. Where the plain
-way succeeds, both agree: every quote of the format is a quote of the line, so the pieces are the same, and a field that
-lacks the character it is ended by is the shortest that can be, which is what the whole expression asks for.
+The *whole* way applies the format's regular expression to the whole line. It defines what a line of the format is, and
+takes the lines that the plain way leaves: escapes, blanks and quotes in odd places, and everything malformed.
+
+If the plain way succeeds, both ways agree. Every quote of the format is a quote of the line, so the pieces are the
+same. And a plain field does not contain the character that ends it, so it is the shortest possible field, which is also
+the one that the whole expression finds.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ class Extraction:
     """The texts of the fields of some lines.
 
     Attributes:
-        texts: one column of text a role. What stands in the row of a line that does not match is undefined.
-        errors: for each line null or why it does not match; None if all lines match.
+        texts: one column of text for each role. The row of a line that does not match is undefined.
+        errors: for each line, null or why it does not match; None if all lines match.
     """
 
     texts: pl.DataFrame
@@ -48,14 +50,14 @@ class Extraction:
 
 
 class LineExtractor:
-    """Takes the fields out of lines of one format; picklable."""
+    """Extracts the fields from lines of one format. It can be pickled."""
 
     def __init__(self, line_format: LineFormat) -> None:
         self._format = line_format
         self._pieces = _cut_at_quotes(line_format.elements)
 
     def extract(self, lines: pl.Series, roles: set[str]) -> Extraction:
-        """Return the texts of the fields whose roles are given; at least one role."""
+        """Return the texts of the fields with the given roles; at least one role."""
         if len(self._pieces) == 1:
             return self._whole(lines, roles)
         texts, matched = self._plain(lines, roles)
@@ -88,7 +90,7 @@ class LineExtractor:
         return Extraction(texts, frame.select(pl.when(unmatched).then(reason).alias("error")).to_series())
 
     def _plain(self, lines: pl.Series, roles: set[str]) -> tuple[pl.DataFrame, pl.Series]:
-        """Return the texts, and which lines they hold for."""
+        """Return the texts, and for which lines they are valid."""
         count = len(self._pieces)
         parts = lines.str.split('"')
         checks = [~lines.str.contains("\\", literal=True)]
@@ -117,7 +119,7 @@ class LineExtractor:
 
 
 def _cut_at_quotes(elements: tuple[str | Field, ...]) -> list[tuple[str | Field, ...]]:
-    """Return what stands between the quotes of a format."""
+    """Return the elements between the quotes of a format, piece by piece."""
     pieces: list[list[str | Field]] = [[]]
     for element in elements:
         if isinstance(element, Field):
@@ -136,7 +138,7 @@ def _is_one_text(piece: tuple[str | Field, ...]) -> bool:
 
 
 def _piece_texts(part: pl.Series, piece: tuple[str | Field, ...], kept: set[str]) -> dict[str, pl.Series]:
-    """Return the kept texts of one piece, and under ``matched`` where the piece is what the format says."""
+    """Return the kept texts of one piece, and under ``matched`` in which lines the piece has the format's form."""
     pattern = f"^{_plain_pattern(piece, kept)}$"
     if all(element.numeric for element in piece if isinstance(element, Field)):
         return Distinct.of(part).apply(lambda values: _match(values, pattern, kept)).to_dict()
@@ -151,10 +153,10 @@ def _match(texts: pl.Series, pattern: str, kept: set[str]) -> pl.DataFrame:
 
 
 def _plain_pattern(piece: tuple[str | Field, ...], roles: set[str]) -> str:
-    """Return an expression narrower than that of the format, that needs no way back.
+    """Return an expression that is narrower than the format's and needs no backtracking.
 
-    A field without the first character of the literal after it can only end there; so the engine reads each character
-    once. Printable ASCII alone keeps its tables small.
+    A field that excludes the first character of the literal after it can only end there, so the engine reads each
+    character once. Allowing printable ASCII only keeps the engine's tables small.
     """
     pieces = []
     for place, element in enumerate(piece):

@@ -1,4 +1,4 @@
-"""Log formats: the named ones, and Apache LogFormat strings, as sequences of fields and the text between them.
+"""Log formats, named ones and Apache LogFormat strings, as sequences of fields and the literal text between them.
 
 ==============  =========================================================================================
 name            format
@@ -9,12 +9,11 @@ vhost_combined  ``%v:%p`` before combined, as Debian's Apache writes it
 nginx_json      JSON lines (:mod:`.nginx_json`)
 ==============  =========================================================================================
 
-After ``combined`` and ``vhost_combined`` more text may follow, parted by a blank: nginx's ``main`` and many others are
-combined with something at the end. ``common`` and LogFormat strings say where a line ends, and a line that goes on is
-malformed.
+In ``combined`` and ``vhost_combined`` a blank and more text may follow: nginx's ``main`` and many other formats are
+combined with something at the end. ``common`` and LogFormat strings say where a line ends; a longer line is malformed.
 
-A field's text ends where the literal text after it first makes the rest of the line match. So two fields need a literal
-between them; only ``%U%q`` are taken together.
+A field's text ends at the first place where the literal text after it lets the rest of the line match. So two fields
+need a literal between them; only ``%U%q`` are read as one.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ NAMED = {
 }
 _MAY_GO_ON = {"combined", "vhost_combined"}
 TIME_JOIN = "\x1f"
-"""Stands between the texts of several time fields of one format, when they are read as one."""
+"""Joins the texts of several time fields of a format, which are read as one time."""
 _ESCAPES = {'\\"': '"', "\\\\": "\\", "\\t": "\t", "\\n": "\n"}
 
 
 @dataclass(frozen=True)
 class LineFormat:
-    """What a line consists of, in order: literal text (str) and fields.
+    """The elements of a line, in order: literal text (str) and fields.
 
     Attributes:
-        elements: no two literals and no two fields stand side by side.
-        may_go_on: whether text after a blank may follow the last element.
-        time: how the texts of the fields whose role is time, joined by :data:`TIME_JOIN`, are read; None without any.
+        elements: literals and fields; no two literals and no two fields are neighbours.
+        may_go_on: whether a blank and more text may follow the last element.
+        time: how to read the texts of the time fields, joined by :data:`TIME_JOIN`; None if the format has none.
     """
 
     elements: tuple[str | Field, ...]
@@ -56,17 +55,17 @@ class LineFormat:
 
     @property
     def fields(self) -> dict[str, Field]:
-        """The fields that are kept, by role; the roles of several time fields are ``time``, ``time1``, ``time2``..."""
+        """The fields with a role, by role; several time fields have the roles ``time``, ``time1``, ``time2``..."""
         return {element.role: element for element in self.elements if isinstance(element, Field) and element.role}
 
     def pattern(self, roles: set[str]) -> str:
-        """Return the regular expression of a whole line, with a named group for each of the roles."""
+        """Return the regular expression of a whole line, with a named group for each of ``roles``."""
         end = r"(?: .*)?" if self.may_go_on else ""
         return f"(?s)^{pattern_of(self.elements, roles)}{end}$"
 
 
 def pattern_of(elements: tuple[str | Field, ...], roles: set[str]) -> str:
-    """Return the regular expression of some elements, with a named group for each of the roles."""
+    """Return the regular expression of some elements, with a named group for each of ``roles``."""
     pieces = []
     for element in elements:
         if isinstance(element, str):
@@ -79,10 +78,10 @@ def pattern_of(elements: tuple[str | Field, ...], roles: set[str]) -> str:
 
 
 def line_format(log_format: str) -> LineFormat:
-    """Return the format of that name, or the one that a LogFormat string describes.
+    """Return the format with this name, or the one that a LogFormat string describes.
 
     Raises:
-        OptionError: neither a name nor a usable LogFormat string; the text says where and why.
+        OptionError: the text is neither a name nor a usable LogFormat string; the error says where and why.
     """
     text = NAMED.get(log_format)
     if text is None:
@@ -100,7 +99,7 @@ def line_format(log_format: str) -> LineFormat:
         raise OptionError(f"logFormat: the time cannot be read: {problem}")
     roles = {element.role for element in elements if isinstance(element, Field)}
     if not roles & {"request", "target"}:
-        raise OptionError("logFormat: neither %r nor %U is in it, so there is no URL to count")
+        raise OptionError("logFormat: without %r or %U a line has no URL to count; add one of them")
     return LineFormat(elements, log_format in _MAY_GO_ON, time)
 
 
@@ -114,13 +113,13 @@ def _elements(text: str) -> list[str | Field]:
             if elements and isinstance(elements[-1], Field) and not _one_target(elements[-1], found):
                 raise OptionError(
                     f"logFormat: position {position}: nothing stands between {found[0]} and the directive before it, "
-                    "so it is not known where one ends"
+                    "so a line does not show where one ends; put a blank or other text between them"
                 )
             elements.append(_field_at(found))
             position = found.end()
             continue
         if text[position] == "%" and found is None:
-            raise OptionError(f"logFormat: position {position}: a % without a directive; a per cent sign is written %%")
+            raise OptionError(f"logFormat: position {position}: a % without a directive; write %% for a percent sign")
         pair = text[position : position + 2]
         literal = "%" if found else _ESCAPES.get(pair, text[position])
         position += len(pair) if found or pair in _ESCAPES else 1
@@ -136,7 +135,7 @@ def _one_target(before: Field, directive: re.Match[str]) -> bool:
 
 
 def _field_at(directive: re.Match[str]) -> Field:
-    """Return the field of a directive; that of ``%t`` has all of its time's pattern."""
+    """Return the field of a directive; the field of ``%t`` has the pattern of its time."""
     letter, argument = directive["letter"], directive["argument"]
     if letter == "t":
         pattern = time_pattern(argument or "")
@@ -153,7 +152,7 @@ def _field_at(directive: re.Match[str]) -> Field:
 
 
 def _quoted(elements: list[str | Field]) -> list[str | Field]:
-    """Take ``%U%q`` together, and let no text between quotes hold a quote that is not escaped."""
+    """Join ``%U%q`` into one field, and forbid unescaped quotes in a text that stands between quotes."""
     result: list[str | Field] = []
     for element in elements:
         if isinstance(element, Field) and element.role == "query":
@@ -177,7 +176,7 @@ def _quoted(elements: list[str | Field]) -> list[str | Field]:
 
 
 def _chosen(elements: list[str | Field]) -> tuple[str | Field, ...]:
-    """Let one field of each role keep it, and number the fields of the time."""
+    """Leave each role to the field with the lowest rank, and number the time fields."""
     fields = [element for element in elements if isinstance(element, Field)]
     superseded = {"method", "target", "protocol"} if any(field.role == "request" for field in fields) else set()
     best: dict[str, Field] = {}

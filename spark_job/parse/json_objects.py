@@ -1,18 +1,18 @@
-"""Events that are JSON objects, one each: the fields asked for, typed, or the reason why the event is malformed.
+"""Parses events that are JSON objects: the wanted fields with their types, or the reason why the event is malformed.
 
 =============  ========================================================================================================
-type           taken
+type           accepted value
 =============  ========================================================================================================
-``string``     a string, without halves of surrogate pairs
+``string``     a string without lone surrogates
 ``long``       a whole number of 64 bits
-``double``     a number that is not NaN and not infinite
+``double``     a finite number
 ``boolean``    true or false
-``timestamp``  ISO 8601 text (UTC where it names no zone), or seconds since 1970 as a number; microseconds are kept
+``timestamp``  ISO 8601 text (in UTC if it names no zone), or seconds since 1970 as a number, with microseconds
 =============  ========================================================================================================
 
-Every field must be there and not null; other names may hold anything. Of a name that is there twice the last holds.
-Nothing is converted: ``"5"`` is no number, since a producer that writes both would be counted wrongly in silence. Each
-event is read on its own by the standard library, for the reason that :mod:`spark_job.parse.nginx_json` gives.
+Every field must be present and not null; other names may have any value. If a name occurs twice, the last one counts.
+Nothing is converted: ``"5"`` is no number, because converting would hide that a producer changed its types. The
+standard library reads each event alone, for the reason that :mod:`spark_job.parse.nginx_json` gives.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ LONG_LIMIT: Final = 1 << 63
 
 
 class _Malformed(Exception):
-    """The event is not what was asked for; the text is the reason."""
+    """The event is malformed; the text is the reason."""
 
 
 def parse_objects(bodies: Iterable[bytes | None], fields: Mapping[str, str]) -> pl.DataFrame:
-    """Return a row for each body, in order: the fields, then ``raw`` and ``error``, which only malformed ones have.
+    """Return a row for each body, in order: the fields, then ``raw`` and ``error``, which are null unless malformed.
 
     Args:
         bodies: the events.
-        fields: name to type, one of those in the table above.
+        fields: name to type, one of the table at the module's head.
     """
     readers = [(name, READERS[kind]) for name, kind in fields.items()]
     nothing = [None] * len(readers)
@@ -92,7 +92,7 @@ def _field(record: dict[str, Any], name: str, read: Callable[[Any], Any]) -> Any
 def _string(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError  # noqa: TRY004 -- a wrong value of an event, not of a caller
-    # A lone surrogate, as in "\ud800", is no character and cannot be stored.
+    # A lone surrogate, as in "\ud800", is no character: this raises a ValueError, since UTF-8 cannot store it.
     value.encode()
     return value
 

@@ -1,25 +1,25 @@
-r"""JSON objects of one shape, read column-wise.
+r"""Reads JSON objects of one shape column-wise.
 
-A server writes all its lines with the same names in the same order, so the names of one line make an expression that
-reads the others::
+A server writes all its lines with the same names in the same order. So the names of one line make a regular expression
+that reads the other lines::
 
     {"msec": 1431857103.250, "status": "200", "upstream": null}
     ^\{ "msec" : (value) , "status" : (value) , "upstream" : value \}$          blanks may stand between any two parts
 
-A line that matches is an object with just these names, since a value here is one of:
+A line that matches is an object with exactly these names, since a value in the expression is one of:
 
 ==================  ====================================================  ==============================================
 value               what matches                                          its text
 ==================  ====================================================  ==============================================
 string              printable ASCII without quote and backslash           what is between the quotes
-number              not negative; at most ten digits, and four after a    as it is, but for zeros at its end:
+number              not negative; at most ten digits, and four after a    unchanged except for zeros at its end:
                     point                                                 ``0.120`` is ``0.12``, ``1.000`` is ``1.0``
 ``null``                                                                  null
 ==================  ====================================================  ==============================================
 
-and, of a name that is not asked for, ``true`` or ``false``. All else does not match and is for the standard library:
-escapes, other characters, nested values, longer numbers. At no point of the expression are there two ways to go on, for
-an engine that need not look back is several times faster.
+or, for a name that is not wanted, ``true`` or ``false``. Other lines do not match, and the standard library reads them:
+those with escapes, other characters, nested values or longer numbers. Nowhere can the expression continue in two ways:
+without backtracking the engine is several times faster.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 MAX_NAMES = 64
-"""An object with more names, or with names longer than this in the mean, has no shape: expressions have a price."""
+"""An object with more names, or with names that are longer on average, has no shape: its expression would be costly."""
 
 _BLANKS = r"[ \t\n\r]*"
 _STRING = r'"[ !#-\[\]-~]*"'
@@ -46,10 +46,10 @@ _ANY_VALUE = rf"(?:{_STRING}|{_NUMBER}|null|true|false)"
 
 @dataclass(frozen=True)
 class JsonShape:
-    """The names of an object.
+    """The names of an object, in order, as a regular expression.
 
     Attributes:
-        names: those that are asked for, each once.
+        names: the wanted names, each once.
         pattern: expression of a whole line, with a group for each of ``names``, in order.
     """
 
@@ -58,7 +58,7 @@ class JsonShape:
 
     @classmethod
     def of(cls, line: str | None, asked: Collection[str]) -> JsonShape | None:
-        """Return the shape of a line; None if it is none that can be read column-wise, or has none of the names."""
+        """Return the shape of a line; None if it cannot be read column-wise, or has none of the wanted names."""
         try:
             pairs = json.loads(line or "", object_pairs_hook=_Pairs)
         except (ValueError, RecursionError):
@@ -67,7 +67,7 @@ class JsonShape:
             return None
         if sum(len(name) for name, _ in pairs) > MAX_NAMES * MAX_NAMES:
             return None
-        # Of a name that is there twice the last holds.
+        # If a name occurs twice, the last one counts.
         places = {name: place for place, (name, _) in enumerate(pairs)}
         names, members = [], []
         for place, (name, _) in enumerate(pairs):
@@ -80,10 +80,7 @@ class JsonShape:
         return shape if names and re.match(shape.pattern, line or "") else None
 
     def read(self, lines: pl.Series) -> tuple[pl.DataFrame, pl.Series]:
-        """Return a column of text for each of the names, and the places of the lines that match.
-
-        The columns have those lines only.
-        """
+        """Return a column of text for each name, with the matching lines only, and the row numbers of these lines."""
         found = lines.rename("line").to_frame().select(pl.col("line").str.extract_groups(f"({self.pattern})"))
         groups = found.to_series().struct.unnest()
         matched = groups.to_series(0).is_not_null()
@@ -95,11 +92,12 @@ class JsonShape:
 
 
 class _Pairs(list[tuple[str, object]]):
-    """The members of an object in order, told apart from an array."""
+    """The members of an object in order; a separate class, since an array is a list too."""
 
 
 def _texts(values: pl.Series) -> pl.Series:
-    """Return the texts of values as they are written. Nearly every column has either strings only or no string."""
+    """Return the texts of the values of one name."""
+    # The usual case first: nearly every column has strings only, or no string.
     quoted = values.str.starts_with('"')
     if quoted.all():
         return values.str.strip_chars('"')

@@ -1,8 +1,8 @@
-"""Lines counted per pane and URL, in the cheapest way that gives the result of parsing each.
+"""Counts lines per pane and URL, as if it parsed each line, but faster.
 
-The kernels (:mod:`.kernels`) take the lines of the named formats that are written as nearly all are; the others go
-through :class:`.parser.LineParser`, which is what defines the result of both. Loading the kernels costs a process about
-as much as parsing half a million lines, so a process that never sees many never loads them.
+The kernels (:mod:`.kernels`) take the lines that are written as nearly all lines of the named formats are. The parser
+(:class:`.parser.LineParser`) takes the others, and defines the result of both. Loading the kernels costs a process
+about as much as parsing half a million lines, so a process that sees few lines never loads them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from spark_job.parse.parser import LineParser
 
 KERNELS_AFTER_LINES: Final = 200_000
+"""A process loads the kernels when it has seen more lines than this."""
 PARSED_AT_ONCE: Final = 8192
-"""Lines that the kernels leave are parsed when there are so many: a call of the parser has a price of its own."""
+"""Lines that the kernels leave wait until there are so many: each call of the parser has a fixed cost."""
 MAX_SUMS: Final = 1_000_000
+"""Soft limit on buffered sums."""
 MAX_HELD_BYTES: Final = 128 * 1024 * 1024
-"""More sums, or more bytes of targets, waiting lines or malformed ones, are not held at once by much."""
+"""Soft limit on the bytes of buffered targets, of waiting lines and of malformed lines."""
 
 MALFORMED: Final[dict[str, pl.DataType]] = {
     "offset": pl.Int64(),
@@ -43,22 +45,22 @@ _COLUMNS = ("time", "url", "status", "bytes", "raw", "error")
 
 
 @dataclass
-class Warmth:
-    """How many lines a process has counted, by which it knows whether the kernels are worth loading."""
+class LinesSeen:
+    """How many lines a process was given to count: this decides when it loads the kernels."""
 
     lines: int = 0
 
 
-THIS_PROCESS: Final = Warmth()
+THIS_PROCESS: Final = LinesSeen()
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What some lines came to.
+    """The result of counting some lines.
 
     Attributes:
-        sums: as :func:`.rollup.roll_up` gives them, one row for each pane and URL.
-        malformed: a row for each malformed line, in order: :data:`MALFORMED`.
+        sums: one row for each pane and URL, as :func:`.rollup.roll_up` returns them.
+        malformed: one row for each malformed line, in order, with the columns of :data:`MALFORMED`.
     """
 
     sums: pl.DataFrame
@@ -66,22 +68,22 @@ class Counts:
 
 
 class LineCounter:
-    """Adds lines up per pane and URL.
+    """Counts lines per pane and URL.
 
     Args:
-        parser: of the lines' format.
-        pane: length of a pane; panes start at the multiples of it counted from the epoch.
-        by_arrival: count lines by when they were received, in place of their own time.
-        warmth: what is known of this process.
+        parser: parser of the lines' format.
+        pane: length of a pane; panes start at its multiples, counted from the epoch.
+        by_arrival: count each line by the time at which the bridge received it, not by the time in it.
+        seen: how many lines this process has seen; another counter in tests.
     """
 
     def __init__(
-        self, parser: LineParser, pane: timedelta, *, by_arrival: bool = False, warmth: Warmth = THIS_PROCESS
+        self, parser: LineParser, pane: timedelta, *, by_arrival: bool = False, seen: LinesSeen = THIS_PROCESS
     ) -> None:
         self._parser = parser
         self._pane = pane
         self._by_arrival = by_arrival
-        self._warmth = warmth
+        self._seen = seen
         self._form = LineForm.of(parser.line_format)
         self._arrays: SumArrays | None = None
         self._waiting: list[pa.RecordBatch] = []
@@ -90,14 +92,14 @@ class LineCounter:
 
     @property
     def is_full(self) -> bool:
-        """Whether the counts should be taken, lest they need too much memory."""
+        """True when the caller should take the counts, to bound memory."""
         rows, size = sum(map(len, self._sums)), sum(frame.estimated_size() for frame in self._malformed)
         if self._arrays is not None:
             rows, size = rows + self._arrays.rows, size + self._arrays.kept_bytes
         return rows > MAX_SUMS or size > MAX_HELD_BYTES
 
     def add(self, table: pa.Table) -> None:
-        """Add lines up.
+        """Count the lines of a table.
 
         Args:
             table: ``body`` (binary, without line feeds), ``received`` (microseconds, UTC), ``offset``.
@@ -114,7 +116,7 @@ class LineCounter:
             self._parse_waiting()
 
     def take(self) -> Counts:
-        """Return what was counted, and forget it."""
+        """Return the counts so far, and start from zero."""
         self._parse_waiting()
         if self._arrays is not None:
             self._sums.append(self._arrays.take())
@@ -123,27 +125,27 @@ class LineCounter:
         return counts
 
     def _kernels(self, lines: int) -> SumArrays | None:
-        """Return the kernels, if they know the form and are worth loading now that so many lines have come."""
+        """Return the kernels' arrays; None if the kernels do not know the format, or too few lines have come."""
         if self._form is None:
             return None
-        self._warmth.lines += lines
-        if self._arrays is None and self._warmth.lines > KERNELS_AFTER_LINES:
-            # Loads numba.
+        self._seen.lines += lines
+        if self._arrays is None and self._seen.lines > KERNELS_AFTER_LINES:
+            # Imported here, since this loads numba.
             from spark_job.parse.kernels.sum_arrays import SumArrays
 
             self._arrays = SumArrays(self._form, self._parser.rule, self._pane // MICROSECOND)
         return self._arrays
 
     def _count(self, batch: pa.RecordBatch, arrays: SumArrays) -> pa.RecordBatch:
-        """Add up what the kernels take; return the other lines."""
+        """Count the lines that the kernels take; return the others."""
         arrived_us = np.asarray(batch.column("received").view(pa.int64())) if self._by_arrival else None
         left = arrays.add(batch.column("body"), arrived_us)
-        # Not pa.array: it loads pandas.
+        # Not pa.array: it imports pandas, which costs each of Spark's workers 0.4 s.
         rows = pa.Array.from_buffers(pa.int64(), len(left), [None, pa.py_buffer(left)])
         return batch.take(rows) if len(left) else batch.slice(0, 0)
 
     def _parse_waiting(self) -> None:
-        """Parse the lines that wait, and add them up."""
+        """Parse and count the waiting lines."""
         if not self._waiting:
             return
         table = pa.Table.from_batches(self._waiting)

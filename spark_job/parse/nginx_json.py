@@ -1,16 +1,16 @@
-"""JSON lines as nginx writes them (``log_format ... escape=json``), one object a line.
+"""Extracts the fields from JSON lines as nginx writes them (``log_format ... escape=json``), one object per line.
 
 ========================================================  =============================================================
-names (the first that is there and not empty is used)      feeds
+names (the first that is present and not empty counts)    feed
 ========================================================  =============================================================
-``msec``, ``time_iso8601``, ``time_local``, ``time``       time: seconds since 1970, ISO 8601, or as Apache writes it
-``remote_addr``, ``host``... see :data:`NAMES`             the column on the right
-``request``                                                the request line; or ``request_method`` with ``request_uri``
-                                                           (or ``uri`` and ``args``) and ``server_protocol``
+``msec``, ``time_iso8601``, ``time_local``, ``time``      time: seconds since 1970, ISO 8601, or as Apache writes it
+``remote_addr``, ``client_ip``... see :data:`NAMES`       the column that :data:`NAMES` says
+``request``                                               the request line; or ``request_method`` with ``request_uri``
+                                                          (or ``uri`` and ``args``) and ``server_protocol``
 ========================================================  =============================================================
 
-nginx's own variable names are known, and the short ones that people give them. Values are strings or numbers; other
-names may hold anything and are not looked at. Of a name that is there twice the last holds.
+The names are nginx's variables, and the short names that people give them. Their values are strings or numbers; other
+names may have any value, and are ignored. If a name occurs twice, the last one counts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "duration": ("request_time", "duration"),
     "request": ("request",),
 }
-"""The names that feed each column, the preferred first."""
+"""The names that feed each column, the preferred one first."""
 
 _METHOD = ("request_method", "method")
 _TARGET = ("request_uri", "uri")
@@ -52,24 +52,24 @@ _ASKED = frozenset((*_METHOD, *_TARGET, *_PROTOCOL, *_QUERY, *(name for names in
 _SCHEMA = dict.fromkeys((*NAMES, "error"), pl.String())
 
 MAX_SHAPES = 4
-"""Lines of still other shapes are read one by one."""
+"""The most shapes that are tried on a column; lines of other shapes are read one by one."""
 LINES_TO_TRY = 20
-"""So many odd lines may stand before one that has a shape."""
+"""The most lines that are looked at to find one that has a shape."""
 
 TIME_PATTERNS = (TimePattern(EPOCH_SECONDS), TimePattern(ISO_8601), TimePattern(APACHE))
 
 
 class JsonExtractor:
-    """Takes the fields out of JSON lines.
+    """Extracts the fields from JSON lines.
 
-    Lines of one shape are read column-wise (:mod:`.json_shapes`), the others one by one by the standard library, which
-    defines the result. Polars' own reader of JSON columns is no help: it joins the rows, and then a line that holds two
-    values, or half of one, moves or spoils its neighbours.
+    Lines of one shape are read column-wise (:mod:`.json_shapes`). The standard library reads the others one by one, and
+    defines the result. Polars' reader of JSON columns cannot be used: it joins the rows, so that a line with two
+    values, or with half a value, moves or spoils its neighbours.
     """
 
     def extract(self, lines: pl.Series, roles: set[str]) -> Extraction:
-        """Return the texts of the fields whose roles are given; names that a line lacks give null."""
-        # All fields are looked at, asked for or not: what is malformed must not depend on the question.
+        """Return the texts of the fields with the given roles; null where a line lacks the names."""
+        # Check all fields, wanted or not: whether a line is malformed must not depend on the wanted columns.
         texts = _by_shape(lines)
         ill_typed = [~pl.col(role).str.contains(pattern) for role, pattern in _NUMBERS.items()]
         errors = texts.select(
@@ -82,7 +82,7 @@ class JsonExtractor:
 
 
 def _by_shape(lines: pl.Series) -> pl.DataFrame:
-    """Return the texts of every role and the error of each line, reading most lines with a few shapes."""
+    """Return the texts of every role and the error of each line; a few shapes read most of the lines."""
     rows = pl.int_range(len(lines), eager=True)
     rest = lines
     places: list[pl.Series] = []
@@ -106,7 +106,7 @@ def _by_shape(lines: pl.Series) -> pl.DataFrame:
 
 
 def _roles(texts: pl.DataFrame) -> pl.DataFrame:
-    """Return what :func:`_texts` does, for lines whose names have these texts."""
+    """Return the same as :func:`_texts`, for many lines whose names have these texts."""
 
     def first(names: tuple[str, ...]) -> pl.Expr:
         there = [pl.when(pl.col(name) != "").then(name) for name in names if name in texts.columns]
@@ -123,18 +123,19 @@ def _roles(texts: pl.DataFrame) -> pl.DataFrame:
         pl.concat_str([method, target, first(_PROTOCOL)], separator=" ", ignore_nulls=True)
     )
     fields = [first(names).alias(role) for role, names in NAMES.items()]
-    # All at once, since some roles have the name of what feeds them; by select, nulls alone would make one row.
+    # All at once, since some roles have the same name as a column that feeds them. Not by select: with nulls alone it
+    # would return one row.
     found = texts.with_columns(*fields, joined.alias("joined")).with_columns(pl.coalesce("request", "joined"))
     missing = pl.col("request").is_null() | pl.col("time").is_null()
     return found.select(*NAMES, pl.when(missing).then(pl.lit(str(Reason.MISSING))).alias("error"))
 
 
 class _Malformed(Exception):
-    """The line is not what the format says; the text is the reason."""
+    """The line is malformed; the text is the reason."""
 
 
 def _texts(line: str | None) -> list[str | None]:
-    """Return the text of every role and, last, why there is none."""
+    """Return the text of every role and, last, the error, which is None unless the line is malformed."""
     try:
         record = _record(line)
         *names, request_names = NAMES.values()
@@ -159,7 +160,7 @@ def _record(line: str | None) -> dict[str, Any]:
 
 
 def _joined_request(record: dict[str, Any]) -> str | None:
-    """Return the request line of a record that has its parts; None if method or target is missing."""
+    """Return the request line, made of its parts; None if the method or the target is missing."""
     method, target = _first(record, _METHOD), _first(record, _TARGET)
     if method is None or target is None:
         return None
@@ -170,7 +171,7 @@ def _joined_request(record: dict[str, Any]) -> str | None:
 
 
 def _first(record: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    """Return the text of the first name that is there and not empty."""
+    """Return the text of the first name that is present and not empty."""
     for name in names:
         value = record.get(name)
         if value is None or value == "":

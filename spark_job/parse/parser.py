@@ -1,6 +1,6 @@
-"""Access-log lines in, one row a line out, column-wise.
+"""Parses access-log lines column-wise: one row for each line.
 
-The stages, each in a module of its own::
+Each stage has its own module::
 
     bytes --decode--> text --extract--> texts of the fields --times, requests, urls--> columns of SCHEMA
           (text)           (extract, nginx_json)             on distinct texts
@@ -29,19 +29,19 @@ _CLEARED = SCHEMA.keys() - {"raw", "error"}
 
 
 class LineParser:
-    """Parses lines of one log format; picklable, and without state between calls.
+    """Parses lines of one log format. It can be pickled, and keeps no state between calls.
 
     Args:
         log_format: a name (common, combined, vhost_combined, nginx_json) or an Apache LogFormat string.
-        url: what is counted as URL: path, full or template.
-        timezone: name of the zone of times that are logged without an offset.
+        url: the rule that makes the column ``url``: path, full or template.
+        timezone: name of the time zone of times that are logged without an offset.
 
     Attributes:
-        rule: the rule for URLs.
+        rule: the URL rule.
         line_format: the description of a line; None for JSON.
 
     Raises:
-        OptionError: one of them cannot be used.
+        OptionError: an argument cannot be used.
     """
 
     def __init__(self, log_format: str, url: UrlRule | str = UrlRule.PATH, timezone: str = "UTC") -> None:
@@ -64,21 +64,22 @@ class LineParser:
 
     @property
     def has_time(self) -> bool:
-        """Whether the format holds the time of the request; if not, the column ``time`` is null."""
+        """Whether the format has the time of the request; if not, the column ``time`` is null."""
         return bool(self._times)
 
     def parse(self, bodies: pl.Series, columns: Iterable[str] | None = None) -> pl.DataFrame:
-        """Return one row a line, in order.
+        """Return one row for each line, in order.
 
         Args:
             bodies: the lines (Binary), without their line feeds.
-            columns: names of :data:`SCHEMA` that are wanted; None for all. The fewer, the faster. What is malformed
+            columns: the wanted columns of :data:`SCHEMA`; None for all. Fewer are faster. Whether a line is malformed
                 does not depend on them.
         """
         wanted = wanted_columns(columns)
         lines = decode(bodies.rename("line"))
         if lines.len() and (lines[0] or "").endswith("\r"):
-            # Lines of a CRLF file; a single one is dealt with where it fails to match.
+            # The first line tells that the file has CRLF line ends. A single carriage return among other lines is
+            # removed later, where the line does not match.
             lines = lines.str.strip_chars_end("\r")
         extraction = self._extractor.extract(lines, self._needed_roles(wanted))
         found, errors = self._columns(extraction, wanted)
@@ -90,12 +91,12 @@ class LineParser:
         return pl.DataFrame(found, height=len(lines)).with_columns(nulls).select(wanted)
 
     def _needed_roles(self, wanted: list[str]) -> set[str]:
-        """Return the fields that the columns are made of, and those that decide whether a line is malformed."""
+        """Return the fields that make the wanted columns, and those that decide whether a line is malformed."""
         needed = {"request", "target", *self._times, *wanted}
         return needed & self._roles
 
     def _columns(self, extraction: Extraction, wanted: list[str]) -> tuple[dict[str, pl.Series], pl.Series | None]:
-        """Return the columns that the format has, and for each line its error; None if there is none."""
+        """Return the columns of the format, and the error of each line; None if no line has one."""
         texts = extraction.texts
         found = self._request_columns(texts, wanted)
         errors = _first_error(extraction.errors, ~found.pop("is_http"), Reason.NOT_HTTP)
@@ -113,7 +114,8 @@ class LineParser:
             found["bytes"] = texts["bytes"].cast(pl.Int64, strict=False).fill_null(0)
         if "duration" in texts.columns:
             units = texts["duration"].cast(pl.Float64, strict=False)
-            # By a column: Polars multiplies by the reciprocal of a single divisor, and 25 us would be 24.999999... us.
+            # Divide by a column: Polars multiplies by the reciprocal of a single divisor, which makes 24.999999... us
+            # of 25 us.
             found["duration"] = units / pl.Series([self._seconds_scale]).new_from_index(0, len(units))
         return found, errors
 
@@ -130,7 +132,7 @@ class LineParser:
         return Distinct.of(text).apply(read)["time"]
 
     def _request_columns(self, texts: pl.DataFrame, wanted: list[str]) -> dict[str, pl.Series]:
-        """Return the wanted columns that are made of the request, and whether it is one."""
+        """Return the wanted columns that come from the request, and ``is_http``: whether the line has a request."""
 
         def with_urls(requests: pl.DataFrame) -> pl.DataFrame:
             target = pl.col("target")
@@ -150,7 +152,7 @@ class LineParser:
 
 
 def _none_for_dash(texts: pl.Series) -> pl.Series:
-    """Return the column with null where the log says that there was nothing."""
+    """Return the column with null in place of ``-``, by which the log says that there was nothing."""
     return texts.to_frame().select(pl.when(pl.first() != NO_REQUEST).then(pl.first())).to_series()
 
 

@@ -1,14 +1,14 @@
-r"""Request lines: method, target and protocol, and which of them count as requests.
+r"""Splits request lines into method, target and protocol, and decides which lines count as requests.
 
 ======================================  ==========================================================================
-request line                            what it is counted as
+request line                            counts as
 ======================================  ==========================================================================
 ``GET /a?b HTTP/1.1``                   URL ``/a`` under the rule ``path``; HTTP/2 and 3 are written the same way
-``GET http://host/a HTTP/1.1``          ``/a``: absolute form, sent to proxies
+``GET http://host/a HTTP/1.1``          ``/a``: absolute form, as clients send it to proxies
 ``CONNECT host:443 HTTP/1.1``           ``host:443``: authority form
-``OPTIONS * HTTP/1.0``                  ``*``: Apache's own wake-up calls
-``GET /a b HTTP/1.1``                   ``/a b``: what is between the first blank and the protocol
-``GET a HTTP/1.1``                      ``a``: not a valid target, answered with 400, but a request all the same
+``OPTIONS * HTTP/1.0``                  ``*``: Apache's internal wake-up calls
+``GET /a b HTTP/1.1``                   ``/a b``: everything between the first blank and the protocol
+``GET a HTTP/1.1``                      ``a``: not a valid target and answered with 400, but still a request
 ``GET /a``                              ``/a``, protocol null: HTTP/0.9
 ``OPTIONS / RTSP/1.0``                  ``/``: a probe with another protocol's name, answered as HTTP
 ``-``                                   ``-``, method and protocol null: the connection ended before a request came
@@ -17,8 +17,8 @@ request line                            what it is counted as
 ``GET``, nothing                        malformed, "request is not HTTP"
 ======================================  ==========================================================================
 
-A method is a token of RFC 9110 (5.6.2). Without a protocol it must be upper case and the target must start with ``/``,
-be ``*`` or be absolute: else any two words were a request.
+A method is a token of RFC 9110 (5.6.2). Without a protocol, the method must be upper case and the target must start
+with ``/``, be ``*`` or be absolute: otherwise any two words would be a request.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _WITHOUT_PROTOCOL = r"(?s)^(?P<method>[A-Z]+) +(?P<target>(?:/|[A-Za-z][A-Za-z0-
 
 
 def split_requests(requests: pl.Series) -> pl.DataFrame:
-    """Return method, target and protocol of each request line; the target is null where it is not HTTP.
+    """Return method, target and protocol of each request line; the target is null if the line is not HTTP.
 
-    Meant for distinct request lines, escapes taken away.
+    Costly: use distinct request lines, with their escapes resolved.
     """
     lines = requests.rename("request").to_frame()
     request = pl.col("request")

@@ -1,7 +1,7 @@
-"""Lines counted per pane and URL, before Spark sees them.
+"""Counts parsed lines per pane and URL, before Spark sees them.
 
-A pane is a length of time no window boundary cuts, so all lines of one pane belong to the same windows. The largest
-time of the lines stands for all of them: Spark's watermark is then the same as on raw lines.
+A pane is a stretch of time that no window boundary cuts, so all lines of a pane belong to the same windows. Each sum
+carries the largest time of its lines: Spark's watermark is then the same as with the lines themselves.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ SCHEMA: dict[str, pl.DataType] = {
 
 
 def roll_up(lines: pl.DataFrame, pane: timedelta) -> pl.DataFrame:
-    """Return the sums of the parsed lines per pane and URL.
+    """Return the sums of parsed lines per pane and URL.
 
     Args:
         lines: ``time`` (Datetime us), ``url``, ``status``, ``bytes``, ``error``; malformed lines are left out.
-        pane: length of a pane; panes start at the multiples of it counted from the epoch.
+        pane: length of a pane; panes start at its multiples, counted from the epoch.
 
     Returns:
-        ``time`` (the largest of the lines added), ``url``, ``hits``, ``bytes``, ``errors`` (status 400 or higher), the
-        last three Int64, in no particular order.
+        ``time`` (the largest time of the lines), ``url``, ``hits``, ``bytes`` and ``errors`` (status 400 or higher),
+        the last three as Int64. The rows have no particular order.
     """
     return (
         _parsed(lines)
@@ -52,15 +52,15 @@ def roll_up(lines: pl.DataFrame, pane: timedelta) -> pl.DataFrame:
 
 
 def add_up(parts: list[pl.DataFrame], pane: timedelta) -> pl.DataFrame:
-    """Return the sums of several roll-ups as one; of none, an empty one."""
+    """Return the sum of several roll-ups; an empty roll-up if ``parts`` is empty."""
     sums = pl.concat([pl.DataFrame(schema=SCHEMA), *parts]).group_by(_pane_start(pane).alias("pane"), "url")
     return sums.agg(pl.col("time").max(), pl.col("hits", "bytes", "errors").sum()).select(*SCHEMA)
 
 
 def panes(sums: pl.DataFrame, pane: timedelta) -> dict[int, int]:
-    """Return how many lines of a roll-up each pane has, by the pane's start in microseconds since the epoch, in order.
+    """Return the number of lines in each pane of a roll-up, by the pane's start in microseconds since the epoch.
 
-    Every parsed line is in one sum, so these are all of them.
+    Every parsed line is in exactly one sum, so the numbers add up to all parsed lines.
     """
     counts = sums.group_by(_pane_start(pane).alias("pane")).agg(pl.col("hits").sum()).sort("pane")
     return dict(zip(counts["pane"].to_list(), counts["hits"].to_list(), strict=True))

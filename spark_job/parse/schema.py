@@ -1,11 +1,11 @@
-"""The columns of a parsed access log and the reasons for which a line is malformed.
+"""The columns of a parsed access log, and the reasons why a line is malformed.
 
-Every line that goes in comes out as one row, at the same place. A row is one of two kinds:
+Every line becomes one row, in the same order. A row is one of two kinds:
 
 =========  =====================================  =========================
 kind       the columns of the request             ``raw`` and ``error``
 =========  =====================================  =========================
-parsed     set, or null where the log says ``-``  null
+parsed     set, or null if the log says ``-``     null
 malformed  all null                               the line and the reason
 =========  =====================================  =========================
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_RAW_BYTES = 64 * 1024
-"""How much of a malformed line is kept."""
+"""The most bytes of a malformed line that are kept."""
 
 TIME_TYPE = pl.Datetime("us", "UTC")
 
@@ -43,15 +43,15 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 """Name and type of every column, in order.
 
-``time`` is when the server logged the request (microseconds, UTC), ``url`` the key that the URL rule makes of the
-request target, ``path`` the same target under the rule ``path``, ``bytes`` the size of the answer (0 where the log says
-``-``), ``duration`` is in seconds, ``raw`` the line without carriage returns
-at its end, at most :data:`MAX_RAW_BYTES` long.
+``time`` is when the server logged the request (microseconds, UTC). ``url`` is the key that the URL rule makes of the
+request target, and ``path`` the same target under the rule ``path``. ``bytes`` is the size of the answer (0 if the log
+says ``-``), and ``duration`` is in seconds. ``raw`` is the line without carriage returns at its end, cut to
+:data:`MAX_RAW_BYTES`.
 """
 
 
 class Reason(StrEnum):
-    """Why a line is malformed. The texts are stable: people count dead letters by them."""
+    """Why a line is malformed. The texts never change: operators count dead letters by them."""
 
     EMPTY = "empty line"
     OPEN_QUOTE = "a quote is not closed"
@@ -64,14 +64,14 @@ class Reason(StrEnum):
 
 
 def wanted_columns(columns: Iterable[str] | None) -> list[str]:
-    """Return the asked columns in the order of :data:`SCHEMA`; all of them for None.
+    """Return the wanted columns in the order of :data:`SCHEMA`; all columns for None.
 
     Raises:
-        ValueError: a name is not in the schema.
+        ValueError: the schema has no column of this name.
     """
     if columns is None:
         return list(SCHEMA)
-    asked = set(columns)
-    if unknown := asked - SCHEMA.keys():
-        raise ValueError(f"no such column of a parsed log: {', '.join(sorted(unknown))}; there are {', '.join(SCHEMA)}")
-    return [name for name in SCHEMA if name in asked]
+    wanted = set(columns)
+    if unknown := wanted - SCHEMA.keys():
+        raise ValueError(f"no such column of a parsed log: {', '.join(sorted(unknown))}; known are {', '.join(SCHEMA)}")
+    return [name for name in SCHEMA if name in wanted]

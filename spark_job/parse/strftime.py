@@ -1,8 +1,8 @@
-"""The ``%{...}t`` of a LogFormat as a time pattern.
+"""Makes a time pattern of the ``%{...}t`` of a LogFormat.
 
-Known are ``sec``, ``msec``, ``usec``, ``msec_frac``, ``usec_frac`` and the directives of strftime in the table below,
-after an optional ``begin:`` or ``end:``. Names of days and months are read in English. Refused are the ones that do not
-determine a time alone (``%y``, ``%I``, names of zones).
+It knows ``sec``, ``msec``, ``usec``, ``msec_frac``, ``usec_frac`` and the directives of strftime in ``_DIRECTIVES``,
+after an optional ``begin:`` or ``end:``. It reads names of days and months in English, and refuses directives that do
+not determine a time alone (``%y``, ``%I``, names of zones).
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ _PIECE = re.compile(r"%(.)|([^%]+)|%$", re.DOTALL)
 
 
 def time_pattern(argument: str) -> str:
-    """Return the pattern of ``%{argument}t``; of ``%t`` for the empty argument. Its groups are parts of :mod:`.times`.
+    """Return the pattern of ``%{argument}t``, or of ``%t`` if ``argument`` is empty.
+
+    The names of the groups are those of :mod:`.times`.
 
     Raises:
         OptionError: a directive is unknown, or does not determine a time.

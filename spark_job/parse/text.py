@@ -1,13 +1,13 @@
-r"""Text of log lines, column-wise: decoding, escapes, and work done once for each distinct value.
+r"""Column-wise work on text of log lines: decoding, escapes, and computing once per distinct value.
 
-A log repeats itself: of a million lines, thousands carry the same second, the same request or the same pair of status
+A log repeats itself: of a million lines, thousands have the same second, the same request or the same pair of status
 and size. :class:`Distinct` numbers the distinct values of a column, so that the costly part of parsing (a regular
-expression, a calendar) sees each of them once and every row picks its result up by number.
+expression, a calendar) runs once per value, and every row looks its result up by number.
 
-Escapes are those of Apache's log writer; nginx writes the ``\xHH`` ones only:
+The escapes are those that Apache writes; nginx writes only the ``\xHH`` ones:
 
 =============================  ==============================================
-written                        meant
+written                        meaning
 =============================  ==============================================
 ``\"`` ``\\``                  the character after the backslash
 ``\b \f \n \r \t \v``          the control character, as in C
@@ -15,7 +15,7 @@ written                        meant
 ``\`` before anything else     the character after it
 =============================  ==============================================
 
-Bytes written as ``\xHH`` that are not UTF-8 stay escaped, so that two URLs in an old encoding stay two.
+Bytes written as ``\xHH`` that are not UTF-8 stay escaped, so that two different URLs in an old encoding stay different.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _CONTROLS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"
 
 
 def decode(bodies: pl.Series) -> pl.Series:
-    """Return the bytes as text; what is not UTF-8 becomes U+FFFD, in the rows that have it and no others.
+    """Return the bytes as text; bytes that are not UTF-8 become U+FFFD, and no other row changes.
 
-    Polars decodes a column or refuses it, without naming the row; so a refused column is halved until the rows at fault
-    are few.
+    Polars decodes a column or refuses it, without naming the row. So this halves a refused column until only a few rows
+    around the bad one are left.
     """
     try:
         return bodies.cast(pl.String)
@@ -53,7 +53,7 @@ def decode(bodies: pl.Series) -> pl.Series:
 
 
 def unescape(text: str) -> str:
-    """Return ``text`` without the escapes of the log's writer."""
+    """Return ``text`` with the server's escapes resolved."""
     return _ESCAPE.sub(_unescaped, text.encode()).decode("utf-8", "backslashreplace")
 
 
@@ -65,7 +65,7 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 
 
 def unescape_column(texts: pl.Series) -> pl.Series:
-    """Return the column without escapes; rows that have no backslash are not touched."""
+    """Return the column with escapes resolved; rows without a backslash are not touched."""
     escaped = texts.str.contains("\\", literal=True).fill_null(value=False)
     if not escaped.any():
         return texts
@@ -78,7 +78,9 @@ def unescape_column(texts: pl.Series) -> pl.Series:
 class Distinct:
     """The distinct values of a column of text, and for each row the number of its value.
 
-    ``values`` holds each distinct text once, a null as the empty text. ``number`` has one entry a row.
+    Attributes:
+        values: each distinct text once; a null counts as the empty text.
+        number: for each row, the index of its text in ``values``.
     """
 
     values: pl.Series
@@ -87,20 +89,20 @@ class Distinct:
     @classmethod
     def of(cls, texts: pl.Series) -> Distinct:
         """Number the values of ``texts``."""
-        # Own categories: those without a name are shared by the whole process and never let go of a text.
+        # Separate categories: Polars shares unnamed ones in the whole process, and never frees their texts.
         known = texts.fill_null("") if texts.null_count() else texts
         coded = known.cast(pl.Categorical(pl.Categories.random()))
         values = coded.unique()
         codes = values.to_physical().to_numpy()
-        # Codes are dense today, but Polars does not promise it.
+        # The codes are dense today, but Polars does not promise that.
         number_of_code = np.zeros(codes.max(initial=0) + 1, dtype=np.uint32)
         number_of_code[codes] = np.arange(len(values), dtype=np.uint32)
         return cls(values.cast(pl.String), pl.Series(number_of_code[coded.to_physical().to_numpy()]))
 
     def spread(self, results: pl.DataFrame) -> pl.DataFrame:
-        """Return for every row its line of ``results``, which has one line for each of ``values``."""
+        """Return for every row of the column its row of ``results``, which has one row for each of ``values``."""
         return results[self.number]
 
     def apply(self, compute: Callable[[pl.Series], pl.DataFrame]) -> pl.DataFrame:
-        """Compute on the distinct values and spread the result over the rows."""
+        """Compute on the distinct values, and give every row the result of its value."""
         return self.spread(compute(self.values))

@@ -1,24 +1,24 @@
-"""Times of log lines: patterns with named parts, and the arithmetic from the parts to microseconds.
+"""Reads the times of log lines: patterns with named parts, and the arithmetic from the parts to microseconds.
 
 A :class:`TimePattern` is a regular expression whose groups are parts of a time:
 
 ===============  =============================================================================================
 group            meaning
 ===============  =============================================================================================
-year             four digits; 1900 to 2999, so that no offset leads out of what Python's ``datetime`` can hold
-month            two digits, or the English name (whole, or its first three letters, in any case)
-day              one or two digits, at most as many as the month has in that year
-day_of_year      three digits, in place of month and day
+year             four digits; 1900 to 2999, so that no offset leaves the range of Python's ``datetime``
+month            two digits, or the English name (in full, or its first three letters, in any case)
+day              one or two digits; at most the number of days of that month in that year
+day_of_year      three digits, instead of month and day
 hour             0 to 23
 minute           0 to 59
-second           0 to 60; a leap second counts as the first one of the next minute, as the system clock repeats it
-fraction         digits after the decimal point of the second; what is finer than a microsecond is cut
-offset           ``+hhmm``, ``+hh:mm`` or ``Z``; without it the reader's time zone holds
-epoch            seconds since 1970 (``epoch_ms``, ``epoch_us``: milli-, microseconds), in place of all but fraction
+second           0 to 60; a leap second counts as the first second of the next minute, as the system clock repeats it
+fraction         digits after the decimal point of the second; digits beyond microseconds are cut off
+offset           ``+hhmm``, ``+hh:mm`` or ``Z``; without it the reader's time zone applies
+epoch            seconds since 1970 (``epoch_ms``, ``epoch_us``: milli-, microseconds), instead of all but fraction
 ===============  =============================================================================================
 
-The local time that happens twice when clocks go back is taken as the first of the two; one that is skipped when they go
-forward does not exist.
+When clocks go back, a local time that occurs twice means the first of the two. When clocks go forward, a local time
+that is skipped does not exist.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ EPOCH_SECONDS = r"(?P<epoch>[0-9]{1,12})(?:\.(?P<fraction>[0-9]+))?"
 
 @dataclass(frozen=True)
 class TimePattern:
-    """One way of writing a time: a whole-text regular expression with the named groups of the table above."""
+    """One notation of a time: a regular expression of the whole text, with the groups of the table at the head."""
 
     pattern: str
 
@@ -74,7 +74,7 @@ class TimePattern:
         parts = self.parts
         twice = sorted({part for part in parts if parts.count(part) > 1})
         if twice:
-            return f"the {twice[0]} is there twice"
+            return f"it has the {twice[0]} twice"
         if {"epoch", "epoch_ms", "epoch_us"} & set(parts):
             return None
         needed = ["year", "hour", "minute"]
@@ -83,7 +83,7 @@ class TimePattern:
         return f"the {missing[0]} is missing" if missing else None
 
     def read(self, texts: pl.Series, timezone: str) -> pl.Series:
-        """Return the times of ``texts`` (UTC, microseconds); null where the text is none. Meant for distinct texts."""
+        """Return the times of ``texts`` (UTC, microseconds); null if a text is no time. Costly: use distinct texts."""
         found = (
             texts.rename("text")
             .to_frame()
@@ -105,13 +105,13 @@ class TimePattern:
 
 
 def check_timezone(name: str) -> str:
-    """Return the name of a time zone if it is one.
+    """Return ``name`` if it is the name of a time zone.
 
     Raises:
-        OptionError: it is not in the IANA database; the text names the nearest that is.
+        OptionError: the IANA database has no such zone; the text names the nearest one.
     """
     try:
-        pl.select(pl.lit(datetime(2000, 1, 1)).dt.replace_time_zone(name))  # noqa: DTZ001 -- the zone is what is tried
+        pl.select(pl.lit(datetime(2000, 1, 1)).dt.replace_time_zone(name))  # noqa: DTZ001 -- this tries the zone
     except pl.exceptions.ComputeError:
         pass
     else:
@@ -127,7 +127,7 @@ def check_timezone(name: str) -> str:
 
 
 def _numbers() -> list[pl.Expr]:
-    """Return the parts as numbers; null where one is absent or is none."""
+    """Return the parts as numbers; null if a part is absent or no number."""
     names = pl.col("month").str.to_lowercase().str.slice(0, 3)
     by_name = names.replace_strict(list(MONTHS), list(range(1, 13)), default=None, return_dtype=pl.Int64)
     plain = ("year", "day_of_year", "hour", "minute", "epoch", "epoch_ms", "epoch_us")
@@ -142,7 +142,7 @@ def _numbers() -> list[pl.Expr]:
 
 
 def _offset_us() -> pl.Expr:
-    """The offset to UTC; null if its minutes or hours cannot be."""
+    """The offset from UTC; null if its hours or minutes are out of range."""
     digits = pl.col("offset").str.replace("Z", "+0000", literal=True).str.replace(":", "", literal=True)
     hours = digits.str.slice(1, 2).cast(pl.Int64, strict=False)
     minutes = digits.str.slice(3, 2).cast(pl.Int64, strict=False)
@@ -152,7 +152,7 @@ def _offset_us() -> pl.Expr:
 
 
 def _lengths() -> list[pl.Expr]:
-    """Return what the calendar says of the year and the month; null if there is no such month."""
+    """Return leap day of the year, days of the month and days before it; null if the month does not exist."""
     year, month = pl.col("year"), pl.col("month")
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     months = list(range(1, 13))

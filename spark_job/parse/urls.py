@@ -1,4 +1,4 @@
-"""URL rules: what a request target becomes before it is counted.
+"""URL rules: how a request target becomes the URL that is counted.
 
 ==========  ==================================================  ======================================================
 rule        ``/Shop/42/Item%7e.html?a=1#top`` becomes           for
@@ -8,20 +8,20 @@ full        ``/Shop/42/Item~.html?a=1``                         counts where the
 template    ``/Shop/{n}/Item~.html``                            counts of routes
 ==========  ==================================================  ======================================================
 
-What all rules do, in this order:
+All rules take these steps, in this order:
 
-1. A target in absolute form loses scheme and authority (``http://host/x`` is ``/x``: the same page by way of a proxy).
-2. The fragment goes. Browsers send none; the fragment of what robots send names no resource.
-3. ``path`` and ``template`` drop the query.
-4. Nothing left is ``/``.
-5. Percent-encoding: ``%7E`` of an unreserved character (RFC 3986, 2.3) becomes the character, hex digits become upper
-   case, and all else stays: ``%2F`` is not ``/``. A ``%`` that starts no encoding stays.
-6. Longer than :data:`MAX_URL_CHARACTERS`: cut, with an ellipsis as its last character.
+1. Remove scheme and authority of a target in absolute form (``http://host/x`` is ``/x``: the same page via a proxy).
+2. Remove the fragment. Browsers send none, and a fragment that robots send names no resource.
+3. ``path`` and ``template``: remove the query.
+4. Replace an empty target by ``/``.
+5. Normalize percent-encoding: ``%7E`` of an unreserved character (RFC 3986, 2.3) becomes the character, hex digits
+   become upper case, and everything else stays: ``%2F`` is not ``/``. A ``%`` that starts no encoding stays.
+6. Cut a URL that is longer than :data:`MAX_URL_CHARACTERS`; its last character is then an ellipsis.
 
-``template`` replaces whole path segments after step 5: numbers by ``{n}``, UUIDs by ``{uuid}``, sixteen or more hex
-digits by ``{hex}``. Case, doubled slashes, dot segments and a slash at the end are kept: to a server they may be
-different pages.
-``*`` (of OPTIONS), the authority of CONNECT and ``-`` (no request came) are themselves under every rule.
+After step 5, ``template`` replaces whole path segments: numbers by ``{n}``, UUIDs by ``{uuid}``, sixteen or more hex
+digits by ``{hex}``. No rule changes case, doubled slashes, dot segments or a slash at the end: to a server they may be
+different pages. ``*`` (of OPTIONS), the authority of CONNECT and ``-`` (no request came) stay unchanged under every
+rule.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SEGMENTS = (
 
 
 class UrlRule(StrEnum):
-    """What of a request target is counted; the table at the head of the module says it by example."""
+    """How a request target becomes a URL; the table at the module's head has examples."""
 
     PATH = "path"
     FULL = "full"
@@ -56,10 +56,10 @@ class UrlRule(StrEnum):
 
     @classmethod
     def of(cls, name: str) -> UrlRule:
-        """Return the rule of that name.
+        """Return the rule with this name.
 
         Raises:
-            OptionError: there is none; the text names the nearest.
+            OptionError: no rule has this name; the text names the nearest one.
         """
         try:
             return cls(name)
@@ -69,7 +69,7 @@ class UrlRule(StrEnum):
             ) from None
 
     def expression(self, target: pl.Expr) -> pl.Expr:
-        """Return what the rule makes of a request target. Costly: meant for distinct targets."""
+        """Return the URL that the rule makes of a request target. Costly: use distinct targets."""
         url = target.str.replace(_ABSOLUTE, "").str.replace(r"(?s)#.*$", "")
         if self is not UrlRule.FULL:
             url = url.str.replace(r"(?s)\?.*$", "")
@@ -83,7 +83,8 @@ class UrlRule(StrEnum):
 
 
 def _with_templates(path: pl.Expr) -> pl.Expr:
-    """Replace the segments that identify one thing. Slashes are doubled meanwhile, for matches cannot share one."""
+    """Replace the path segments that identify a single thing."""
+    # Matches cannot share a slash, and "/1/2" needs two matches: double every slash for the time being.
     doubled = path.str.replace_all("/", "//", literal=True)
     for pattern, template in _SEGMENTS:
         doubled = doubled.str.replace_all(pattern, template)

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from spark_job.parse import LineCounter, LineParser, panes, roll_up
-from spark_job.parse.line_counter import KERNELS_AFTER_LINES, MALFORMED, Warmth
+from spark_job.parse.line_counter import KERNELS_AFTER_LINES, MALFORMED, LinesSeen
 
 RECEIVED = datetime(2024, 5, 1, 12, 0, 30, tzinfo=UTC)
 COLUMNS = ("time", "url", "status", "bytes", "raw", "error")
@@ -65,7 +65,7 @@ def parsed(question: Question, table: pa.Table) -> Answer:
 def counted(question: Question, *tables: pa.Table) -> Answer:
     """Return the answer of the counter, its kernels loaded."""
     parser = LineParser(question.log_format, question.rule, question.timezone)
-    counter = LineCounter(parser, question.pane, by_arrival=question.by_arrival, warmth=Warmth(KERNELS_AFTER_LINES))
+    counter = LineCounter(parser, question.pane, by_arrival=question.by_arrival, seen=LinesSeen(KERNELS_AFTER_LINES))
     for table in tables:
         counter.add(table)
     counts = counter.take()
@@ -75,7 +75,7 @@ def counted(question: Question, *tables: pa.Table) -> Answer:
 def left_by_kernels(question: Question, table: pa.Table) -> list[int]:
     """Return the places of the lines that the kernels do not take."""
     parser = LineParser(question.log_format, question.rule, question.timezone)
-    counter = LineCounter(parser, question.pane, warmth=Warmth(KERNELS_AFTER_LINES))
+    counter = LineCounter(parser, question.pane, seen=LinesSeen(KERNELS_AFTER_LINES))
     arrays = counter._kernels(1)
     assert arrays is not None
     return [int(place) for batch in table.to_batches() for place in arrays.add(batch.column("body"), None)]

@@ -1,1 +1,1 @@
-"""Compiled loops that count access-log lines."""
+"""Compiled kernels that count access-log lines."""

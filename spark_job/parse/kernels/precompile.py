@@ -7,7 +7,7 @@ from headrace.common import kernels
 
 def precompile() -> None:
     """Compile every kernel, or load it from the disk."""
-    # Importing the modules registers what they define.
+    # Importing these modules registers their kernels.
     import spark_job.parse.kernels.scan
     import spark_job.parse.kernels.sums  # noqa: F401
 

@@ -1,26 +1,26 @@
-"""The kernel that looks for what a roll-up needs in access-log lines, without making text of them.
+"""The kernel that finds the parts of access-log lines that a roll-up needs, without making a string per line.
 
-It takes the lines that are written as nearly all are, and leaves every other one to :mod:`.parser`, which alone says
-what a line means. A line taken here has this shape, in which each part can be read in one way only::
+It takes the lines that are written as nearly all lines are. It leaves the others to :mod:`spark_job.parse.parser`,
+which alone defines what a line means. A line that the kernel takes has this form, which can be read in one way only::
 
     vhost:80 ::1 - frank [17/May/2015:10:05:03 +0200] "GET /a?b=c HTTP/1.1" 200 5 "http://x/" "curl/8" more
     |--(1)--|---- words ----|---------- time ---------| |------ request -----| |(2)-|------- (3) -------|(4)|
 
 ===========  ========================================================================================================
-part         what it may be
+part         allowed content
 ===========  ========================================================================================================
 (1)          only with :data:`WITH_SERVER`: a word that ends in a colon and 1 to 18 digits
 word         at least one byte, none of them a blank, a quote or a backslash
-time         as above, letter by letter, and on the calendar
-request      capitals, blank, target, blank, ``HTTP/`` and a digit, perhaps a point and a digit
+time         exactly as above, and a date that exists
+request      capitals, blank, target, blank, ``HTTP/`` and a digit, optionally a point and a digit
 target       ASCII, no blank, no quote, no backslash
 (2)          three digits or ``-``, blank, 1 to 15 digits or ``-``
 (3)          only with :data:`WITH_HEADERS`: two texts in quotes without a quote or a backslash
 (4)          only with :data:`MAY_GO_ON`: a blank and anything
 ===========  ========================================================================================================
 
-Carriage returns at the end do not count. Without a backslash there is nothing to unescape, and bytes that are not UTF-8
-cannot move a part, since they never swallow the ASCII byte after them.
+Carriage returns at the end are ignored. A line without a backslash needs no unescaping, and bytes that are not UTF-8
+cannot move a part, since such a byte never swallows the ASCII byte after it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ IS_ERROR: Final = 5
 FOUND_COLUMNS: Final = 6
 
 NOT_TAKEN: Final = -(2**62)
-"""In place of a line's time: the line has another shape."""
+"""Stands in place of a line's time: the kernel did not take the line, which has another form."""
 
 _QUOTE, _BACKSLASH, _BLANK, _NUMBER_SIGN, _RETURN = 0x22, 0x5C, 0x20, 0x23, 0x0D
 _COLON, _SLASH, _DASH, _PLUS, _POINT, _OPEN, _CLOSE = 0x3A, 0x2F, 0x2D, 0x2B, 0x2E, 0x5B, 0x5D
@@ -65,19 +65,19 @@ _DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365
 _FIRST_YEAR, _LAST_YEAR, _DAYS_TO_1970 = 1900, 2999, 719_163
 _TIME_LENGTH, _SECOND_US, _NO_DIGITS = 26, 1_000_000, -10_000
 _MAX_DIGITS, _MAX_PORT_DIGITS, _STATUS_DIGITS = 15, 18, 3
-# FNV-1a of 32 bits: nothing in it goes beyond a signed number of 64 bits.
+# FNV-1a with 32 bits: its products fit into a signed integer of 64 bits.
 _FNV_BASIS, _FNV_PRIME, _LOWER_32_BITS = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 
 
 @inlined
 def _byte(data: Bytes, position: int) -> int:
-    # The mask makes a signed number of what numba takes from the array.
+    # The mask makes numba treat the unsigned byte as a signed integer; mixing both would give floats.
     return int(data[position]) & 0xFF
 
 
 @inlined
 def _word_end(data: Bytes, position: int, stop: int) -> int:
-    """The position behind the word that starts here and the blank after it, or -1."""
+    """The position after the word that starts here and the blank after it, or -1."""
     start = position
     while position < stop and data[position] != _BLANK:
         if data[position] == _QUOTE or data[position] == _BACKSLASH:
@@ -88,7 +88,7 @@ def _word_end(data: Bytes, position: int, stop: int) -> int:
 
 @inlined
 def _server_end(data: Bytes, position: int, stop: int) -> int:
-    """The position behind a server, its port and the blank after it, or -1."""
+    """The position after a server, its port and the blank after it, or -1."""
     after = _word_end(data, position, stop)
     colon = after - 2
     while colon > position and _ZERO <= data[colon] <= _NINE:
@@ -99,7 +99,7 @@ def _server_end(data: Bytes, position: int, stop: int) -> int:
 
 @inlined
 def _two(data: Bytes, position: int) -> int:
-    """The number that two digits make; far below zero if one is no digit."""
+    """The number of two digits; far below zero if one of them is no digit, so that any sum with it stays below zero."""
     high, low = _byte(data, position) - _ZERO, _byte(data, position + 1) - _ZERO
     return high * 10 + low if 0 <= high <= 9 and 0 <= low <= 9 else _NO_DIGITS
 
@@ -152,7 +152,7 @@ def _time_us(data: Bytes, position: int) -> int:
 
 @inlined
 def _protocol_end(data: Bytes, position: int, stop: int) -> int:
-    """The position behind ``HTTP/1.1`` or ``HTTP/2`` and the quote after it, or -1."""
+    """The position after ``HTTP/1.1`` or ``HTTP/2`` and the quote after it, or -1."""
     if (
         stop - position < 7
         or data[position] != _H
@@ -171,9 +171,9 @@ def _protocol_end(data: Bytes, position: int, stop: int) -> int:
 
 @inlined
 def _target(data: Bytes, position: int, stop: int, query: int) -> tuple[int, int, int, int]:
-    """Start, stop and hash of the target of the request that starts here, and the position behind the request's quote.
+    """Start, end and hash of the target of the request that starts here, and the position after the request's quote.
 
-    The target ends before ``query`` and before a number sign. The last is -1 if this is not such a request.
+    The target ends before the byte ``query`` and before a number sign. The position is -1 if this is no such request.
     """
     start = position
     while position < stop and _A <= data[position] <= _Z:
@@ -201,7 +201,7 @@ def _target(data: Bytes, position: int, stop: int, query: int) -> tuple[int, int
 
 @inlined
 def _number(data: Bytes, position: int, stop: int) -> tuple[int, int]:
-    """The number of up to 15 digits that starts here, 0 for a dash, and the position behind it; or -1 and -1."""
+    """The number of up to 15 digits that starts here, or 0 for a dash, and the position after it; -1 and -1 if none."""
     if position < stop and data[position] == _DASH:
         return 0, position + 1
     start = position
@@ -216,17 +216,20 @@ def _number(data: Bytes, position: int, stop: int) -> tuple[int, int]:
 def _has_neither(word: np.uint64) -> bool:
     """Whether none of eight bytes is a quote or a backslash."""
     quote, backslash = word ^ _QUOTES, word ^ _BACKSLASHES
-    # The high bit of a byte comes out set unless the byte was 0; no byte carries into the next.
+    # Adding 0x7F to the lower 7 bits of a byte sets its high bit unless they are 0, and carries into no other byte. So,
+    # with the high bit of the byte itself, each high bit is set unless the byte is 0, that is, the wanted character.
     present = (((quote & _LOW_BITS) + _LOW_BITS) | quote) & (((backslash & _LOW_BITS) + _LOW_BITS) | backslash)
     return bool(present | _LOW_BITS == _ALL_BITS)
 
 
 @inlined
 def _quoted_end(data: Bytes, words: Words, position: int, stop: int) -> int:
-    """The position behind the quoted text that starts with a blank and a quote here, or -1."""
+    """The position after the quoted text that starts with a blank and a quote here, or -1."""
     if stop - position < 3 or data[position] != _BLANK or data[position + 1] != _QUOTE:
         return -1
     position += 2
+    # Byte by byte up to a position that is a multiple of 8, then by words of 8 bytes, then the rest by bytes: user
+    # agents are most of a line's length.
     while position < stop and position & 7 and data[position] != _QUOTE and data[position] != _BACKSLASH:
         position += 1
     if position & 7 == 0:
@@ -239,7 +242,7 @@ def _quoted_end(data: Bytes, words: Words, position: int, stop: int) -> int:
 
 @inlined
 def _answer(data: Bytes, words: Words, position: int, stop: int, form: int) -> tuple[int, int]:
-    """Status and size, given the position behind the request; the size is -1 if the rest is not what it should be."""
+    """Status and size, given the position after the request; the size is -1 if the rest has another form."""
     if stop - position < 4 or data[position] != _BLANK:
         return 0, -1
     start = position + 1
@@ -259,13 +262,13 @@ def _answer(data: Bytes, words: Words, position: int, stop: int, form: int) -> t
 
 @inlined
 def _time_start(data: Bytes, position: int, stop: int, form: int) -> int:
-    """The position behind the bracket before the time, or -1 if what is around the time is not as it should be."""
+    """The position of the first byte of the time, or -1 if the bytes before or after the time have another form."""
     if form & WITH_SERVER:
         position = _server_end(data, position, stop)
     for _ in range(3):
         if position >= 0:
             position = _word_end(data, position, stop)
-    # Behind the time comes at least a bracket, a blank and a quote.
+    # At least a bracket, a blank and a quote must follow the time, so these reads stay inside the line.
     if position < 0 or stop - position < _TIME_LENGTH + 4 or data[position] != _OPEN:
         return -1
     behind = position + 1 + _TIME_LENGTH
@@ -278,17 +281,17 @@ def _time_start(data: Bytes, position: int, stop: int, form: int) -> int:
 def scan(
     data: Bytes, words: Words, offsets: Offsets, form: int, query: int, first_error_status: int, found: Table
 ) -> None:
-    """Look for the parts of lines.
+    """Find the parts of lines.
 
     Args:
-        data: the lines, one behind the other.
-        words: ``data`` by eight bytes, without what is left over at the end.
+        data: the lines, one after the other.
+        words: ``data`` as words of eight bytes, without the bytes left over at the end.
         offsets: where each line starts, and where the last one ends.
         form: sum of :data:`WITH_SERVER`, :data:`WITH_HEADERS` and :data:`MAY_GO_ON`.
-        query: the byte that starts a target's query when the query is not wanted; else the number sign.
+        query: the byte that starts a target's query, if the query is to be cut off; otherwise the number sign.
         first_error_status: this status and every higher one is an error.
-        found: filled, a row for each line: microseconds since 1970 or :data:`NOT_TAKEN`; start, end and hash of the
-            target without fragment; size of the answer; whether its status is an error.
+        found: filled with a row for each line: microseconds since 1970 or :data:`NOT_TAKEN`; start, end and hash of the
+            target without its fragment; size of the answer; whether its status is an error.
     """
     behind = 0
     known = -1
@@ -296,7 +299,8 @@ def scan(
     for line in range(len(offsets) - 1):
         found[line, TIME_US] = NOT_TAKEN
         start, stop = int(offsets[line]), int(offsets[line + 1])
-        # Offsets come over the network: none may lead out of the data, nor two lines to the same bytes.
+        # Offsets come over the network, and numba checks no bounds: no offset may point outside the data, and no two
+        # lines may share bytes.
         if start < behind or stop < start or stop > len(data):
             continue
         behind = stop
@@ -305,7 +309,7 @@ def scan(
         time = _time_start(data, start, stop, form)
         if time < 0:
             continue
-        # Many lines of a log carry the time of the line before.
+        # Many lines of a log have the time of the line before: compare the texts, and read the time only if it changed.
         same = 0
         while known >= 0 and same < _TIME_LENGTH and data[known + same] == data[time + same]:
             same += 1

@@ -1,4 +1,4 @@
-"""Sums per pane and request target straight from Arrow's buffers: the arrays around the kernels, and their growth."""
+"""Sums per pane and request target, from Arrow's buffers: the arrays that the kernels fill, and their growth."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from spark_job.parse.kernels.line_form import LineForm
 
 LINES_AT_ONCE: Final = 4096
-"""So many lines go through one kernel and then the other: what passes between them stays in the processor's cache."""
+"""So many lines go through one kernel and then the other, so that what passes between them stays in the CPU cache."""
 
 _NO_TIMES: Final = np.empty(0, np.int64)
 FIRST_BYTES: Final = 1 << 16
 FIRST_ROWS: Final = 2 * LINES_AT_ONCE
-"""A power of two; doubling always makes room for one more round of lines."""
+"""A power of two, and two rounds of lines: doubling always makes room for one more round."""
 
 
 class SumArrays:
     """Adds up the lines of one form that the kernels take.
 
     Args:
-        form: the shape of the lines.
-        rule: what of a target is counted.
+        form: the form of the lines.
+        rule: the rule that makes URLs of request targets.
         pane_us: length of a pane in microseconds.
     """
 
@@ -43,7 +43,7 @@ class SumArrays:
             | (scan.MAY_GO_ON if form.may_go_on else 0)
         )
         self._rule = rule
-        # A rule that drops the query has each target without it, of which there are fewer.
+        # A rule that drops the query needs targets without it only, and these are fewer.
         self._query = ord("#") if rule is UrlRule.FULL else ord("?")
         self._pane_us = pane_us
         self._found = np.empty((LINES_AT_ONCE, scan.FOUND_COLUMNS), np.int64)
@@ -60,20 +60,20 @@ class SumArrays:
 
     @property
     def kept_bytes(self) -> int:
-        """How many bytes the targets have."""
+        """Number of bytes of the targets."""
         return int(self._used[sums.BYTES_USED])
 
     @property
     def rows(self) -> int:
-        """How many pairs of pane and target there are."""
+        """Number of sums: pairs of pane and target."""
         return int(self._used[sums.SUMS_USED])
 
     def add(self, lines: pa.BinaryArray, arrived_us: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Add lines up, and return the places of those that were left.
+        """Add lines up, and return the row numbers of those that the kernels left.
 
         Args:
-            lines: without their line feeds.
-            arrived_us: the time to count each by; None to count by its own.
+            lines: the lines, without their line feeds.
+            arrived_us: the time to count each line by; None to count by the time in it.
         """
         if lines.null_count:
             return np.arange(len(lines))
@@ -106,9 +106,9 @@ class SumArrays:
         return np.concatenate(left)
 
     def take(self) -> pl.DataFrame:
-        """Return the sums as :func:`.rollup.roll_up` does, and forget them.
+        """Return the sums with the columns of :func:`.rollup.roll_up`, and start from zero.
 
-        Several rows may have one pane and URL, for the rule makes one URL of several targets.
+        Several rows may have the same pane and URL, since the rule may make one URL of several targets.
         """
         targets = self._targets[: self._used[sums.TARGETS_USED]]
         rows = self._sums[: self.rows]
@@ -128,7 +128,7 @@ class SumArrays:
         return made
 
     def _make_room(self, lines: int, size: int) -> None:
-        """Let there be room for so many new targets and sums, and so many bytes of targets."""
+        """Grow the arrays so that ``lines`` more rows and ``size`` more bytes fit."""
         targets, used_bytes, rows = (int(used) for used in self._used)
         if used_bytes + size > len(self._kept):
             self._kept = np.concatenate([self._kept, np.empty(max(size, used_bytes), np.uint8)])
@@ -141,7 +141,7 @@ class SumArrays:
 
 
 def _slots(rows: NDArray[np.int64], hashes: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Return two slots a row, the hashes of the used rows in their places."""
+    """Return a hash table with two slots per row, filled with the rows that have ``hashes``."""
     slots = np.full(2 * len(rows), sums.EMPTY, np.int32)
     sums.fill_slots(np.ascontiguousarray(hashes), slots)
     return slots

@@ -1,17 +1,17 @@
-"""The kernels that add up what :mod:`.scan` found: sums per pane and request target, in arrays that the caller owns.
+"""The kernels that add up what :mod:`.scan` found, per pane and request target, in arrays of the caller.
 
 ==========  =========================================================================================================
 array       content
 ==========  =========================================================================================================
-kept        the bytes of all targets, each once, one behind the other
-targets     a row for each target: hash, start and length in ``kept``, the row of ``sums`` that was last used for it
+kept        the bytes of all targets, each once, one after the other
+targets     a row for each target: hash, start and length in ``kept``, and the row of ``sums`` that it used last
 sums        a row for each pane and target: hash, pane, target, latest time, lines, bytes, errors
-slots       for ``targets`` and for ``sums``: the row at the place that a hash leads to, or :data:`EMPTY`
+slots       the hash tables of ``targets`` and of ``sums``: a row number, or :data:`EMPTY`
 ==========  =========================================================================================================
 
-Hashes that lead to one place take the slots after it. After :data:`MAX_STEPS` the search is given up and the line left
-to the parser: clients choose the targets, and could choose them so that all collide. A row that has no slot is not
-found again, and another takes over; whoever reads the sums adds rows of one key up.
+The hash tables use linear probing. After :data:`MAX_STEPS` probes the search ends and the line is left to the parser:
+clients choose the targets, and could choose them so that all collide. A row that got no slot when a table grew is not
+found again, so a second row with the same key may follow; the reader of the sums adds rows with the same key up.
 """
 
 from __future__ import annotations
@@ -51,10 +51,11 @@ COUNTERS: Final = 3
 EMPTY: Final = -1
 MAX_STEPS: Final = 32
 
-# The columns of `scan.py` again: a constant of another file would be compiled in, and its change not noticed.
+# The columns of `scan.py` once more, compared by a test: numba would compile a constant of another file into the cached
+# machine code, and would not notice when it changes.
 _TIME_US, _START, _END, _HASH, _SIZE, _IS_ERROR = 0, 1, 2, 3, 4, 5
 _NOT_TAKEN = -(2**62)
-# Odd and below 2**31, so that nothing goes beyond a signed number of 64 bits.
+# Odd and below 2**31, so that the products fit into a signed integer of 64 bits.
 _PANE_FACTOR, _TARGET_FACTOR, _LOWER_31_BITS = 0x5BD1E995, 0x2C1B3C6D, 0x7FFFFFFF
 
 
@@ -62,7 +63,7 @@ _PANE_FACTOR, _TARGET_FACTOR, _LOWER_31_BITS = 0x5BD1E995, 0x2C1B3C6D, 0x7FFFFFF
 def _target_row(
     data: Bytes, start: int, end: int, value: int, kept: Bytes, targets: Numbers, slots: Slots, used: Numbers
 ) -> int:
-    """The row of a target, which is a new one if it was not there; -1 if there is no slot for it nearby."""
+    """The row of a target, which is added if it is new; -1 if all slots in reach are taken."""
     mask = len(slots) - 1
     length = end - start
     for step in range(MAX_STEPS):
@@ -93,8 +94,8 @@ def _target_row(
 
 @inlined
 def _sum_row(pane: int, target: int, targets: Numbers, sums: Numbers, slots: Slots, used: Numbers) -> int:
-    """The row of a pane and a target, which is a new one if it was not there; -1 if there is no slot for it nearby."""
-    # Logs are in the order of time, nearly.
+    """The row of a pane and a target, which is added if it is new; -1 if all slots in reach are taken."""
+    # Logs are nearly in order of time, so a target's next line is mostly in the pane of its last one.
     row = int(targets[target, TARGET_LAST_SUM])
     if row != EMPTY and sums[row, SUM_PANE] == pane:
         return row
@@ -140,21 +141,24 @@ def add(
 ) -> int:
     """Add lines up.
 
+    The caller makes the arrays large enough for the worst case, each line a new target and a new sum: nothing here
+    checks their bounds.
+
     Args:
-        data: the lines, as ``found`` points into them.
-        found: what :func:`.scan.scan` made of them.
-        arrived_us: for each line the time to count it by; empty to count by the line's own.
+        data: the bytes that ``found`` points into.
+        found: the result of :func:`.scan.scan`.
+        arrived_us: for each line the time to count it by; empty to count by the time in the line.
         pane_us: length of a pane.
-        kept: see the head of this file; with room for the bytes of the lines' targets.
-        targets: with room for as many new rows as there are lines.
-        target_slots: at least twice as many as rows of ``targets``, a power of two.
-        sums: with room for as many new rows as there are lines.
-        sum_slots: at least twice as many as rows of ``sums``, a power of two.
-        used: how many targets, bytes of them and sums there are; updated.
-        left: filled with the places of the lines that were not taken.
+        kept: as in the module's head; has room for the bytes of the lines' targets.
+        targets: has room for one new row per line.
+        target_slots: a power of two of slots, at least two for each row of ``targets``.
+        sums: has room for one new row per line.
+        sum_slots: a power of two of slots, at least two for each row of ``sums``.
+        used: number of targets, of their bytes, and of sums; updated.
+        left: filled with the row numbers of the lines that were not taken.
 
     Returns:
-        How many were not taken.
+        The number of lines that were not taken.
     """
     count = 0
     for line in range(len(found)):
@@ -180,11 +184,11 @@ def add(
 
 @kernel(f"void({NUMBERS}, {SLOTS})")
 def fill_slots(hashes: Numbers, slots: Slots) -> None:
-    """Give every row a slot, or none where there is none nearby.
+    """Give every row a slot, or none if all slots in reach are taken.
 
     Args:
-        hashes: those of the rows, in order.
-        slots: all empty, a power of two of them.
+        hashes: the rows' hashes, in order.
+        slots: a power of two of slots, all empty.
     """
     mask = len(slots) - 1
     for row in range(len(hashes)):

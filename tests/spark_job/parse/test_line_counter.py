@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from headrace.sample import SampleSettings, sample_lines
 from spark_job.parse import LineCounter, LineParser, UrlRule
-from spark_job.parse.line_counter import KERNELS_AFTER_LINES, Warmth
+from spark_job.parse.line_counter import KERNELS_AFTER_LINES, LinesSeen
 from tests.support.access_lines import (
     apache_time,
     combined,
@@ -66,11 +66,11 @@ from datetime import timedelta
 import polars as pl
 import pyarrow as pa
 from spark_job.parse import LineCounter, LineParser
-from spark_job.parse.line_counter import KERNELS_AFTER_LINES, Warmth
+from spark_job.parse.line_counter import KERNELS_AFTER_LINES, LinesSeen
 kinds = {"offset": pa.int64(), "received": pa.timestamp("us", tz="UTC")}
 body = pl.Series([b"a line that the kernels leave"]).to_arrow().cast(pa.binary())
 columns = [*(pa.nulls(1, kind) for kind in kinds.values()), body]
-counter = LineCounter(LineParser("combined", "path", "UTC"), timedelta(minutes=1), warmth=Warmth(KERNELS_AFTER_LINES))
+counter = LineCounter(LineParser("combined", "path", "UTC"), timedelta(minutes=1), seen=LinesSeen(KERNELS_AFTER_LINES))
 counter.add(pa.Table.from_batches([pa.record_batch(columns, names=[*kinds, "body"])]))
 loaded = (name in sys.modules for name in ("spark_job.parse.kernels.sum_arrays", "pandas"))
 print(len(counter.take().malformed), *loaded)
@@ -274,8 +274,8 @@ def test_nulls_and_nothing_are_malformed_and_nothing() -> None:
 
 
 def test_the_kernels_are_loaded_once_they_pay() -> None:
-    warmth = Warmth(KERNELS_AFTER_LINES - 2)
-    counter = LineCounter(LineParser("combined"), timedelta(minutes=1), warmth=warmth)
+    seen = LinesSeen(KERNELS_AFTER_LINES - 2)
+    counter = LineCounter(LineParser("combined"), timedelta(minutes=1), seen=seen)
     table = events([combined().encode()])
     loaded = []
     for _ in range(3):
@@ -284,12 +284,12 @@ def test_the_kernels_are_loaded_once_they_pay() -> None:
     assert loaded == [False, False, True]
     assert counter.take().sums["hits"].to_list() == [3]
     assert counter.take().sums.is_empty()
-    assert warmth.lines == KERNELS_AFTER_LINES + 1
+    assert seen.lines == KERNELS_AFTER_LINES + 1
 
 
 def test_lines_that_are_left_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spark_job.parse.line_counter.PARSED_AT_ONCE", 3)
-    counter = LineCounter(LineParser("combined"), timedelta(minutes=1), warmth=Warmth(KERNELS_AFTER_LINES))
+    counter = LineCounter(LineParser("combined"), timedelta(minutes=1), seen=LinesSeen(KERNELS_AFTER_LINES))
     waiting = []
     for _ in range(4):
         counter.add(events([combined().encode(), b"x"]))
@@ -300,7 +300,7 @@ def test_lines_that_are_left_wait_for_each_other(monkeypatch: pytest.MonkeyPatch
 
 def test_a_counter_says_when_it_holds_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spark_job.parse.line_counter.PARSED_AT_ONCE", 1)
-    counter = LineCounter(LineParser("combined"), timedelta(minutes=1), warmth=Warmth(KERNELS_AFTER_LINES))
+    counter = LineCounter(LineParser("combined"), timedelta(minutes=1), seen=LinesSeen(KERNELS_AFTER_LINES))
     counter.add(events([combined("GET /a HTTP/1.1").encode()]))
     said = [counter.is_full]
     with monkeypatch.context() as patched:
