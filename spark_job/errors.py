@@ -1,23 +1,23 @@
-"""Every error that the Spark side raises on purpose.
+"""All errors that the Spark side raises on purpose.
 
 ::
 
     SparkJobError
     ├── OptionError          user      never retry    an option of a source, a sink or a job cannot be used
-    ├── OffsetsError         operator  never retry    offsets are not what the bridges can have given
-    ├── DataLoss             operator  never retry    events that were not read yet are gone, or are damaged
+    ├── OffsetsError         operator  never retry    offsets that the bridges cannot have given
+    ├── DataLoss             operator  never retry    unread events are gone or damaged
     ├── BridgeUnavailable    operator  retry          a bridge does not answer, or not in time
-    ├── BridgeRefused        operator  never retry    a bridge answers, and refuses: token, request
+    ├── BridgeRefused        operator  never retry    a bridge answers with a refusal: wrong token, bad request
     ├── AuditError           operator  retry          an audit file cannot be written
-    ├── AccountingError      operator  retry          checkpoint, audit and table contradict each other
+    ├── AccountingError      operator  retry          checkpoint, audit and result table contradict each other
     ├── JobFolderError       operator  never retry    the job's folder was made with other settings, or lacks a part
     ├── SinkError            operator  retry          a table, a file or the console cannot be written
     ├── QueryFailed          see text  retry          the query ended with an error
-    └── QueryStalled         operator  retry          events wait, and no batch has been finished for too long
+    └── QueryStalled         operator  retry          events wait, and no micro-batch has finished for too long
 
-The column after the name says whose fault it is, then whether doing the same again is sane. What a bridge says of its
-own log reaches the reader as the classes of :mod:`avro_bridge.errors`; the sources turn those that mean lost events
-into :class:`DataLoss`.
+The first column after the name says who can correct it, the second whether a retry may help. What a bridge reports
+about its log arrives as the classes of :mod:`avro_bridge.errors`; the sources turn those that mean lost events into
+:class:`DataLoss`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class SparkJobError(Exception):
-    """Root of everything the Spark side raises on purpose."""
+    """Base class of all errors that the Spark side raises on purpose."""
 
     retry: ClassVar[bool] = False
 
@@ -45,17 +45,17 @@ class OffsetsError(SparkJobError):
 
 
 class DataLoss(SparkJobError):
-    """Events that this query had not read are gone or damaged; the text names the log and the offsets."""
+    """Events that the query has not read are gone or damaged; the text names the log and the offsets."""
 
 
 class BridgeUnavailable(SparkJobError):
-    """A bridge does not answer, or not in time; it is worth trying again."""
+    """A bridge does not answer, or not in time; a retry may help."""
 
     retry = True
 
 
 class BridgeRefused(SparkJobError):
-    """A bridge refuses the request for a reason that another try does not change."""
+    """A bridge refuses the request; a retry does not change that."""
 
 
 class AuditError(SparkJobError):
@@ -71,7 +71,7 @@ class AccountingError(SparkJobError):
 
 
 class JobFolderError(SparkJobError):
-    """A job's folder was made with other settings or by another version, is another query's, or lacks a part."""
+    """A job's folder was made with other settings or by another version, belongs to another query, or lacks a part."""
 
 
 class SinkError(SparkJobError):
@@ -81,13 +81,13 @@ class SinkError(SparkJobError):
 
 
 class QueryFailed(SparkJobError):
-    """The query ended with an error; the text is its first cause, the whole of it is in the job's log file."""
+    """The query ended with an error; the text is its first cause, and the job's log file has all of it."""
 
     retry = True
 
 
 class QueryStalled(SparkJobError):
-    """Events wait at a bridge, and no batch has been finished for longer than allowed."""
+    """Events wait at a bridge, and no micro-batch has finished for longer than allowed."""
 
     retry = True
 

@@ -1,8 +1,8 @@
-"""URL counts in windows: the one function that says what the pipeline computes, and the arithmetic of its windows.
+"""URL counts in windows: the function that computes them, and the arithmetic of its windows.
 
-A window is ``[start, start + length)`` in UTC; starts are the multiples of the slide counted from the epoch, as Spark's
-``window`` function has them. The *pane* is the greatest common divisor of length and slide: no window begins or
-ends inside one, so lines of one pane belong to the same windows and may be added up before Spark sees them.
+A window is ``[start, start + length)`` in UTC. Windows start at the multiples of the slide, counted from the epoch, as
+in Spark's ``window`` function. The *pane* is the greatest common divisor of length and slide: no window begins or ends
+inside a pane, so all lines of a pane belong to the same windows, and may be added up before Spark sees them.
 
 ::
 
@@ -11,9 +11,9 @@ ends inside one, so lines of one pane belong to the same windows and may be adde
     window [4, 10)                             |-----------|
     pane   [4, 6) is in both                   |---|
 
-Such a sum still has to carry a time, because Spark derives the watermark from the rows. It is the largest event time of
-the lines added: then the watermark is that of the raw lines, and since Spark drops a row by the *end* of its window
-and not by its time, the late decision is the same too.
+Such a sum still needs a time, because Spark derives the watermark from the rows. It has the largest event time of its
+lines: so the watermark is the same as with the lines. And since Spark drops a row by the *end* of its window, not by
+the row's time, the same lines are late.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 
 
 def pane(window: timedelta, slide: timedelta) -> timedelta:
-    """Return the longest time that no window boundary cuts."""
+    """Return the longest stretch of time that no window boundary cuts."""
     return timedelta(milliseconds=gcd(window // MILLISECOND, slide // MILLISECOND))
 
 
 def count_urls(events: DataFrame, window: timedelta, slide: timedelta, watermark: timedelta) -> DataFrame:
-    """Count the requests of each URL in each window; the same for a batch and for a stream.
+    """Count the requests of each URL in each window, for a batch or a stream.
 
     Args:
-        events: parsed access-log rows, whose malformed ones are left out, or roll-up rows (``hits``, ``bytes`` and
-            ``errors`` per ``time`` and ``url``), whose panes must be cut at :func:`pane` or finer.
+        events: parsed access-log rows, of which malformed ones are left out; or roll-up rows (``hits``, ``bytes`` and
+            ``errors`` per ``time`` and ``url``) whose panes are those of :func:`pane`, or divide them.
         window: length of a window.
         slide: distance between the starts of two windows; equal to ``window`` for windows that do not overlap.
-        watermark: how far behind the newest event time a line may be and still be counted.
+        watermark: how far a line may be behind the newest event time and still be counted.
 
     Returns:
         window_start and window_end (timestamp), url (string), hits, bytes and errors (long).
@@ -69,7 +69,7 @@ def count_urls(events: DataFrame, window: timedelta, slide: timedelta, watermark
 
 
 def _one_hit_each(lines: DataFrame) -> DataFrame:
-    """Give each parsed line the columns of a roll-up row."""
+    """Return each parsed line as a roll-up row with one hit."""
     is_error = F.coalesce(F.col("status") >= FIRST_ERROR_STATUS, F.lit(False))
     parsed = lines.where(F.col("error").isNull()) if "error" in lines.columns else lines
     return parsed.select(
@@ -83,13 +83,13 @@ def _one_hit_each(lines: DataFrame) -> DataFrame:
 
 @dataclass(frozen=True)
 class Windows:
-    """Length, slide and watermark that fit together: the length is a whole multiple of the slide.
+    """Length, slide and watermark of windows; the length is a whole multiple of the slide.
 
-    Spark would take other pairs as well. But then some lines fall into one window more than others, and how many lines
-    were counted cannot be told from the sum of the counts, which is what the accounting compares.
+    Spark accepts other pairs too. But then some lines are in one window more than others, and the sum of the counts
+    does not tell how many lines were counted, which is what the accounting compares.
 
     Raises:
-        OptionError: they do not fit; the text says why.
+        OptionError: length and slide do not fit; the text says why.
     """
 
     length: timedelta
@@ -100,28 +100,29 @@ class Windows:
         if self.slide > self.length:
             raise OptionError(
                 f"slide {format_duration(self.slide)} is longer than window {format_duration(self.length)}: "
-                "lines between two windows would be in none; make the slide at most the window"
+                "lines between two windows would be in neither; make the slide at most the window"
             )
         if self.length % self.slide:
             raise OptionError(
                 f"window {format_duration(self.length)} is not a whole multiple of slide "
                 f"{format_duration(self.slide)}: some lines would be in more windows than others, "
-                "and the sum could not be checked; "
+                "so the sum of the counts could not be checked; "
                 f"try slide {format_duration(pane(self.length, self.slide))}"
             )
 
     @property
     def per_line(self) -> int:
-        """Return how many windows each line is in."""
+        """Number of windows that each line is in."""
         return self.length // self.slide
 
     @property
     def pane(self) -> timedelta:
-        """Return the longest time that no window boundary cuts."""
+        """The longest stretch of time that no window boundary cuts."""
         return pane(self.length, self.slide)
 
     def open_for(self, pane_start_us: int, watermark_us: int) -> int:
-        """Return how many of the windows over a pane are still open, that is, end after the watermark."""
+        """Return how many of a pane's windows are still open: these end after the watermark."""
+        # The ends of the pane's windows are last_end, last_end - slide, ..., per_line of them.
         slide_us = self.slide // MICROSECOND
         last_end_us = pane_start_us - pane_start_us % slide_us + self.length // MICROSECOND
         if watermark_us >= last_end_us:

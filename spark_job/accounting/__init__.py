@@ -1,1 +1,1 @@
-"""What happened to each line: read, counted, malformed or late."""
+"""Accounts for every line: read, counted, malformed, late or lost."""

@@ -1,16 +1,16 @@
-"""What Spark's checkpoint folder says of the batches of a query.
+"""Reads from Spark's checkpoint folder which micro-batches of a query are planned and committed.
 
 ::
 
-    metadata      {"id": "<query id>"}                        made once; a new checkpoint is a new query
-    offsets/<n>   v1                                          written before batch n runs: the plan
-                  {"batchWatermarkMs": t, ...}                the watermark as batch n starts
-                  {"<log id>": next offset, ...}              one line for each source: where batch n ends
-    commits/<n>   v1 ...                                      written after batch n ran, sinks included
+    metadata      {"id": "<query id>"}                        written once; a new checkpoint is a new query
+    offsets/<n>   v1                                          written before micro-batch n runs: its plan
+                  {"batchWatermarkMs": t, ...}                the watermark when micro-batch n starts
+                  {"<log id>": next offset, ...}              one line for each source: where micro-batch n ends
+    commits/<n>   v1 ...                                      written after micro-batch n ran, sinks included
 
-Seen in folders written by Spark 4.3.0; ``OffsetSeqLog`` and ``CommitLog`` are the classes that write them. A batch of
-which only the plan is there runs again, over the same range, when the query starts. Spark deletes old entries but keeps
-at least those of the two newest batches, which is all that is asked for here.
+This is the format of Spark 4.3.0, whose classes ``OffsetSeqLog`` and ``CommitLog`` write it. A micro-batch that has a
+plan and no commit runs again, over the same range, when the query starts. Spark deletes old entries, but keeps at least
+those of the two newest micro-batches, and this module needs no others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NO_OFFSET = "-"
 
 @dataclass(frozen=True)
 class PlannedBatch:
-    """The plan of one batch: the watermark as it starts, and the offset of each log at which it ends."""
+    """The plan of a micro-batch: the watermark when it starts, and the offset of each log where it ends."""
 
     watermark_ms: int
     ends: dict[str, int]
@@ -43,7 +43,11 @@ class Checkpoint:
         self.folder = folder
 
     def query_id(self) -> str | None:
-        """Return the id of the query that owns the checkpoint; None when none has started yet."""
+        """Return the id of the query that owns the checkpoint; None if no query has started yet.
+
+        Raises:
+            AccountingError: the file is damaged, or is not Spark's.
+        """
         try:
             return str(json.loads((self.folder / "metadata").read_text())["id"])
         except FileNotFoundError:
@@ -52,19 +56,19 @@ class Checkpoint:
             raise AccountingError(f"{self.folder / 'metadata'}: no query id in it; is it Spark's?") from None
 
     def planned(self, batch_id: int) -> PlannedBatch:
-        """Return the plan of a batch that is running or has run.
+        """Return the plan of a micro-batch that is running or has run.
 
         Raises:
-            AccountingError: the file is gone, or is not what Spark 4.3 writes.
+            AccountingError: the file is gone, or is not in the format of Spark 4.3.
         """
         path = self.folder / "offsets" / str(batch_id)
         try:
             return _read_plan(path.read_text())
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise AccountingError(f"{path}: cannot tell which events batch {batch_id} holds: {error}") from None
+            raise AccountingError(f"{path}: cannot read which events micro-batch {batch_id} holds: {error}") from None
 
     def newest_committed(self) -> int | None:
-        """Return the number of the newest batch that Spark will not run again; None when there is none."""
+        """Return the number of the newest micro-batch that Spark will not run again; None before the first commit."""
         names = (path.name for path in (self.folder / "commits").glob("[0-9]*"))
         return max((int(name) for name in names if name.isdecimal()), default=None)
 

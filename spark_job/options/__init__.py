@@ -1,1 +1,1 @@
-"""Options: their types, command lines made from them, and Spark's string map."""
+"""Options: typed models, command lines made from them, and Spark's map of texts."""

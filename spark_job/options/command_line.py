@@ -1,12 +1,12 @@
-"""Command-line options made from models: each option is declared once, as a field, and read the same way everywhere.
+"""Makes command-line options from models: each option is declared once, as a field, and read in one way.
 
 ::
 
     class SessionsOptions(JobOptions):                     headrace job sessions --gap 20m
         gap: Length = Field(timedelta(minutes=30), ...)    python -m spark_job sessions --gap 20m
 
-The text of an option goes to the model as it is; only the model says what it means and what is wrong with it.
-:func:`arguments` is the way back, for a program that starts the other one.
+The text of an option goes to the model unchanged: only the model decides what it means and what is wrong with it.
+:func:`arguments` does the reverse, for a program that starts another one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Model = TypeVar("Model", bound=OptionModel)
 
 
 def flag_of(name: str, field: FieldInfo) -> Flag:
-    """Return how a field appears, its name filled in."""
+    """Return the flag of a field, with its name filled in."""
     flag = next((each for each in field.metadata if isinstance(each, Flag)), Flag())
     return Flag(flag.name or name.replace("_", "-"), flag.panel, flag.internal, flag.shown_default)
 
@@ -44,10 +44,10 @@ def parameters(
     """Return a typer parameter for each field of a model.
 
     Args:
-        model: its fields' descriptions are the help.
-        panel: heading for fields that name none.
-        skip: fields that are left out.
-        internal: whether fields that only a process takes are among them.
+        model: the model; the descriptions of its fields are the help texts.
+        panel: the heading for fields that name none.
+        skip: fields to leave out.
+        internal: whether to include fields that only the process of a job accepts.
     """
     return [
         _parameter(name, field, flag, panel)
@@ -66,7 +66,7 @@ def _parameter(name: str, field: FieldInfo, flag: Flag, panel: str) -> inspect.P
         taken = list[str] | None
     required = field.is_required()
     if not required and default is None and not flag.shown_default:
-        # As a text, like one that was typed: it is shown, and read the same way.
+        # As a text, so that the help shows it as a user would type it, and the model reads it in the same way.
         default = _text(field.default) or None
     option = typer.Option(
         f"--{flag.name}",
@@ -87,7 +87,7 @@ def _parameter(name: str, field: FieldInfo, flag: Flag, panel: str) -> inspect.P
 def with_signature(
     body: Callable[..., None], taken: Sequence[inspect.Parameter], help_text: str
 ) -> Callable[..., None]:
-    """Return ``body`` as a function of exactly these parameters, which is what typer makes a command of."""
+    """Return ``body`` as a function with exactly these parameters, since typer reads a command from a signature."""
 
     def command(**given: Any) -> None:
         body(**given)
@@ -99,10 +99,10 @@ def with_signature(
 
 
 def read_options(model: type[Model], given: Mapping[str, Any]) -> Model:
-    """Make a model of what was given; None and empty lists are options that were not.
+    """Make a model from given options; None and empty lists stand for options that were not given.
 
     Raises:
-        OptionError: names the option, its value and what would be right.
+        OptionError: an option cannot be used; the text names it, its value and what would be right.
     """
     named = {
         name: value for name, value in given.items() if name in model.model_fields and value is not None and value != []
@@ -121,7 +121,7 @@ def read_options(model: type[Model], given: Mapping[str, Any]) -> Model:
 
 
 def arguments(options: OptionModel) -> list[str]:
-    """Return the options of a command line that :func:`read_options` reads back as ``options``."""
+    """Return the command-line arguments that :func:`read_options` reads back as ``options``."""
     found = []
     for name, field in type(options).model_fields.items():
         value = getattr(options, name)

@@ -1,8 +1,8 @@
-"""The types of options that people write as text: lengths of time, choices, sinks; and how an option looks to them.
+"""Typed option models: the field types for values that people write as text, and how a field becomes a flag.
 
-A model's field carries its reader in its type, so that the text of a command line and the value of a program go the
-same way: ``Length("5m")`` and ``timedelta(minutes=5)`` are both taken, anything else is refused with what would be
-right.
+The type of a field says how to read its text, so that the texts of a command line and the values of a program are
+validated in the same way: a field of type ``Length`` accepts ``"5m"`` and ``timedelta(minutes=5)``, and refuses
+anything else with a message that says what would be right.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Flag:
-    """How a field appears on a command line; part of its annotation.
+    """How a field appears on a command line; put it into the field's annotation.
 
     Attributes:
-        name: the option's name without dashes; by default the field's, with ``-`` for ``_``.
-        panel: heading under which the help lists it.
-        internal: only the process of a job takes it; the pipeline that starts the process fills it in.
-        shown_default: what the help says where the default is computed.
+        name: the name of the flag, without dashes; by default the field's name, with ``-`` for ``_``.
+        panel: the heading under which the help lists the flag.
+        internal: only the process of a job accepts the flag; the pipeline that starts the process sets it.
+        shown_default: what the help shows as the default, if the program computes it.
     """
 
     name: str = ""
@@ -38,18 +38,18 @@ class Flag:
 
 
 class OptionModel(BaseModel):
-    """Base of everything that is filled from options: frozen, and an unknown name is an error."""
+    """Base class of all models that are filled from options. A model is frozen, and an unknown name is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _read(parse: Callable[[str], Any]) -> BeforeValidator:
-    """Apply ``parse`` to texts; other values are for the type to judge."""
+    """Apply ``parse`` to texts, and leave other values to the type of the field."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
 def choice_of(*choices: str) -> BeforeValidator:
-    """Return a validator that takes one of ``choices`` and names the nearest one to anything else."""
+    """Return a validator that accepts one of ``choices``, and suggests the nearest one for any other text."""
 
     def check(text: str) -> str:
         if text not in choices:
@@ -60,6 +60,6 @@ def choice_of(*choices: str) -> BeforeValidator:
 
 
 Length = Annotated[timedelta, _read(parse_length)]
-"""A length of time above zero."""
+"""A duration above zero."""
 Duration = Annotated[timedelta, _read(parse_duration)]
-"""A length of time, zero included."""
+"""A duration, which may be zero."""

@@ -27,7 +27,7 @@ def checkpoint(tmp_path: Path) -> Path:
 )
 def test_a_plan_in_another_form_is_an_error(checkpoint: Path, text: str) -> None:
     (checkpoint / "offsets" / "0").write_text(text)
-    with pytest.raises(AccountingError, match="cannot tell which events batch 0 holds"):
+    with pytest.raises(AccountingError, match="cannot read which events micro-batch 0 holds"):
         Checkpoint(checkpoint).planned(0)
 
 
