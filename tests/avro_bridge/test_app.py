@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
-
-import pytest
 
 from avro_bridge.wire.protocol import Status
 from tests.support.bridge_process import Settings, running_bridge, start_bridge, write_config
 from tests.support.peers import Peer, lines, lines_with_ids
-from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -101,36 +95,3 @@ def test_no_log_line_holds_what_a_peer_sent(tmp_path: Path) -> None:
         assert bridge.stop() == 0
         assert [line["reason"] for line in bridge.log_lines() if line["msg"] == "connection closed"] == ["frame"]
     assert "needle" not in (tmp_path / "bridge.log").read_text()
-
-
-class _FlumePage(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        body = json.dumps({"CHANNEL.c": {"ChannelFillPercentage": "12.5", "Type": "CHANNEL", "StartTime": "1500"}})
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def flume_page() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _FlumePage) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/metrics"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def test_flumes_own_metrics_stand_beside_ours(tmp_path: Path, flume_page: str) -> None:
-    agents = [flume_page, "http://127.0.0.1:1/metrics"]
-    with running_bridge(tmp_path, {"admin": {"agents": agents}}) as bridge:
-        wait_until(lambda: bridge.metric('headrace_agent_up{agent="0"}') == 1, 10, "the agent's page to be read")
-        assert bridge.metric('headrace_agent_up{agent="1"}') == 0
-        sample = 'headrace_agent_channel_channel_fill_percentage{agent="0",component="c"}'
-        assert bridge.metric(sample) == 12.5
-        assert bridge.metric('headrace_agent_channel_start_time_seconds{agent="0",component="c"}') == 1.5

@@ -10,6 +10,8 @@ import pytest
 
 from avro_bridge.config import BridgeConfig, is_loopback, load_config
 from avro_bridge.errors import ConfigError
+from avro_bridge.log.settings import LogSettings, WriterSettings
+from avro_bridge.wire.limits import WireLimits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,3 +91,18 @@ def test_a_wrong_file_ends_the_process_with_two(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert ended.stderr.startswith("avro_bridge: ")
     assert "did you mean 'listen'" in ended.stderr
+
+
+def test_the_defaults_of_wire_log_and_writer_are_those_of_their_settings() -> None:
+    config = BridgeConfig()
+    assert config.limits.wire_limits() == WireLimits()
+    assert config.log.log_settings() == LogSettings()
+    assert config.log.writer_settings() == WriterSettings()
+
+
+def test_what_an_operator_sets_reaches_the_settings(tmp_path: Path) -> None:
+    text = "[limits]\nmax_events = 7\n[log]\nmax_bytes = 16777216\nretain_max_age_s = 5\nmax_queued_bytes = 99"
+    config = load(tmp_path, text)
+    assert config.limits.wire_limits() == WireLimits(max_events=7)
+    assert config.log.log_settings() == LogSettings(max_bytes=16 * 2**20, retain_max_age_s=5)
+    assert config.log.writer_settings() == WriterSettings(max_queued_bytes=99)

@@ -54,10 +54,10 @@ def test_pings() -> None:
         assert client.receive(answer) == ([Reply(serial)], b"")
 
 
-def test_encoded_payloads_are_sent_as_they_are() -> None:
-    payload = encode_events([({}, b"a"), ({}, b"b")])
-    ((call,), _) = ServerConnection(LIMITS).receive(ClientConnection(LIMITS).append_encoded(payload))
-    assert bytes(call.buffer[call.start :]) == payload
+def test_a_batch_arrives_as_it_was_encoded() -> None:
+    events = [({"k": "v"}, b"a"), ({}, b"b")]
+    ((call,), _) = ServerConnection(LIMITS).receive(ClientConnection(LIMITS).append_batch(events))
+    assert bytes(call.buffer[call.start :]) == encode_events(events)
 
 
 @pytest.mark.parametrize(

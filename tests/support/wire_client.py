@@ -106,10 +106,6 @@ class ClientConnection:
         """The frame of a call with many events."""
         return self._call(APPEND_BATCH, encode_events(events))
 
-    def append_encoded(self, payload: bytes) -> bytes:
-        """The frame of a call whose array of events is encoded already."""
-        return self._call(APPEND_BATCH, payload)
-
     def ping(self) -> bytes:
         """The frame of a call without a name: only the handshake is wanted."""
         return self._call(_PING, b"")

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.flight as flight
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from avro_bridge.contract import schema
-from avro_bridge.egress.batches import record_batches
-from avro_bridge.log.record import PayloadKind, StoredBatch
-from tests.support.avro_events import Event, events_lists
 from tests.support.bridge_process import running_bridge
 from tests.support.peers import Peer, lines, lines_with_ids
 from tests.support.waiting import wait_until
-from tests.support.wire_client import encode_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,28 +131,3 @@ def test_a_token_is_required_when_configured(tmp_path: Path) -> None:
         options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer open sesame")])
         with flight.connect(f"grpc://127.0.0.1:{bridge.flight_port}") as client:
             assert list(client.do_action(flight.Action("status", b""), options))
-
-
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(
-    batches=st.lists(events_lists.filter(bool), min_size=1, max_size=5),
-    base=st.integers(0, 2**40),
-    joined=st.integers(1, 20),
-    data=st.data(),
-)
-def test_arrow_gives_back_what_was_stored(
-    batches: list[list[Event]], base: int, joined: int, data: st.DataObject
-) -> None:
-    stored, everything, offset = [], [], base
-    for number, events in enumerate(batches):
-        payload = memoryview(encode_events(events))
-        stored.append(StoredBatch(offset, len(events), PayloadKind.EVENTS, 1_000_000 + number, 0, payload))
-        everything += [(offset + place, headers, body) for place, (headers, body) in enumerate(events)]
-        offset += len(events)
-    start = data.draw(st.integers(base, base + len(batches[0]) - 1))
-    end = data.draw(st.integers(max(start, stored[-1].first_offset), offset))
-    pieces = list(record_batches(stored, start, end, headers=True, batch_events=joined))
-    rows = [row for piece in pieces for row in piece.to_pylist()]
-    wanted = [(place, headers, body) for place, headers, body in everything if start <= place < end]
-    assert [(row["offset"], dict(row["headers"]), row["body"]) for row in rows] == wanted
-    assert all(piece.num_rows < joined + 8 for piece in pieces)

@@ -37,8 +37,9 @@ def seeds() -> list[bytes]:
     streams.append(client.append_batch(events) + client.ping() + client.append({}, b""))
     item = encode_event({"k": "v"}, b"body")
     blocks = encode_long(-2) + encode_long(2 * len(item)) + 2 * item + encode_long(1) + item + b"\x00"
-    streams.append(ClientConnection(LIMITS).ping() + client.append_encoded(blocks))
-    message = b"\x00\x16appendBatch" + avro_events.write(events)
+    call = b"\x00\x16appendBatch"
+    streams.append(ClientConnection(LIMITS).ping() + encode_frame(4, call + blocks))
+    message = call + avro_events.write(events)
     streams.append(
         ClientConnection(LIMITS).ping()
         + encode_frame(3, *(message[each : each + 100] for each in range(0, len(message), 100)))
