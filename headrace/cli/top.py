@@ -1,4 +1,4 @@
-"""``headrace top``: the most asked for URLs of a stretch of time, from the table of results or from its mirror."""
+"""``headrace top``: the most requested URLs of a stretch of time, from the results table or its copy in a database."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def find_ranking(
     """Return the ranking.
 
     Args:
-        counts: the table of results, read where no ``url`` is given.
-        url: the database that has a mirror of it.
+        counts: the results table, read if no ``url`` is given.
+        url: a database that has a copy of it.
         password_file: file whose first line is that database's password.
-        limit: how many URLs.
-        last: how long the stretch is; None: one window.
-        at: an instant of its last window; None: the newest.
+        limit: number of URLs.
+        last: length of the stretch; None for one window.
+        at: an instant in its last window; None for the newest.
 
     Raises:
         SparkJobError: the URL cannot be used, or there are no counts of that time.
-        NotRunning: there is no table of results.
+        NotRunning: there is no results table.
         SinkError: the database cannot be read.
     """
     if url is None and not counts.is_file():
-        raise NotRunning(f"there are no counts in {counts.parent.parent}; `headrace run` makes them")
+        raise NotRunning(f"{counts.parent.parent} has no counts; `headrace run` makes them")
     target = parse_database_url(url if url is not None else f"sqlite:///{counts.absolute()}", password_file)
     with Database(target) as database:
         return rank_urls(database, limit, embedded=url is None, last=last, at=at)
@@ -70,7 +70,7 @@ def show_ranking(ranking: Ranking, *, as_json: bool) -> None:
 
 
 def lines_of(ranking: Ranking, width: int) -> Iterator[tuple[str, str]]:
-    """Yield the table as (kind of line, text), each text at most ``width`` cells wide."""
+    """Yield the lines of the table as (kind of line, text); no text is wider than ``width`` cells."""
     start, end = (instant.strftime("%Y-%m-%d %H:%M:%S") for instant in (ranking.start, ranking.end))
     hits, urls = ranking.hits, ranking.urls
     yield "title", f"{start} to {end} UTC   {hits:,} hit{'s' * (hits != 1)}   {urls:,} URL{'s' * (urls != 1)}"
@@ -78,12 +78,12 @@ def lines_of(ranking: Ranking, width: int) -> Iterator[tuple[str, str]]:
     for row in ranking.rows:
         shares = f"{row.hits / ranking.hits:>8.1%}{row.errors / row.hits:>8.1%}"
         change = change_of(row, ranking)
-        figures = f"{row.rank:>5}{change:>8}{row.hits:>10,}{shares}{binary_size(row.bytes):>10}"
-        yield "row", f"{figures}  {visible(row.url, width - BEFORE_URL)}"
+        numbers = f"{row.rank:>5}{change:>8}{row.hits:>10,}{shares}{binary_size(row.bytes):>10}"
+        yield "row", f"{numbers}  {visible(row.url, width - BEFORE_URL)}"
 
 
 def change_of(row: Ranked, ranking: Ranking) -> str:
-    """Return how many places a URL has risen (+) or fallen (-) since the stretch before; nothing if there was none."""
+    """Return how many ranks a URL has risen (+) or fallen (-) since the stretch before; empty if that has no counts."""
     if not ranking.hits_before:
         return ""
     if row.rank_before is None:
@@ -92,7 +92,7 @@ def change_of(row: Ranked, ranking: Ranking) -> str:
 
 
 def print_json(ranking: Ranking) -> None:
-    """Print one JSON object, in ASCII."""
+    """Print the ranking as one JSON object, in ASCII."""
     fields: dict[str, Any] = {
         "start": iso_utc(ranking.start),
         "end": iso_utc(ranking.end),

@@ -1,7 +1,7 @@
-"""What a run can be told: read and checked as a whole before any process starts.
+"""The options of a run, read and checked as a whole before any process starts.
 
-The options of the job are the job's own models (:mod:`spark_job.runner.job_settings`, and one for each job), so a wrong
-one shows here, at once, in the words in which the job itself would refuse it.
+The options of the job are the job's own models (:mod:`spark_job.runner.job_settings`, and one for each job). So a wrong
+option is refused here, at once, with the message that the job itself would print.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from spark_job.jobs.options import UrlCountsOptions
 from spark_job.options.command_line import arguments, read_options
 from spark_job.options.model import Flag, OptionModel, choice_of
 from spark_job.runner.job_settings import JobOptions, JobSettings
-from spark_job.sinks.sink_spec import SinkChoice, parse_sink
+from spark_job.sinks.sink_spec import SinkSpec, parse_sink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ URL_COUNTS = "url-counts"
 
 
 class PipelineOptions(OptionModel):
-    """What a run is told about itself, beside its job."""
+    """The options of the pipeline itself, beside those of its job."""
 
     state: Annotated[
         Path | None, Flag(panel=RUNNING, shown_default="state, state-JOB; a temporary one with --once")
@@ -46,7 +46,7 @@ class PipelineOptions(OptionModel):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """A checked set of options; ``settings`` lack the bridge's address and the job's folder, which the run fills in."""
+    """The options of one run. ``settings`` lack the bridge's address and the job's folder, which the run fills in."""
 
     job: str
     settings: JobSettings
@@ -55,7 +55,7 @@ class RunOptions:
 
     @property
     def state(self) -> Path:
-        """Where the run keeps everything: each job has a folder of its own, since the lines are kept for one reader."""
+        """The state folder. Each job has its own, because a bridge here keeps lines for one reader."""
         return self.pipeline.state or default_state(self.job)
 
     @property
@@ -64,12 +64,12 @@ class RunOptions:
         return self.pipeline.channel
 
     def job_arguments(self, **filled_in: Any) -> list[str]:
-        """Return what follows ``python -m spark_job``; ``filled_in`` are settings that the run knows by now."""
+        """Return the arguments of ``python -m spark_job``; ``filled_in`` are settings that only the run knows."""
         settings = self.settings.model_copy(update=filled_in)
         return [self.job, *arguments(settings), *arguments(self.own)]
 
     def over_files(self, files: Sequence[Path]) -> RunOptions:
-        """Return the options of a job that needs no bridge, with files for it to read and end."""
+        """Return the options of a job without a bridge, with the files that it reads before it ends."""
         return self.with_own(files=tuple(path.absolute() for path in files))
 
     def with_own(self, **changes: Any) -> RunOptions:
@@ -82,21 +82,21 @@ class RunOptions:
 
 
 def default_state(job: str) -> Path:
-    """Return the state folder of a job's runs that name none."""
+    """Return the state folder of a job for runs that name none."""
     return DEFAULT_STATE if job == URL_COUNTS else DEFAULT_STATE.with_name(f"{DEFAULT_STATE.name}-{job}")
 
 
 def read_run_options(
     given: Mapping[str, Any], job: str = URL_COUNTS, own: type[JobOptions] = UrlCountsOptions
 ) -> RunOptions:
-    """Read what was given on the command line.
+    """Read the options of the command line.
 
     Raises:
-        UsageError: an option cannot be used; the text names it and what would be right.
+        UsageError: an option cannot be used; the text names it and says what would be right.
     """
     try:
         pipeline = read_options(PipelineOptions, given)
-        sinks: Sequence[str | SinkChoice] = given.get("sinks") or ()
+        sinks: Sequence[str | SinkSpec] = given.get("sinks") or ()
         if pipeline.out is not None:
             sinks = [*sinks, parse_sink(f"jsonl:{pipeline.out}")]
         settings = read_options(JobSettings, {**given, "sinks": tuple(sinks) or None}).of_job(job)
@@ -117,7 +117,7 @@ def parse_options(**given: Any) -> RunOptions:
 
 
 def needs_bridge(job: str) -> bool:
-    """Whether a job reads from a bridge, and not from elsewhere. Imports Spark."""
+    """Whether a job reads from a bridge. Imports Spark."""
     from spark_job.jobs.catalog import load
     from spark_job.runner.object_store_job import SOURCE
 
@@ -125,7 +125,7 @@ def needs_bridge(job: str) -> bool:
 
 
 def check_job(options: RunOptions) -> None:
-    """Let the job look at its options. Imports Spark.
+    """Let the job check its options. Imports Spark.
 
     Raises:
         UsageError: the job refuses them.

@@ -1,8 +1,8 @@
-"""Where the counts go: the table of results, and the console and files that are written from it.
+"""The interface of sinks for URL counts: console, files and databases that are written from the counts table.
 
-Every batch goes into the table first, in one transaction (:mod:`spark_job.sinks.counts_table.writer`). The sinks behind
-it show what the table holds, so they need no care of their own for batches that come twice: whatever they wrote before,
-after the next batch they agree with the table again.
+Each micro-batch goes into the table first, in one transaction (:mod:`spark_job.sinks.counts_table.writer`). The sinks
+copy from the table, so a batch that runs twice needs no special care in them: whatever they wrote before, after the
+next batch they agree with the table again.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChangedWindows:
-    """One batch, as the sinks see it after the table has it.
+    """One micro-batch, as the sinks get it once the table has stored it.
 
     Attributes:
-        entry: the batch's ledger entry; query id and batch id identify the batch for a target with transactions.
-        rows: window_start, window_end, url, hits, bytes, errors of the (window, URL) pairs that changed; absolute
-            values.
+        entry: the batch's ledger entry; a sink with transactions identifies the batch by query id and batch id.
+        rows: window_start, window_end, url, hits, bytes, errors of each (window, URL) that changed; absolute values.
         windows: the windows of those rows, newest first.
         tally: the sum over all batches so far.
-        table: all counts, for what the changed rows alone do not tell, such as ranks and shares.
+        table: all counts, for ranks and shares, which the changed rows alone do not determine.
     """
 
     entry: LedgerEntry
@@ -39,17 +38,17 @@ class ChangedWindows:
 
 
 class Sink(Protocol):
-    """Something that shows or keeps the counts."""
+    """Shows or keeps the counts."""
 
     def write(self, changed: ChangedWindows) -> None:
-        """Take one batch. It may come again after a restart, and then has to lead to the same result.
+        """Take one batch. After a restart it may come again, and must then lead to the same result.
 
         Raises:
-            SinkError: it cannot be written; the query ends and runs the batch again on its next start.
+            SinkError: it cannot be written; the query ends, and its next start runs the batch again.
         """
 
     def close(self) -> None:
-        """Write what was put off, so that the sink agrees with the table, and let go of files.
+        """Write what was put off, so that the sink agrees with the table, and close files.
 
         Raises:
             SinkError: it cannot be written.

@@ -1,4 +1,4 @@
-"""The counts for people: after each batch, a ranked table of every window that changed, and the sum of all lines.
+"""Prints the URL counts: after each micro-batch, a ranked table of each changed window, and the sum of all lines.
 
 ::
 
@@ -8,27 +8,24 @@
     ...
     lines read 10,000 = counted 9,999 + malformed 1 + late 0   watermark 2015-05-20 21:04:15 UTC
 
-URLs are what strangers sent. Whatever could steer a terminal or reorder the line (control, format and bidirectional
-characters, lone surrogates) is shown as an escape, and a row never gets wider than the terminal.
+Strangers choose the URLs, so :mod:`.terminal` makes them harmless; a row never gets wider than the terminal.
 """
 
 from __future__ import annotations
 
 import sys
-import unicodedata
 from typing import TYPE_CHECKING, TextIO
 
-from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
 from headrace.common.durations import MILLISECOND
+from headrace.common.text import EPOCH, binary_size
 from spark_job.errors import SinkError
-from spark_job.sinks.counts_table.reader import EPOCH
+from spark_job.sinks.terminal import instant_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from spark_job.sinks.base import ChangedWindows
     from spark_job.sinks.counts_table.reader import CountsReader, Sums, UrlCount, Window
@@ -37,23 +34,19 @@ DEFAULT_TOP = 10
 DEFAULT_MAX_WINDOWS = 3
 PLAIN_WIDTH = 100
 NARROWEST_URL = 20
-# Marks that combine with the letter before take no cell of their own: cells alone do not bound a line.
-MAX_CHARACTERS_PER_CELL = 2
-UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 HEADER = f"{'#':>5}{'hits':>10}{'share':>8}{'errors':>8}{'bytes':>10}  URL"
 BEFORE_URL = HEADER.index("URL")
-BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 STYLES = {"title": "bold", "header": "dim", "row": "", "footer": "dim", "warning": "yellow"}
 
 
 class ConsoleSink:
-    """Prints the windows of each batch, the newest first.
+    """Prints the windows of each micro-batch, the newest first.
 
     Args:
         top: how many URLs of a window are shown.
         max_windows: how many windows of a batch are shown.
-        stream: where to; colours and the width of the window are used only when it is a terminal.
+        stream: the console; None: standard output. Only a terminal gets colours and its own width.
     """
 
     def __init__(
@@ -65,7 +58,7 @@ class ConsoleSink:
         self._terminal = Console(file=self._stream, highlight=False) if self._stream.isatty() else None
 
     def write(self, changed: ChangedWindows) -> None:
-        """Print the batch; nothing when it held no line."""
+        """Print the batch, unless it held no line."""
         if not changed.entry.read:
             return
         width = max(self._terminal.width if self._terminal else PLAIN_WIDTH, BEFORE_URL + NARROWEST_URL)
@@ -77,7 +70,7 @@ class ConsoleSink:
             raise SinkError(f"console: cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
-        """Do nothing: each batch has been printed."""
+        """Do nothing: each batch is printed when it comes."""
 
     def _print(self, kind: str, line: str) -> None:
         if self._terminal:
@@ -92,7 +85,7 @@ class ConsoleSink:
         if hidden > 0:
             yield "footer", f"and {hidden:,} older window{'s' * (hidden > 1)} changed"
         watermark_ms = changed.entry.closed_before_ms
-        watermark = _instant(EPOCH + watermark_ms * MILLISECOND) if watermark_ms > 0 else "not set yet"
+        watermark = f"{instant_text(EPOCH + watermark_ms * MILLISECOND)} UTC" if watermark_ms > 0 else "not set yet"
         yield ("footer" if changed.tally.balanced else "warning"), f"{changed.tally}   watermark {watermark}"
         if changed.entry.late:
             late = changed.entry.late
@@ -103,14 +96,14 @@ class ConsoleSink:
 
 
 def window_lines(window: Window, table: CountsReader, top: int, width: int) -> Iterator[tuple[str, str]]:
-    """Yield the table of one window as (kind of line, text), each text at most ``width`` cells wide."""
+    """Yield the lines of one window as (kind of line, text); each text is at most ``width`` cells wide."""
     sums = table.sums(window)
     same_day = window.start.date() == window.end.date()
-    end = _instant(window.end).split(" ", 1)[1] if same_day else _instant(window.end)
-    start = _instant(window.start).removesuffix(" UTC")
+    end = instant_text(window.end).split(" ", 1)[1] if same_day else instant_text(window.end)
+    hits, urls = f"{sums.hits:,} hit{'s' * (sums.hits != 1)}", f"{sums.urls:,} URL{'s' * (sums.urls != 1)}"
     yield (
         "title",
-        f"{start} to {end}   {sums.hits:,} hit{'s' * (sums.hits != 1)}   {sums.urls:,} URL{'s' * (sums.urls != 1)}",
+        f"{instant_text(window.start)} to {end} UTC   {hits}   {urls}",
     )
     yield "header", HEADER
     for rank, count in enumerate(table.top(window, top), start=1):
@@ -122,35 +115,3 @@ def _row(rank: int, count: UrlCount, sums: Sums, width: int) -> str:
     errors = count.errors / count.hits if count.hits else 0.0
     url = visible(count.url, width - BEFORE_URL)
     return f"{rank:>5}{count.hits:>10,}{share:>8.1%}{errors:>8.1%}{binary_size(count.bytes):>10}  {url}"
-
-
-def visible(text: str, width: int) -> str:
-    r"""Return ``text`` safe to print, in at most ``width`` cells; a cut is marked with an ellipsis.
-
-    What could change the place, order or look of other text is shown as ``\xhh`` or ``\uhhhh``.
-    """
-    cut = text[: width * MAX_CHARACTERS_PER_CELL]
-    safe = "".join(_escape(c) if unicodedata.category(c) in UNSAFE_CATEGORIES else c for c in cut)
-    if cell_len(safe) <= width and len(cut) == len(text):
-        return safe
-    return set_cell_size(safe, min(width - 1, cell_len(safe))) + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
-def binary_size(count: int) -> str:
-    """Return a number of bytes in the largest unit that leaves at least one, with two digits at least."""
-    size, unit = float(count), 0
-    while size >= 1024 and unit < len(BINARY_UNITS) - 1:
-        size, unit = size / 1024, unit + 1
-    return f"{size:.0f} {BINARY_UNITS[unit]}" if unit == 0 or size >= 10 else f"{size:.1f} {BINARY_UNITS[unit]}"
-
-
-def _instant(instant: datetime) -> str:
-    text = instant.strftime("%Y-%m-%d %H:%M:%S")
-    return f"{text}.{instant.microsecond // 1000:03d} UTC" if instant.microsecond else f"{text} UTC"

@@ -1,16 +1,17 @@
-"""The table as a folder of Parquet files, one for each window, named by the window's ends.
+"""Writes the counts table as a folder of Parquet files, one per window, named by the window's start and end.
 
 ::
 
     window-20150517T100000Z-20150517T110000Z.parquet
         window_start, window_end timestamp[us, UTC]; url string; hits, bytes, errors int64
 
-A batch rewrites the files of the windows that it changed, each replaced whole; windows that are archived in the table
-keep their file. Any reader of a Parquet data set takes the folder, and ``window_start`` filters without opening all.
+A micro-batch rewrites the files of the windows that it changed, each replaced whole; a window that retention removes
+from the table keeps its file. Any reader of Parquet data sets can read the folder, and filtering by ``window_start``
+skips files.
 
-A batch may change hundreds of windows, so their files are not waited for one by one until they are on the disk.
-Instead each file carries the sums of its window, and at the start every one is compared with the table: what a kill or
-a loss of power left behind is written again.
+A batch may change hundreds of windows, so the sink does not wait for the disk after each file. Instead each file
+carries the sums of its window, and every start compares them with the table: a file that a kill or a power cut left
+incomplete is written again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 
 from headrace.common.files import replacing
 from spark_job.errors import SinkError, sink_errors
+from spark_job.sinks.counts_table.schema import ARROW_SCHEMA
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,18 +33,8 @@ if TYPE_CHECKING:
     from spark_job.sinks.base import ChangedWindows
     from spark_job.sinks.counts_table.reader import CountsReader, Sums, Window
 
-INSTANT = pa.timestamp("us", tz="UTC")
-_FIELDS: list[pa.Field[pa.DataType]] = [
-    pa.field("window_start", INSTANT, nullable=False),
-    pa.field("window_end", INSTANT, nullable=False),
-    pa.field("url", pa.string(), nullable=False),
-    pa.field("hits", pa.int64(), nullable=False),
-    pa.field("bytes", pa.int64(), nullable=False),
-    pa.field("errors", pa.int64(), nullable=False),
-]
-SCHEMA = pa.schema(_FIELDS)
 SUMS_KEY = b"headrace.sums"
-ALL = -1
+ALL_URLS = -1
 
 
 class ParquetSink:
@@ -74,13 +66,14 @@ class ParquetSink:
         return self._folder / f"window-{_compact(window.start)}-{_compact(window.end)}.parquet"
 
     def _replace(self, window: Window, table: CountsReader) -> None:
-        counts = table.top(window, ALL)
+        counts = table.top(window, ALL_URLS)
         columns = {
             "window_start": [window.start] * len(counts),
             "window_end": [window.end] * len(counts),
             **{name: [getattr(count, name) for count in counts] for name in ("url", "hits", "bytes", "errors")},
         }
-        schema = SCHEMA.with_metadata({SUMS_KEY: _as_metadata(table.sums(window))})
+        schema = ARROW_SCHEMA.with_metadata({SUMS_KEY: _as_metadata(table.sums(window))})
+        # Not durable: the comparison at the start finds what the disk did not keep.
         with sink_errors(self._path(window)), replacing(self._path(window), durable=False) as file:
             pq.write_table(pa.table(columns, schema=schema), file, compression="zstd")
 
@@ -90,7 +83,7 @@ def _as_metadata(sums: Sums) -> bytes:
 
 
 def _sums_in(path: Path) -> bytes | None:
-    """Return the sums that a file carries; None when it is not there, or is not whole."""
+    """Return the sums that a file carries; None if it is missing or incomplete."""
     try:
         return (pq.read_schema(path).metadata or {}).get(SUMS_KEY)
     except (OSError, pa.ArrowException):
@@ -98,6 +91,6 @@ def _sums_in(path: Path) -> bytes | None:
 
 
 def _compact(instant: datetime) -> str:
-    """Return an instant without what a file name should not hold, in an order that sorts by time."""
+    """Return an instant for a file name, without colons, so that names sort by time."""
     text = instant.strftime("%Y%m%dT%H%M%S")
     return f"{text}.{instant.microsecond // 1000:03d}Z" if instant.microsecond else f"{text}Z"

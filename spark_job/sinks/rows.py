@@ -1,7 +1,7 @@
-"""Results of any columns for people and for files.
+"""Shows and writes results with any columns: a text table for people, JSON lines for files.
 
-This is for them what :mod:`spark_job.sinks.console` and :mod:`spark_job.sinks.jsonl` are for URL counts. Times are
-instants in UTC; files have them as ISO 8601 with a ``Z``.
+:mod:`spark_job.sinks.console` and :mod:`spark_job.sinks.jsonl` do the same for URL counts. Times are instants in UTC;
+files have them as ISO 8601 with a ``Z``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
-from headrace.common.files import replacing
-from spark_job.errors import SinkError, sink_errors
-from spark_job.sinks.console import visible
-from spark_job.sinks.jsonl import REST_PER_WORK, iso_utc
+from headrace.common.text import iso_utc
+from spark_job.sinks.snapshot_file import SnapshotFile
+from spark_job.sinks.terminal import print_block, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,12 +29,12 @@ TABLE_WIDTH = 140
 
 
 def json_line(row: Mapping[str, Any]) -> str:
-    """Return a row as one line of JSON in pure ASCII, with its end."""
+    """Return a row as one line of JSON in pure ASCII, with its line feed."""
     return json.dumps({name: _plain(value) for name, value in row.items()}, default=str) + "\n"
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: no number that is none, instants and bytes as text."""
+    """Return a value that JSON can hold: NaN and infinity become null, instants and bytes become text."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, datetime):
@@ -55,8 +54,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-class RowsFile:
-    """Keeps a file of JSON lines equal to a table, replacing it whole; at most a tenth of the time goes into it.
+class RowsFile(SnapshotFile):
+    """Keeps a file of JSON lines equal to a table.
 
     Args:
         path: the file.
@@ -67,47 +66,15 @@ class RowsFile:
     def __init__(
         self, path: Path, rows: Callable[[], Iterable[Row]], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._path = path
-        self._rows = rows
-        self._clock = clock
-        self._stale = True
-        self._next_s = 0.0
-
-    def changed(self) -> None:
-        """Write a snapshot, unless the last one was too short a time ago.
-
-        Raises:
-            SinkError: it cannot be written.
-        """
-        self._stale = True
-        if self._clock() >= self._next_s:
-            self._snapshot()
-
-    def close(self) -> None:
-        """Write what was put off.
-
-        Raises:
-            SinkError: it cannot be written.
-        """
-        if self._stale:
-            self._snapshot()
-
-    def _snapshot(self) -> None:
-        began_s = self._clock()
-        with sink_errors(self._path), replacing(self._path) as file:
-            for row in self._rows():
-                file.write(json_line(row).encode())
-        ended_s = self._clock()
-        self._stale = False
-        self._next_s = ended_s + REST_PER_WORK * (ended_s - began_s)
+        super().__init__(path, lambda: map(json_line, rows()), clock)
 
 
 class RowsConsole:
-    """Prints rows as a table of plain text, harmless for terminals.
+    """Prints rows as a table of plain text that is harmless for terminals.
 
     Args:
         top: how many rows of a batch are shown.
-        stream: where to; standard output where it is None.
+        stream: the console; None: standard output.
     """
 
     def __init__(self, top: int, stream: TextIO | None = None) -> None:
@@ -115,7 +82,7 @@ class RowsConsole:
         self._stream = stream or sys.stdout
 
     def show(self, rows: Sequence[Row], total: int, footer: str) -> None:
-        """Print the first rows of ``total``, and a line about the whole.
+        """Print the first rows of ``total``, and a line about all of them.
 
         Raises:
             SinkError: it cannot be written.
@@ -124,11 +91,7 @@ class RowsConsole:
         lines = _table(shown)
         if total > len(shown):
             lines.append(f"and {total - len(shown):,} more rows")
-        try:
-            self._stream.write("\n".join([*lines, footer]) + "\n\n")
-            self._stream.flush()
-        except OSError as error:
-            raise SinkError(f"console: cannot be written: {error.strerror}") from error
+        print_block(self._stream, [*lines, footer])
 
 
 def _table(rows: list[dict[str, str]]) -> list[str]:

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 MINUTE_US = 60_000_000
 QUERY = "11111111-2222-3333-4444-555555555555"
 LOG = "log-a"
+NASTY_URLS = [
+    '/"quoted"',
+    "/back\\slash",
+    "/new\nline",
+    "/\x00\x1b[2J",
+    "/\u2028\u202e",
+    "/世界",
+    "",
+    "/'; DROP TABLE counts",
+]
+"""URLs that a format may break on: quotes, line ends, controls, directions, wide characters, nothing, SQL."""
 
 Count = tuple[int, str, int]
 """Minute at which the window starts, URL, hits."""

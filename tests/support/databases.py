@@ -22,7 +22,7 @@ import psutil
 import pymysql
 import pytest
 
-from spark_job.sinks.database import Target, parse_target
+from spark_job.sinks.database import DatabaseUrl, parse_database_url
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ class Server:
         return f"{self.scheme}://{USER}@127.0.0.1:{self.port}/{DATABASE}"
 
     @property
-    def target(self) -> Target:
+    def target(self) -> DatabaseUrl:
         """The server as the sink takes it."""
-        return parse_target(self.url, self.password_file)
+        return parse_database_url(self.url, self.password_file)
 
     def start(self) -> None:
         """Start the server and wait until it answers."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spark_job.sinks.database import Target
+    from spark_job.sinks.database import DatabaseUrl
 
 INSTANT = pa.timestamp("us", tz="UTC")
 WINDOW = pa.struct([("start", INSTANT), ("end", INSTANT)])
@@ -26,7 +26,7 @@ def counts(actions: Sequence[str | None], numbers: Sequence[int], hour: datetime
     return pa.table(columns, names=["action", "window", "count"])
 
 
-def ledger_of(target: Target, query_id: str) -> list[Any]:
+def ledger_of(target: DatabaseUrl, query_id: str) -> list[Any]:
     """Return (batch id, number of rows) of the newest batch that the ledger knows of a query."""
     return execute(target, f"SELECT batch_id, row_count FROM headrace_batches WHERE query_id = '{query_id}'")  # noqa: S608 - made up by tests
 
@@ -36,7 +36,7 @@ def new_name() -> str:
     return f"t_{uuid.uuid4().hex}"
 
 
-def execute(target: Target, *statements: str) -> list[Any]:
+def execute(target: DatabaseUrl, *statements: str) -> list[Any]:
     """Run SQL; return the rows of the last statement that has some."""
     engine = sa.create_engine(target.with_password())
     rows: list[Any] = []

@@ -1,48 +1,48 @@
-"""What the table of results holds, and how it is read: by sinks, by the status of the pipeline, by tests.
+"""Reads the counts table, for sinks, for the status of the pipeline and for tests.
 
-A reader may look at the file of a running job: WAL mode gives it the state after some batch, whole.
+A reader may open the file of a running job: in WAL mode it sees the complete state after some micro-batch.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.common.durations import MICROSECOND
+from headrace.common.text import EPOCH
 from spark_job.accounting.tally import Tally
 from spark_job.errors import AccountingError, SinkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
 BUSY_TIMEOUT_S = 30.0
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Window(NamedTuple):
-    """A window by its two ends, in microseconds since the epoch; sorts by time."""
+    """Start and end of a window, in microseconds since the epoch; sorts by time."""
 
     start_us: int
     end_us: int
 
     @property
     def start(self) -> datetime:
-        """Return its first instant, in UTC."""
+        """The first instant of the window, in UTC."""
         return EPOCH + self.start_us * MICROSECOND
 
     @property
     def end(self) -> datetime:
-        """Return the instant after its last, in UTC."""
+        """The instant after the last one, in UTC."""
         return EPOCH + self.end_us * MICROSECOND
 
 
 class Sums(NamedTuple):
-    """What a window holds over all its URLs."""
+    """The sums of a window over all its URLs."""
 
     urls: int
     hits: int
@@ -51,7 +51,7 @@ class Sums(NamedTuple):
 
 
 class UrlCount(NamedTuple):
-    """What one URL has in one window."""
+    """The counts of one URL in one window."""
 
     url: str
     hits: int
@@ -60,13 +60,13 @@ class UrlCount(NamedTuple):
 
 
 class CountsReader:
-    """Reads a table of results. One thread at a time may use it; close it, or use it as a context manager.
+    """Reads a counts table. One thread at a time may use it; close it, or use it as a context manager.
 
     Args:
         path: the file.
 
     Raises:
-        SinkError: it is not there, or cannot be opened.
+        SinkError: it does not exist, or cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,7 +75,7 @@ class CountsReader:
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         with self._errors():
-            # Spark calls back on a thread of its own, a job's main thread opens and closes: one at a time.
+            # The main thread opens and closes the table, Spark's callback thread uses it in between: never both.
             return sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode={mode}",
                 uri=True,
@@ -89,20 +89,20 @@ class CountsReader:
         try:
             yield
         except sqlite3.Error as error:
-            raise SinkError(f"{self.path}: the table of results cannot be used: {error}") from error
+            raise SinkError(f"{self.path}: the counts table cannot be used: {error}") from error
 
     def owner(self) -> str | None:
-        """Return the id of the query whose counts these are; None while the table is new."""
+        """Return the id of the query that wrote the counts; None while the table is new."""
         row = self._db.execute("SELECT query_id FROM owner").fetchone()
         return None if row is None else str(row[0])
 
     def newest_batch(self) -> int | None:
-        """Return the number of the newest batch that is stored."""
+        """Return the number of the newest stored batch; None if there is none."""
         newest: int | None = self._db.execute("SELECT max(batch_id) FROM batches").fetchone()[0]
         return newest
 
     def positions(self) -> dict[str, int]:
-        """Return, for each log, the offset up to which it has been counted."""
+        """Return log id to the offset up to which the log is counted."""
         return dict(self._db.execute("SELECT log_id, next_offset FROM positions"))
 
     def tally(self) -> Tally:
@@ -122,7 +122,7 @@ class CountsReader:
         return int(self._db.execute("SELECT value FROM totals WHERE name = ?", (name,)).fetchone()[0])
 
     def sums(self, window: Window) -> Sums:
-        """Return what a window holds over all its URLs; zeros for a window that is not (or no longer) there."""
+        """Return the sums of a window; zeros for a window that the table does not have, or no longer."""
         with self._errors():
             row = self._db.execute(
                 "SELECT urls, hits, bytes, errors FROM windows WHERE window_start = ? AND window_end = ?", window
@@ -130,7 +130,7 @@ class CountsReader:
         return Sums(*row) if row else Sums(0, 0, 0, 0)
 
     def top(self, window: Window, limit: int) -> list[UrlCount]:
-        """Return the URLs of a window with the most hits, in order; equal ones by URL. Below zero: all of them."""
+        """Return the URLs of a window with the most hits, ties ordered by URL. A limit below zero returns all."""
         with self._errors():
             return [
                 UrlCount(*row)
@@ -142,13 +142,13 @@ class CountsReader:
             ]
 
     def windows(self) -> list[Window]:
-        """Return the windows that are kept, oldest first."""
+        """Return the windows in the table, oldest first."""
         with self._errors():
             keys = self._db.execute("SELECT window_start, window_end FROM windows ORDER BY window_start, window_end")
             return [Window(*key) for key in keys]
 
     def rows(self) -> Iterator[tuple[Window, UrlCount]]:
-        """Yield all rows: windows oldest first, in each the URLs with the most hits first."""
+        """Yield all rows, ordered by window, then by hits, most first."""
         with self._errors():
             for start_us, end_us, *count in self._db.execute(
                 "SELECT window_start, window_end, url, hits, bytes, errors FROM counts"
@@ -157,7 +157,7 @@ class CountsReader:
                 yield Window(start_us, end_us), UrlCount(*count)
 
     def verify(self) -> None:
-        """Add up the whole table and compare it with the sums that were kept by differences.
+        """Add up the whole table and compare the result with the totals, which each batch updated by differences.
 
         Raises:
             AccountingError: they differ.
@@ -166,7 +166,10 @@ class CountsReader:
             found = self._db.execute("SELECT count(*), ifnull(sum(hits), 0) FROM counts").fetchone()
         kept = (self.total("rows"), self.total("hits") - self.total("archived_hits"))
         if found != kept:
-            raise AccountingError(f"{self.path}: (rows, hits) add up to {found}, and were booked as {kept}")
+            raise AccountingError(
+                f"{self.path}: (rows, hits) add up to {found}, but the totals say {kept}; "
+                "the file was changed from outside: take a new job folder and consumer name to count again"
+            )
 
     def close(self) -> None:
         """Close the file."""

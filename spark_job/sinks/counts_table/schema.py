@@ -1,13 +1,31 @@
-"""The SQLite schema of the table of results: counts per window and URL, and what stores each batch exactly once.
+"""Schema of the counts table: in SQLite as the job keeps it, in Arrow as sinks pass it on.
 
-Times are microseconds since the epoch. :mod:`spark_job.sinks.counts_table.writer` holds the theory.
+Times in SQLite are microseconds since the epoch. :mod:`spark_job.sinks.counts_table.writer` explains how the tables
+work together.
 """
 
 from __future__ import annotations
 
+import pyarrow as pa
+
+KEY = ("window_start", "window_end", "url")
+"""The columns that tell counts apart."""
+
+_INSTANT = pa.timestamp("us", tz="UTC")
+_FIELDS: list[pa.Field[pa.DataType]] = [
+    pa.field("window_start", _INSTANT, nullable=False),
+    pa.field("window_end", _INSTANT, nullable=False),
+    pa.field("url", pa.string(), nullable=False),
+    pa.field("hits", pa.int64(), nullable=False),
+    pa.field("bytes", pa.int64(), nullable=False),
+    pa.field("errors", pa.int64(), nullable=False),
+]
+ARROW_SCHEMA = pa.schema(_FIELDS)
+"""One row of counts: what Parquet files and copies in databases hold."""
+
 SCHEMA_VERSION = 1
 
-SCHEMA = """
+SQL_SCHEMA = """
 CREATE TABLE counts (
     window_start INTEGER NOT NULL,
     window_end   INTEGER NOT NULL,
@@ -18,7 +36,7 @@ CREATE TABLE counts (
     PRIMARY KEY (window_start, window_end, url)
 ) WITHOUT ROWID;
 
--- The sums of each window, kept by differences so that a share needs no walk over the window's rows.
+-- The sums of each window, updated by differences, so that a share needs no scan of the window's rows.
 CREATE TABLE windows (
     window_start INTEGER NOT NULL,
     window_end   INTEGER NOT NULL,
@@ -29,7 +47,7 @@ CREATE TABLE windows (
     PRIMARY KEY (window_start, window_end)
 ) WITHOUT ROWID;
 
--- The newest batches. A batch that is here has been stored and changes nothing when it comes again.
+-- The newest batches. A batch in this table is stored; when Spark runs it again it changes nothing.
 CREATE TABLE batches (
     batch_id         INTEGER PRIMARY KEY,
     read             INTEGER NOT NULL,
@@ -41,13 +59,13 @@ CREATE TABLE batches (
     closed_before_ms INTEGER NOT NULL
 );
 
--- Up to where each log has been read.
+-- The offset up to which each log is counted.
 CREATE TABLE positions (
     log_id      TEXT PRIMARY KEY,
     next_offset INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- Sums over all batches ever stored, and over all windows, those that were archived (deleted) included.
+-- Sums over all batches ever stored and over all windows, including those that were archived (deleted).
 CREATE TABLE totals (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL

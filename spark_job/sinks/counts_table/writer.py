@@ -1,20 +1,20 @@
-"""The table of results: a SQLite file that holds each window's counts exactly, whatever is killed and when.
+"""Writes the counts table: a SQLite file whose counts are exact whatever is killed, and whenever.
 
-A batch goes in with one transaction: its counts, its ledger entry, the offsets it reached and the new sums. What Spark
-hands over are absolute values per (window, URL), so the same batch could be written twice without harm to the counts;
-the sums could not, so a batch whose number is there already changes nothing.
+Each micro-batch is one transaction: its counts, its ledger entry, the offsets that it reached and the new totals. Spark
+passes absolute values per (window, URL), so writing a batch twice would not harm the counts. It would harm the totals,
+so a batch whose number is stored already changes nothing.
 
 ==============================  ======================================================================================
 killed                          and on the next start
 ==============================  ======================================================================================
 before the transaction ended    SQLite undoes it; Spark runs the batch again; it is stored
-after it, before Spark's own    Spark runs the batch again; its number is there: its ledger entry is compared and
-commit                          nothing is written, the files are brought up to date
+after it, before Spark's own    Spark runs the batch again; its number is stored: its ledger entry is compared,
+commit                          nothing is written, and the sinks catch up with the table
 ==============================  ======================================================================================
 
-A window is *closed* when it had ended by the watermark of an earlier batch. Nothing changes it any more, so it may be
-archived: its rows are deleted, its sums stay in ``totals``. The file is in WAL mode, so that others may read it
-meanwhile, and synchronous=FULL: a commit has reached the disk.
+A window is *closed* once it ended before the watermark of an earlier batch. Nothing changes it any more, so it may be
+archived: its rows are deleted, its sums stay in ``totals``. The file is in WAL mode, so that others can read it at the
+same time, with synchronous=FULL, so that a commit waits for the disk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from headrace.common.durations import MICROSECOND
 from spark_job.accounting.ledger import US_PER_MS, LedgerEntry
 from spark_job.errors import AccountingError, JobFolderError
 from spark_job.sinks.counts_table.reader import CountsReader, Sums, Window
-from spark_job.sinks.counts_table.schema import SCHEMA, SCHEMA_VERSION
+from spark_job.sinks.counts_table.schema import SCHEMA_VERSION, SQL_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,23 +41,23 @@ KEPT_BATCHES = 1_000
 
 @dataclass(frozen=True)
 class Retention:
-    """How much of the closed windows is kept. None: no limit of that kind."""
+    """Which closed windows are kept: up to an age, up to a number of rows. None: no limit of that kind."""
 
     age: timedelta | None = None
     max_rows: int | None = None
 
 
 class CountsTable(CountsReader):
-    """The table of one query. One thread at a time may use it.
+    """The counts table of one query. One thread at a time may use it.
 
     Args:
-        path: the file; made when it is not there.
-        windows_per_line: how many windows each line is in, which turns hits into lines.
-        retention: which closed windows are archived.
+        path: the file; created if it is missing.
+        windows_per_line: how many windows each line is in: hits divided by it are lines.
+        retention: which closed windows are kept.
 
     Raises:
-        SinkError: the file cannot be opened, or is not such a table.
-        JobFolderError: another version of the program made it.
+        SinkError: the file cannot be opened, or is something else.
+        JobFolderError: another version of Headrace made it.
     """
 
     def __init__(self, path: Path, windows_per_line: int = 1, retention: Retention | None = None) -> None:
@@ -78,7 +78,7 @@ class CountsTable(CountsReader):
         self._db.execute("PRAGMA temp_store = MEMORY")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            self._db.executescript(f"BEGIN IMMEDIATE; {SQL_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
             age = "a newer" if version > SCHEMA_VERSION else "an older"
             raise JobFolderError(
@@ -102,7 +102,7 @@ class CountsTable(CountsReader):
             self._db.execute("COMMIT")
 
     def record(self, entry: LedgerEntry, rows: pa.Table) -> list[Window]:
-        """Store a batch, unless it has been stored before; return the windows that it holds rows of, newest first.
+        """Store a batch, unless it is stored already; return the windows of its rows, newest first.
 
         Args:
             entry: the batch's ledger entry.
@@ -116,8 +116,9 @@ class CountsTable(CountsReader):
             if not self._is_stored(entry):
                 self._stage(rows)
                 self._merge_staged()
-                self._book(entry)
-                # Not by the newer watermark: windows of this very batch must stay until the sinks have seen them.
+                self._record_entry(entry)
+                # By the older watermark: windows that only this batch's watermark closes must stay until the sinks have
+                # copied them.
                 self._archive(entry.late_before_ms * US_PER_MS)
         return _windows_of(rows)
 
@@ -150,7 +151,8 @@ class CountsTable(CountsReader):
         self._db.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?)", zip(*columns, strict=True))
 
     def _merge_staged(self) -> None:
-        """Write the staged rows, and what they change in the sums of their windows and in the totals."""
+        """Write the staged rows, and update the sums of their windows and the totals by the differences."""
+        # The differences are taken before the rows are overwritten: afterwards the old values are gone.
         self._db.execute(
             """
             CREATE TEMP TABLE change AS
@@ -179,7 +181,7 @@ class CountsTable(CountsReader):
         self._db.execute("DROP TABLE change")
         self._db.execute("DELETE FROM staged")
 
-    def _book(self, entry: LedgerEntry) -> None:
+    def _record_entry(self, entry: LedgerEntry) -> None:
         terms = {name: getattr(entry, name) for name in ("read", "lost", "malformed", "late", "missed")}
         self._db.execute(
             "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -203,8 +205,8 @@ class CountsTable(CountsReader):
         )
 
     def _archive(self, closed_before_us: int) -> None:
-        """Delete the closed windows that are over the age or, oldest first, over the number of rows."""
-        doomed: list[tuple[Window, Sums]] = []
+        """Delete closed windows beyond the age limit, then the oldest ones beyond the limit of rows."""
+        expired: list[tuple[Window, Sums]] = []
         excess = self.total("rows") - self._retention.max_rows if self._retention.max_rows is not None else 0
         age = self._retention.age
         old_before_us = closed_before_us - age // MICROSECOND if age is not None else None
@@ -213,15 +215,15 @@ class CountsTable(CountsReader):
         ):
             if excess <= 0 and (old_before_us is None or end_us > old_before_us):
                 break
-            doomed.append((Window(start_us, end_us), Sums(*sums)))
-            excess -= doomed[-1][1].urls
-        for window, sums in doomed:
+            expired.append((Window(start_us, end_us), Sums(*sums)))
+            excess -= expired[-1][1].urls
+        for window, sums in expired:
             self._db.execute("DELETE FROM counts WHERE window_start = ? AND window_end = ?", window)
             self._db.execute("DELETE FROM windows WHERE window_start = ? AND window_end = ?", window)
             self._add_to_totals(rows=-sums.urls, archived_windows=1, archived_rows=sums.urls, archived_hits=sums.hits)
 
     def add_dropped_dead_letters(self, lines: int) -> None:
-        """Count malformed lines whose text was not kept."""
+        """Count malformed lines that the dead letters had no room for."""
         with self._transaction():
             self._add_to_totals(dead_letters_dropped=lines)
 

@@ -4,24 +4,26 @@ A streaming query ends in one line::
 
     upsert(counts, "postgresql://counter@db/counts", "actions", key=["action", "window"])
 
-What lies behind it, upstream first:
+The modules, upstream first:
 
 =================  ====================================================================================================
-``target``         the URL, checked; where the password comes from
-``outages``        which errors pass by themselves, and how long they are waited for
-``connection``     an open database: transactions that ride an outage out
-``shape``          what the columns of a result are in each database; structs become columns of their own
-``keys``           text as key: what a database cannot hold as it is, without two keys becoming one
-``rows``           Arrow to the rows of a statement
+``url``            the URL, checked; where the password comes from
+``retry``          which errors are transient, and how long transactions are retried
+``connection``     an open database: transactions that are repeated after an outage
+``columns``        column types of a result in each database; struct fields become columns
+``key_text``       text in a key: a form that every database can hold, different for different texts
+``dialects``       the statements in which the databases differ
+``schema_check``   whether an existing table can take a result
 ``tables``         makes the table, or refuses one that does not fit
-``ledger``         which batch of which query is in which table
-``writing``        one batch, one transaction
-``statements``     what the databases write differently
-``fitting``        what is wrong with a table that does not fit
-``reading``        the table back, in the order of its key
-``streams``        :func:`upsert`
-``staging``        for results too large for the driver: staged by the tasks, moved by the driver's commit
-``source``         ``format("upsert")``
+``ledger``         the newest batch of each query in each table
+``rows``           Arrow to the parameters of a statement
+``write``          one batch, one transaction
+``read``           reads a table back, ordered by key
+``upsert``         :func:`upsert`
+``staging``        for results too large for the driver: tasks stage rows, the driver's commit moves them
+``spark_format``   ``format("upsert")``
+``counts_copy``    copies the counts table into a database
+``top_urls``       the top URLs of a time range, for ``headrace top``
 =================  ====================================================================================================
 """
 
@@ -30,7 +32,7 @@ from __future__ import annotations
 from spark_job.sinks.database.connection import Database
 from spark_job.sinks.database.read import read_rows
 from spark_job.sinks.database.upsert import upsert
-from spark_job.sinks.database.url import DEFAULT_RETRY_FOR, Target, parse_target
+from spark_job.sinks.database.url import DEFAULT_RETRY_FOR, DatabaseUrl, parse_database_url
 from spark_job.sinks.database.write import write_batch
 
-__all__ = ["DEFAULT_RETRY_FOR", "Database", "Target", "parse_target", "read_rows", "upsert", "write_batch"]
+__all__ = ["DEFAULT_RETRY_FOR", "Database", "DatabaseUrl", "parse_database_url", "read_rows", "upsert", "write_batch"]

@@ -1,4 +1,4 @@
-"""What a result looks like in each database: the columns by their Arrow types, structs taken apart.
+"""Column types of a result in each database, by Arrow type; each field of a struct becomes a column.
 
 ====================  ==============  ============================  =============================  ====================
 in the result         SQLite          PostgreSQL                    MariaDB, MySQL                 note
@@ -9,7 +9,7 @@ int                   INTEGER         integer                       INTEGER
 bigint                BIGINT          bigint                        BIGINT
 float, double         DOUBLE          double precision              DOUBLE                         not in a key
 decimal(p, s)         TEXT            numeric(p, s)                 NUMERIC(p, s)
-string, in the key    TEXT            text                          VARCHAR(640), binary           see keys.py
+string, in the key    TEXT            text                          VARCHAR(640), binary           see key_text.py
 string                TEXT            text                          LONGTEXT
 binary                BLOB            bytea                         LONGBLOB                       not in a key
 date                  DATE            date                          DATE
@@ -17,11 +17,10 @@ timestamp             DATETIME, UTC   timestamp with time zone      DATETIME(6),
 struct                                                              its fields, named struct_field  window_start, ...
 ====================  ==============  ============================  =============================  ====================
 
-Arrays, maps and timestamps without a time zone are refused. What is no number (NaN) or not finite is stored as NULL:
-only PostgreSQL could keep it, and no reader of the others would expect it.
+Arrays, maps and timestamps without a time zone are refused. NaN and infinity are stored as NULL: only PostgreSQL can
+hold them, and no reader of the others expects them.
 
-The text of a key must be compared byte by byte: the usual collations of MariaDB and MySQL take "/a", "/A" and "/a " for
-the same.
+Key text must be compared byte by byte: the default collations of MariaDB and MySQL treat "/a", "/A" and "/a " as equal.
 """
 
 from __future__ import annotations
@@ -43,19 +42,19 @@ if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
 
 KEY_CHARACTERS = 640
-"""Of all text columns of a key together: 2,560 bytes of UTF-8 at the most, which leaves room for the others."""
+"""Shared by all text columns of a key: at most 2,560 bytes of InnoDB's 3,072, which leaves room for others."""
 EXACT_COLLATIONS = {"mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin"}
 WITHOUT_TRANSLATION = ("sqlite", "postgresql")
 
 
 class Instant(TypeDecorator[datetime]):
-    """An instant: comes and goes with its time zone, and is stored in UTC where the database keeps no zone."""
+    """An instant with a time zone; stored in UTC by databases that keep no zone."""
 
     impl = sa.DateTime
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime]:
-        """Return the database's own type."""
+        """Return the type of the database."""
         if dialect.name == "postgresql":
             return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
         if dialect.name in EXACT_COLLATIONS:
@@ -63,27 +62,27 @@ class Instant(TypeDecorator[datetime]):
         return dialect.type_descriptor(sa.DateTime())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn the instant into what the driver is given."""
+        """Return the instant as the driver takes it."""
         if value is None:
             return None
         utc = value if value.tzinfo is UTC else value.astimezone(UTC)
         return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Turn what the driver gives into an instant in UTC."""
+        """Return what the driver gives as an instant in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def flat_schema(schema: pa.Schema) -> pa.Schema:
-    """Return a schema in which each field of a struct is a column of its own, named by both.
+    """Return a schema in which each field of a struct is a column, named ``struct_field``.
 
     Raises:
         OptionError: two columns get the same name.
     """
     flat = pa.schema(list(_flat_fields(schema)))
-    # Case aside: two names that differ in nothing else are one for most databases.
+    # Most databases ignore case in column names.
     names = [name.lower() for name in flat.names]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -113,10 +112,10 @@ def flat_table(rows: pa.Table) -> pa.Table:
 
 
 def flat_key(key: Sequence[str], schema: pa.Schema) -> list[str]:
-    """Return the columns of a key; a struct in it stands for all its fields.
+    """Return the columns of a key; a struct stands for all its fields.
 
     Raises:
-        OptionError: the result has no such column, or none is named.
+        OptionError: the result has no such column, or the key is empty.
     """
     found: list[str] = []
     flat = flat_schema(schema).names
@@ -129,15 +128,15 @@ def flat_key(key: Sequence[str], schema: pa.Schema) -> list[str]:
         else:
             raise OptionError(f"key {name!r}: the result has no such column; it has {', '.join(flat)}")
     if not found:
-        raise OptionError("a key is needed: the columns that tell the rows of the result apart")
+        raise OptionError("the key is empty; name the columns that tell the rows of the result apart")
     return found
 
 
 def columns_of(schema: pa.Schema, key: Sequence[str], dialect: str) -> list[sa.Column[Any]]:
-    """Return the columns of a table that can hold results of a flat schema.
+    """Return the columns of a table for results of a flat schema.
 
     Raises:
-        OptionError: a column is of a type that no table can hold, or that cannot be part of a key.
+        OptionError: a column has a type that no table can hold, or that cannot be part of a key.
     """
     limit = text_limit([name for name in key if is_text(schema.field(name).type)])
     return [
@@ -153,7 +152,7 @@ def columns_of(schema: pa.Schema, key: Sequence[str], dialect: str) -> list[sa.C
 
 
 def text_limit(texts: Sequence[str]) -> int:
-    """Return how many characters each of a key's text columns may have, where indexes are bounded."""
+    """Return how many characters each text column of a key may have in a database with bounded indexes."""
     return KEY_CHARACTERS // max(len(texts), 1)
 
 
@@ -165,7 +164,7 @@ def is_text(kind: pa.DataType) -> bool:
 def _key_type(field: pa.Field, limit: int, dialect: str) -> TypeEngine[Any]:
     kind = field.type
     if pa.types.is_floating(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        raise OptionError(f"key {field.name!r}: {kind} tells no rows apart; cast it to decimal, or to text")
+        raise OptionError(f"key {field.name!r}: {kind} cannot be part of a key; cast it to decimal, or to text")
     if is_text(kind) and dialect in EXACT_COLLATIONS:
         return mysql.VARCHAR(limit, charset="utf8mb4", collation=EXACT_COLLATIONS[dialect])
     return _type(field, dialect)
@@ -189,13 +188,11 @@ def _type(field: pa.Field, dialect: str) -> TypeEngine[Any]:
         (pa.types.is_timestamp(kind) and kind.tz is not None, Instant()),
     ]
     if pa.types.is_decimal(kind):
-        # SQLite has floating point only; text keeps every digit.
+        # SQLite has floating point numbers only; text keeps every digit.
         return sa.Text() if dialect == "sqlite" else sa.Numeric(kind.precision, kind.scale)
     for matches, chosen in choices:
         if matches:
             return chosen
     if pa.types.is_timestamp(kind):
         raise OptionError(f"column {field.name!r} is a time without a zone; cast it to timestamp")
-    raise OptionError(
-        f"column {field.name!r} is {kind}, which is no column of a table; select its parts, or use to_json"
-    )
+    raise OptionError(f"column {field.name!r} is {kind}, which a table cannot hold; select its parts, or use to_json")

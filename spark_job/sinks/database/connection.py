@@ -1,4 +1,4 @@
-"""An open database: transactions, each of them whole or not at all, that ride an outage out."""
+"""An open database: transactions that are stored whole or not at all, and repeated after an outage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from spark_job.errors import SinkError
-from spark_job.sinks.database.retry import Patience, reason_of
+from spark_job.sinks.database.retry import OutageRetry, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,42 +20,42 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine
 
-    from spark_job.sinks.database.url import Target
+    from spark_job.sinks.database.url import DatabaseUrl
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 10
 BUSY_TIMEOUT_S = 30
 READS = "headrace_reads"
-"""Execution option of a connection that changes nothing, and so need not keep writers out."""
+"""Execution option of a connection that only reads, so that it does not lock out writers."""
 
 
 class Database:
     """A database over at most one connection. One thread at a time may use it; close it, or use ``with``.
 
     Args:
-        target: which one.
-        keep_connection: keep it from one transaction to the next. Without that there is nothing to close.
+        url: of the database.
+        keep_connection: reuse the connection for the next transaction. Otherwise each opens and closes its own.
 
     Raises:
         OptionError: the password cannot be read.
     """
 
-    def __init__(self, target: Target, *, keep_connection: bool = True) -> None:
-        self.target = target
-        self._patience = Patience(target.retry_for)
-        self._engine = _engine(target.with_password(), keep_connection=keep_connection)
+    def __init__(self, url: DatabaseUrl, *, keep_connection: bool = True) -> None:
+        self.url = url
+        self._retry = OutageRetry(url.retry_for)
+        self._engine = _engine(url.with_password(), keep_connection=keep_connection)
 
     @property
     def dialect(self) -> str:
         """Return the kind of the database, as the URL says."""
-        return self.target.dialect
+        return self.url.dialect
 
     def transaction(self, work: Callable[[Connection], T]) -> T:
-        """Do ``work`` in a transaction and commit it. After an outage all of it is done again, on a new connection.
+        """Do ``work`` in a transaction and commit it. After an outage, repeat all of it on a new connection.
 
         Raises:
-            SinkError: the database is gone for too long, or refuses.
+            SinkError: the database is away for too long, or refuses.
         """
 
         def attempt() -> T:
@@ -63,21 +63,21 @@ class Database:
                 return work(connection)
 
         with self._errors():
-            return self._patience.outlast(attempt, str(self.target))
+            return self._retry.run(attempt, str(self.url))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Give a connection that reads the state of one moment.
+        """Yield a connection that reads one consistent state.
 
-        The connection is made with patience; once it is there, an error ends the reading.
+        Connecting is retried during an outage; an error after that ends the reading.
 
         Raises:
-            SinkError: the database is gone for too long, refuses, or is a file that is not there.
+            SinkError: the database is away for too long, refuses, or is a file that does not exist.
         """
         if self.dialect == "sqlite" and not Path(self._engine.url.database or "").is_file():
-            raise SinkError(f"{self.target}: there is no such file")
+            raise SinkError(f"{self.url}: the file does not exist")
         with self._errors():
-            connection = self._patience.outlast(self._begin_reading, str(self.target))
+            connection = self._retry.run(self._begin_reading, str(self.url))
             with connection:
                 yield connection
 
@@ -96,10 +96,10 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            raise SinkError(f"{self.target}: {reason_of(error)}") from error
+            raise SinkError(f"{self.url}: {reason_of(error)}") from error
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ def _engine(url: URL, *, keep_connection: bool) -> Engine:
     if backend == "sqlite":
         arguments = {"timeout": BUSY_TIMEOUT_S, "isolation_level": None}
     elif backend == "postgresql":
-        # Keep-alive finds a server whose machine is gone; one that hangs is the affair of the job's own watch.
+        # Keep-alive detects a server whose machine is gone. The job's own watch detects one that hangs.
         arguments = {
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "headrace",
@@ -126,7 +126,7 @@ def _engine(url: URL, *, keep_connection: bool) -> Engine:
             "keepalives_count": 3,
         }
     else:
-        # Without a strict mode a value that does not fit is changed until it does.
+        # Without a strict mode, MariaDB and MySQL change a value that does not fit instead of refusing it.
         arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "charset": "utf8mb4", "sql_mode": "TRADITIONAL"}
     pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_pre_ping": backend != "sqlite"}
     engine = create_engine(
@@ -143,12 +143,12 @@ def _engine(url: URL, *, keep_connection: bool) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Let others read while one writes, and let a commit have reached the disk."""
+    """Let others read while one writes (WAL), and make a commit wait for the disk."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # The driver would begin only before the first change, and by then another may have changed what was read.
+    # The driver begins only before the first change; by then another process may have changed what was read.
     reads = connection.get_execution_options().get(READS, False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

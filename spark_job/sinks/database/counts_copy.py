@@ -1,13 +1,13 @@
-"""The table of URL counts once more, in a database where others can ask for it.
+"""Copies the counts table into a database, where others can query it.
 
 ::
 
     url_counts   window_start, window_end, url   the key
-                 hits, bytes, errors             as the table of results has them: whole numbers, never differences
+                 hits, bytes, errors             absolute values, as in the counts table
 
-The database may be behind the table of results: it was added later, it was away, or the process was killed between the
-two. Then all rows of the table are written once at the start. It is never ahead, since it is written second; a batch
-that Spark runs again is in its ledger and changes nothing. Windows that leave the table of results stay here.
+The copy may be behind the counts table: it was added later, the database was away, or the process was killed between
+the two writes. Then the start writes all rows of the table. The copy is never ahead, since it is written second; a
+batch that Spark runs again is in the copy's ledger and changes nothing. Windows that leave the counts table stay here.
 """
 
 from __future__ import annotations
@@ -17,46 +17,45 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from spark_job.sinks.counts_table.schema import ARROW_SCHEMA, KEY
 from spark_job.sinks.database import Database
 from spark_job.sinks.database.ledger import stored_batch
 from spark_job.sinks.database.write import TableWriter
-from spark_job.sinks.parquet import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from spark_job.sinks.base import ChangedWindows
     from spark_job.sinks.counts_table.reader import CountsReader, UrlCount, Window
-    from spark_job.sinks.database import Target
+    from spark_job.sinks.database import DatabaseUrl
 
 TABLE = "url_counts"
-KEY = ("window_start", "window_end", "url")
 ROWS_AT_ONCE = 20_000
 
 
-class MirrorSink:
-    """Keeps ``url_counts`` in a database equal to the table, and completes it once at the start.
+class CountsCopySink:
+    """Keeps ``url_counts`` in a database equal to the counts table, and completes it at the start.
 
     Raises:
-        OptionError: the database has a table of that name that does not fit.
-        SinkError: the database is away for longer than is waited for, or refuses.
+        OptionError: the database has another table of that name.
+        SinkError: the database is away for too long, or refuses.
     """
 
-    def __init__(self, target: Target, table: CountsReader) -> None:
-        self._database = Database(target)
+    def __init__(self, url: DatabaseUrl, table: CountsReader) -> None:
+        self._database = Database(url)
         try:
-            self._writer = TableWriter(self._database, TABLE, SCHEMA, KEY, create=True)
+            self._writer = TableWriter(self._database, TABLE, ARROW_SCHEMA, KEY, create=True)
             self._catch_up(table)
         except BaseException:
             self._database.close()
             raise
 
     def write(self, changed: ChangedWindows) -> None:
-        """Write the rows that the batch changed, in one transaction with the batch's number."""
+        """Write the changed rows, in one transaction with the batch's number."""
         self._writer.write(changed.rows, query_id=changed.entry.query_id, batch_id=changed.entry.batch_id)
 
     def close(self) -> None:
-        """Let go of the connection; each batch leaves the database complete."""
+        """Close the connection; each batch leaves the copy complete."""
         self._database.close()
 
     def _catch_up(self, table: CountsReader) -> None:
@@ -66,10 +65,10 @@ class MirrorSink:
         rows = table.rows()
         while part := list(islice(rows, ROWS_AT_ONCE)):
             self._writer.write(_as_arrow(part), query_id=None)
-        # Only now: what a kill has left half done is begun again.
+        # The number goes in last, so that a copy which a kill interrupted starts again from the first row.
         self._writer.write(_as_arrow([]), query_id=query_id, batch_id=newest)
 
 
 def _as_arrow(rows: Iterable[tuple[Window, UrlCount]]) -> pa.Table:
     found = [{"window_start": window.start, "window_end": window.end, **count._asdict()} for window, count in rows]
-    return pa.Table.from_pylist(found, schema=SCHEMA)
+    return pa.Table.from_pylist(found, schema=ARROW_SCHEMA)

@@ -1,17 +1,17 @@
-"""Which batch of which query is in which table: a row for each pair, changed in the transaction that stores the batch.
+"""Records the newest stored batch of each query in each table, in the transaction that stores the batch.
 
 ::
 
-    headrace_batches   query_id, table_name  the key: Spark's id of the query, which is that of its checkpoint
-                       batch_id              newest batch that is stored; Spark numbers them from 0 without gaps
+    headrace_batches   query_id, table_name  the key: Spark's id of the query, kept in its checkpoint
+                       batch_id              the newest stored batch; Spark numbers them from 0 without gaps
                        row_count             rows of that batch
                        stored_at
 
-A batch whose number is not above the one in the ledger has been stored before, and nothing is written. A query whose
-checkpoint was lost starts again at batch 0, and under another id, so nothing of it is taken for a replay.
+A batch whose number is not above the ledger's is stored already, so nothing is written. A query that lost its
+checkpoint starts again at batch 0 under another id, so its batches do not look stored.
 
-The row stays locked until the transaction ends: of two drivers of one query, of which one is thought to be dead, the
-second waits and then finds the batch stored.
+The row stays locked until the transaction ends. If two drivers run one query because the first was wrongly thought
+dead, the second waits for the lock and then finds the batch stored.
 """
 
 from __future__ import annotations
@@ -42,17 +42,18 @@ LEDGER = sa.Table(
 
 
 def prepare_ledger(database: Database, *, create: bool) -> None:
-    """Make the ledger unless it is there.
+    """Create the ledger unless it exists.
 
     Raises:
-        OptionError: it is not there and not to be made.
-        SinkError: the database is gone for too long, or refuses.
+        OptionError: it is missing and must not be created.
+        SinkError: the database is away for too long, or refuses.
     """
     ensure_table(database, LEDGER, create=create)
 
 
 def newest_batch(connection: sa.Connection, query_id: str, table: str) -> int:
-    """Return the newest batch of a query that is in a table, -1 for none, and keep others from storing one."""
+    """Return the newest batch of a query in a table, -1 for none, and lock the row until the transaction ends."""
+    # FOR UPDATE locks only a row that exists, so the row is made first.
     start = {"query_id": query_id, "table_name": table, "batch_id": NONE_YET, "row_count": 0, "stored_at": _now()}
     connection.execute(insert_missing(LEDGER, connection.dialect.name), start)
     found = connection.execute(sa.select(LEDGER.c.batch_id).where(_row(query_id, table)).with_for_update())
@@ -60,10 +61,10 @@ def newest_batch(connection: sa.Connection, query_id: str, table: str) -> int:
 
 
 def stored_batch(database: Database, query_id: str, table: str) -> int:
-    """Return the newest batch of a query that is in a table, -1 for none, also where there is no ledger.
+    """Return the newest batch of a query in a table, -1 for none or without a ledger. Locks nothing.
 
     Raises:
-        SinkError: the database is gone for too long, or refuses.
+        SinkError: the database is away for too long, or refuses.
     """
     with database.reading() as connection:
         if not sa.inspect(connection).has_table(NAME):
@@ -72,8 +73,8 @@ def stored_batch(database: Database, query_id: str, table: str) -> int:
         return NONE_YET if found is None else int(found)
 
 
-def book(connection: sa.Connection, query_id: str, table: str, batch_id: int, rows: int) -> None:
-    """Note a batch as stored."""
+def record_batch(connection: sa.Connection, query_id: str, table: str, batch_id: int, rows: int) -> None:
+    """Record a batch as stored."""
     values = {"batch_id": batch_id, "row_count": rows, "stored_at": _now()}
     connection.execute(sa.update(LEDGER).where(_row(query_id, table)).values(values))
 

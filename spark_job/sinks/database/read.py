@@ -1,4 +1,4 @@
-"""A table of results back, row by row in the order of its key."""
+"""Reads a table of results row by row, ordered by key."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from spark_job.sinks.database.tables import check_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from spark_job.sinks.database.url import Target
+    from spark_job.sinks.database.url import DatabaseUrl
 
 ROWS_AT_A_TIME = 1_000
 
 
-def read_rows(target: Target | Database, table: str) -> Iterator[dict[str, Any]]:
-    """Yield each row as column to value, in the order of the primary key, all of one moment.
+def read_rows(target: DatabaseUrl | Database, table: str) -> Iterator[dict[str, Any]]:
+    """Yield each row as column to value, ordered by primary key, from one consistent state.
 
-    Instants come in UTC, decimals from SQLite as text. A key without a value comes as None; text that had to be
-    stored in another form (see ``keys``) comes in that form.
+    Instants are in UTC, decimals from SQLite are text. A key without a value is None; text that is stored in another
+    form (see ``key_text``) stays in that form.
 
     Raises:
-        SinkError: there is no such table, the database is gone for too long, or refuses.
+        SinkError: the table does not exist, the database is away for too long, or refuses.
     """
     check_name(table)
     with ExitStack() as opened:
         database = target if isinstance(target, Database) else opened.enter_context(Database(target))
         connection = opened.enter_context(database.reading())
         if not sa.inspect(connection).has_table(table):
-            raise SinkError(f"{database.target}: there is no table {table}")
+            raise SinkError(f"{database.url}: the table {table} does not exist")
         found = sa.Table(table, sa.MetaData(), autoload_with=connection)
         for column in found.columns:
             if isinstance(column.type, sa.Float):
-                # As found in MariaDB it would come as a decimal, rounded.
+                # SQLAlchemy would return a float of MariaDB as a rounded decimal.
                 column.type.asdecimal = False
         key = list(found.primary_key.columns)
         translate = {column.name: _translation(column) for column in found.columns}
@@ -51,7 +51,7 @@ def read_rows(target: Target | Database, table: str) -> Iterator[dict[str, Any]]
 
 
 def _by_bytes(column: sa.Column[Any], dialect: str) -> sa.ColumnElement[Any]:
-    """Return the column as it is ordered: text by its bytes, whatever language the database speaks."""
+    """Return the column for ORDER BY: text by its bytes, whatever the database's language."""
     text = isinstance(column.type, sa.String)
     return sa.collate(column, "C") if text and dialect == "postgresql" else column
 

@@ -1,4 +1,4 @@
-"""Arrow to the rows of a statement: plain values that every driver takes, keys in the form in which they are stored."""
+"""Turns Arrow rows into the parameters of a statement: values that every driver takes, keys in their stored form."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SHOWN_CHARACTERS = 80
 
 
 def bound_rows(rows: pa.Table, target: ResultTable, *, decimals_as_text: bool) -> list[dict[str, Any]]:
-    """Return flat rows as the parameters of an upsert, in the order of the key.
+    """Return flat rows as the parameters of an upsert, ordered by key.
 
-    Two transactions that write the same rows in the same order wait for each other instead of stopping each other.
+    The order prevents deadlocks: two transactions that lock the same rows in the same order wait for each other.
 
     Args:
         rows: a flat table.
-        target: the table that they go into.
+        target: the table for the rows.
         decimals_as_text: for a database without decimal numbers.
 
     Raises:
-        SinkError: a key comes twice or has a column without a value, or a time lies beyond year 9999.
+        SinkError: two rows have one key, a key column has no value, or a time is beyond year 9999.
     """
     names = rows.column_names
     columns = [_values(name, rows.column(name), target.key_texts.get(name), decimals_as_text) for name in names]
@@ -67,8 +67,8 @@ def _values(name: str, column: pa.ChunkedArray, key_text: KeyText | None, decima
 
 
 def _instants(column: pa.ChunkedArray) -> list[datetime | None]:
-    """Return instants in UTC: in a zone with a summer time two of them may be equal as Python compares them."""
-    # Without a zone they come in half the time, and they are those of UTC.
+    """Return instants in UTC. In a zone with summer time Python takes two different instants for equal."""
+    # to_pylist takes half the time without a zone, and Arrow's plain values are in UTC.
     times: list[datetime | None] = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.timestamp("us")).to_pylist()
     return [None if instant is None else instant.replace(tzinfo=UTC) for instant in times]
 
@@ -77,7 +77,7 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
     try:
         texts: list[str | None] = column.to_pylist()
     except UnicodeDecodeError:
-        # Spark lets any bytes be a string: cast(body AS string) checks nothing.
+        # A string of Spark may hold any bytes: cast(body AS string) checks nothing.
         raws = column.cast(pa.large_binary()).to_pylist()
         return [None if raw is None else raw.decode("utf-8", "surrogateescape") for raw in raws]
     return texts

@@ -1,11 +1,11 @@
-"""Whether a table that is there can take a result, and what is wrong where it cannot.
+"""Checks whether an existing table can take a result, and says what does not fit.
 
-A table fits when
+A table fits if
 
 - each column of the result has one of the same name that holds all its values, unchanged;
 - its primary key, or a unique index, is exactly the key of the result, and compares text byte by byte;
-- no further column has to be given a value;
-- in MariaDB and MySQL: no other unique index is there. An upsert would change the row that it finds by that one.
+- no other column requires a value;
+- in MariaDB and MySQL, it has no other unique index: an upsert would change the row that it finds by that index.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ INTEGER_BITS: tuple[tuple[type[TypeEngine[Any]], int], ...] = (
     (sa.BigInteger, 64),
     (sa.Integer, 32),
 )
-"""The first that an integer type is an instance of says how large it is."""
+"""Sizes of integer types. The first entry that a type is an instance of counts, so subclasses come first."""
 FRACTION_DIGITS = 6
 WORDS: dict[type[TypeEngine[Any]], str] = {
     sa.Boolean: "boolean",
@@ -52,35 +52,35 @@ WORDS: dict[type[TypeEngine[Any]], str] = {
 
 
 def check_fit(database: Database, wanted: sa.Table, found: Sequence[ReflectedColumn]) -> None:
-    """Compare a table that is there with the one that would have been made.
+    """Compare an existing table with the one that would be created.
 
     Raises:
         OptionError: it does not fit; the text names the columns and the types of both sides.
-        SinkError: the database is gone for too long, or refuses.
+        SinkError: the database is away for too long, or refuses.
     """
-    faults = _column_faults(wanted, found, database.dialect)
-    faults += database.transaction(lambda connection: _key_faults(sa.inspect(connection), wanted, database.dialect))
-    if faults:
-        raise OptionError(f"{database.target}: the table {wanted.name} does not fit the result: {'; '.join(faults)}")
+    problems = _column_problems(wanted, found, database.dialect)
+    problems += database.transaction(lambda connection: _key_problems(sa.inspect(connection), wanted, database.dialect))
+    if problems:
+        raise OptionError(f"{database.url}: the table {wanted.name} does not fit the result: {'; '.join(problems)}")
 
 
-def _column_faults(wanted: sa.Table, found: Sequence[ReflectedColumn], dialect: str) -> list[str]:
+def _column_problems(wanted: sa.Table, found: Sequence[ReflectedColumn], dialect: str) -> list[str]:
     there = {column["name"]: column for column in found}
-    faults = []
+    problems = []
     for column in wanted.columns:
         if column.name not in there:
-            faults.append(f"it has no column {column.name} ({_word(column.type)}), only {', '.join(there)}")
+            problems.append(f"it has no column {column.name} ({_word(column.type)}), only {', '.join(there)}")
             continue
         present = there[column.name]
-        fault = _fault(column, present["type"], dialect)
-        if fault is not None:
+        problem = _problem(column, present["type"], dialect)
+        if problem is not None:
             kinds = f"{_word(column.type)} in the result and {_shown(present)} in the table"
-            faults.append(f"{column.name} is {kinds}{fault}")
+            problems.append(f"{column.name} is {kinds}{problem}")
     for name, present in there.items():
         filled = any(present.get(way) for way in ("default", "computed", "identity"))
         if name not in wanted.columns and not present["nullable"] and not filled:
-            faults.append(f"its column {name} ({_shown(present)}) needs a value, and the result has none")
-    return faults
+            problems.append(f"its column {name} ({_shown(present)}) needs a value, and the result has none")
+    return problems
 
 
 def _word(kind: TypeEngine[Any]) -> str:
@@ -91,17 +91,17 @@ def _shown(column: ReflectedColumn) -> str:
     return str(column["type"]).lower()
 
 
-def _fault(column: sa.Column[Any], there: TypeEngine[Any], dialect: str) -> str | None:
-    """Return what is to be said beside the two types when ``there`` does not hold the column's values; else None."""
+def _problem(column: sa.Column[Any], there: TypeEngine[Any], dialect: str) -> str | None:
+    """Return a remark, maybe empty, if ``there`` cannot hold the column's values; None if it can."""
     wanted = column.type
     if isinstance(wanted, sa.Integer):
-        return _integer_fault(wanted, there, dialect)
+        return _integer_problem(wanted, there, dialect)
     if isinstance(wanted, sa.Numeric) and not isinstance(wanted, sa.Float):
-        return _decimal_fault(wanted, there)
+        return _decimal_problem(wanted, there)
     if isinstance(wanted, Instant):
-        return _instant_fault(there, dialect)
+        return _instant_problem(there, dialect)
     if isinstance(wanted, sa.String):
-        return _text_fault(column, there, dialect)
+        return _text_problem(column, there, dialect)
     if isinstance(wanted, sa.Boolean):
         fits = isinstance(there, sa.Boolean) or _is_mysql_boolean(there)
     elif isinstance(wanted, sa.Float):
@@ -114,10 +114,10 @@ def _fault(column: sa.Column[Any], there: TypeEngine[Any], dialect: str) -> str 
     return None if fits else ""
 
 
-def _integer_fault(wanted: sa.Integer, there: TypeEngine[Any], dialect: str) -> str | None:
+def _integer_problem(wanted: sa.Integer, there: TypeEngine[Any], dialect: str) -> str | None:
     if not isinstance(there, sa.Integer) or _is_mysql_boolean(there):
         return ""
-    # A type of MySQL may be unsigned; half of it then is what counts.
+    # MySQL has unsigned types, which cannot hold negative numbers.
     unsigned = bool(getattr(there, "unsigned", False))
     fits = dialect == "sqlite" or (_bits(there) >= _bits(wanted) and not unsigned)
     return None if fits else ", which is too small"
@@ -131,7 +131,7 @@ def _is_mysql_boolean(kind: TypeEngine[Any]) -> bool:
     return isinstance(kind, mysql.TINYINT) and kind.display_width == 1
 
 
-def _decimal_fault(wanted: sa.Numeric[Any], there: TypeEngine[Any]) -> str | None:
+def _decimal_problem(wanted: sa.Numeric[Any], there: TypeEngine[Any]) -> str | None:
     if not isinstance(there, sa.Numeric) or isinstance(there, sa.Float):
         return ""
     if there.precision is None:
@@ -141,7 +141,7 @@ def _decimal_fault(wanted: sa.Numeric[Any], there: TypeEngine[Any]) -> str | Non
     return None if fits else ", which is too small"
 
 
-def _instant_fault(there: TypeEngine[Any], dialect: str) -> str | None:
+def _instant_problem(there: TypeEngine[Any], dialect: str) -> str | None:
     if dialect == "postgresql":
         with_zone = isinstance(there, sa.DateTime) and there.timezone
         return None if with_zone else ", which is no timestamp with time zone"
@@ -151,7 +151,7 @@ def _instant_fault(there: TypeEngine[Any], dialect: str) -> str | None:
     return None if exact else ", which is no datetime(6)"
 
 
-def _text_fault(column: sa.Column[Any], there: TypeEngine[Any], dialect: str) -> str | None:
+def _text_problem(column: sa.Column[Any], there: TypeEngine[Any], dialect: str) -> str | None:
     if not isinstance(there, sa.String):
         return ""
     if dialect == "sqlite":
@@ -163,7 +163,7 @@ def _text_fault(column: sa.Column[Any], there: TypeEngine[Any], dialect: str) ->
         collation = getattr(there, "collation", None)
         if dialect in EXACT_COLLATIONS and collation not in EXACT_COLLATIONS.values():
             exact = EXACT_COLLATIONS[dialect]
-            return f" with the collation {collation}, which takes different keys for the same; {exact} does not"
+            return f" with the collation {collation}, which treats different keys as equal; use {exact}"
         too_short = length is not None and length < SHORTEST_LIMIT
         return f", and a key needs {SHORTEST_LIMIT} characters" if too_short else None
     if isinstance(there, mysql.LONGTEXT):
@@ -173,10 +173,10 @@ def _text_fault(column: sa.Column[Any], there: TypeEngine[Any], dialect: str) ->
     return None
 
 
-def _key_faults(inspector: sa.Inspector, wanted: sa.Table, dialect: str) -> list[str]:
+def _key_problems(inspector: sa.Inspector, wanted: sa.Table, dialect: str) -> list[str]:
     key = {column.name for column in wanted.primary_key}
     primary = set(inspector.get_pk_constraint(wanted.name)["constrained_columns"])
-    # An index over an expression has None in the place of a column.
+    # An index over an expression has None instead of a column name.
     indexes = [index for index in inspector.get_indexes(wanted.name) if index["unique"]]
     unique = [{name or "an expression" for name in index["column_names"]} for index in indexes]
     unique += [set(each["column_names"]) for each in inspector.get_unique_constraints(wanted.name)]

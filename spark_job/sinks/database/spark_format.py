@@ -1,4 +1,4 @@
-"""``format("upsert")``: writes a batch, or a stream in append or complete mode, into a table by its key.
+"""The Spark format ``upsert``: writes a batch, or a stream in append or complete mode, into a table by key.
 
 ================  =====================================================================================================
 option            meaning
@@ -7,12 +7,12 @@ url               the database; no password in it
 table             name of the table
 key               comma list of the columns that tell the rows apart; a struct stands for all its fields
 passwordFile      file whose first line is the password; tasks read it where they run
-retryFor          how long an outage is waited for  [2m]
-create            make the table when it is not there  [true]
+retryFor          how long to retry while the database is away  [2m]
+create            create a missing table  [true]
 ================  =====================================================================================================
 
-Mode "overwrite" and the output mode complete delete all other rows in the same transaction. Spark refuses the output
-mode update for writers in Python; that is what :func:`~spark_job.sinks.database.upsert.upsert` is for.
+Mode "overwrite" and output mode complete delete all other rows in the same transaction. Spark refuses output mode
+update for writers in Python; use :func:`~spark_job.sinks.database.upsert.upsert` for that.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from spark_job.errors import OptionError, SinkError
 from spark_job.options.spark_map import OptionReader
 from spark_job.sinks.database.connection import Database
 from spark_job.sinks.database.staging import Staging
-from spark_job.sinks.database.url import DEFAULT_RETRY_FOR, Target, parse_target
+from spark_job.sinks.database.url import DEFAULT_RETRY_FOR, DatabaseUrl, parse_database_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,34 +43,34 @@ if TYPE_CHECKING:
 
 FORMAT = "upsert"
 OPTIONS = ("url", "table", "key", "passwordFile", "retryFor", "create")
-OF_SPARK = frozenset({"checkpointlocation", "path", "queryname"})
-"""Options of the query itself, which reach the sink as well."""
+QUERY_OPTIONS = frozenset({"checkpointlocation", "path", "queryname"})
+"""Options of the query itself; Spark passes them to the sink too."""
 
 
 @dataclass(frozen=True)
 class UpsertOptions:
-    """The options, read. Goes to the tasks."""
+    """The parsed options. Spark pickles them for the tasks."""
 
-    target: Target
+    database: DatabaseUrl
     table: str
     key: tuple[str, ...]
     create: bool
 
 
 def parse_upsert_options(options: Mapping[str, str]) -> UpsertOptions:
-    """Read Spark's map of texts.
+    """Parse the options that Spark passes as text.
 
     Raises:
         OptionError: an option is unknown, missing or cannot be used.
     """
-    own = {name: value for name, value in options.items() if name.lower() not in OF_SPARK}
+    own = {name: value for name, value in options.items() if name.lower() not in QUERY_OPTIONS}
     reader = OptionReader(own, OPTIONS)
     for name in ("url", "table", "key"):
         if not reader.text(name, ""):
             raise OptionError(f'format("{FORMAT}") needs the option {name}')
     retry_for: timedelta | None = reader.value("retryFor", parse_duration)
     return UpsertOptions(
-        parse_target(
+        parse_database_url(
             reader.text("url", ""),
             reader.value("passwordFile", Path),
             DEFAULT_RETRY_FOR if retry_for is None else retry_for,
@@ -83,7 +83,7 @@ def parse_upsert_options(options: Mapping[str, str]) -> UpsertOptions:
 
 @dataclass
 class Staged(WriterCommitMessage):
-    """What a task tells the driver: whose rows it has staged, under which number, and how many."""
+    """A task's message to the driver: owner, attempt id and number of the rows that it staged."""
 
     owner: str
     part: str
@@ -91,7 +91,7 @@ class Staged(WriterCommitMessage):
 
 
 class UpsertDataSource(DataSource):
-    """``format("upsert")`` as a target."""
+    """The format ``upsert`` for writing."""
 
     @classmethod
     def name(cls) -> str:
@@ -99,16 +99,16 @@ class UpsertDataSource(DataSource):
         return FORMAT
 
     def writer(self, schema: StructType, overwrite: bool) -> BatchUpsertWriter:  # noqa: FBT001 -- Spark's signature
-        """Return the writer of a batch; table and staging table are there after this."""
+        """Return the writer of a batch, after making table and staging table."""
         return BatchUpsertWriter(parse_upsert_options(self.options), schema, replace=overwrite)
 
     def streamWriter(self, schema: StructType, overwrite: bool) -> StreamUpsertWriter:  # noqa: FBT001 -- as above
-        """Return the writer of a stream; table and staging table are there after this."""
+        """Return the writer of a stream, after making table and staging table."""
         return StreamUpsertWriter(parse_upsert_options(self.options), schema, replace=overwrite)
 
 
 class _Writer:
-    """What both writers do: made in the driver, sent to the tasks, and used again in the driver for the commit."""
+    """Base of both writers. The driver makes one, Spark pickles it for the tasks, and the driver's own one commits."""
 
     def __init__(self, options: UpsertOptions, schema: StructType, *, replace: bool) -> None:
         self._options = options
@@ -118,7 +118,7 @@ class _Writer:
             self._staging(database).purge()
 
     def _open(self) -> Database:
-        return Database(self._options.target)
+        return Database(self._options.database)
 
     def _staging(self, database: Database) -> Staging:
         schema = to_arrow_schema(self._schema, timezone="UTC")
@@ -139,7 +139,7 @@ class _Writer:
             with self._open() as database:
                 self._staging(database).drop(message.part for message in _staged(messages))
         except SinkError:
-            # The write has failed already, maybe for the same reason; the next commit of the query purges.
+            # The write has failed already, maybe because the database is away. The next commit deletes the rows.
             return
 
 
@@ -151,15 +151,15 @@ class BatchUpsertWriter(_Writer, DataSourceArrowWriter):
         self._owner = str(uuid.uuid4())
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Staged:
-        """Stage the rows of a task."""
+        """Stage the rows of one task."""
         return self._stage(self._owner, iterator)
 
     def commit(self, messages: list[WriterCommitMessage | None]) -> None:
-        """Move what the tasks have staged."""
+        """Move the staged rows into the table."""
         self._commit(self._owner, _staged(messages), None)
 
     def abort(self, messages: list[WriterCommitMessage | None]) -> None:
-        """Delete what the tasks have staged."""
+        """Delete the staged rows."""
         self._abort(messages)
 
 
@@ -167,21 +167,21 @@ class StreamUpsertWriter(_Writer, DataSourceStreamArrowWriter):
     """Writes the micro-batches of a query."""
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Staged:
-        """Stage the rows of a task."""
+        """Stage the rows of one task."""
         context = TaskContext.get()
         query_id = context.getLocalProperty("sql.streaming.queryId") if context is not None else None
         if query_id is None:
-            raise OptionError("this is no task of a query")
+            raise OptionError("this task belongs to no query; write a batch without writeStream")
         return self._stage(query_id, iterator)
 
     def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:
-        """Move what the tasks have staged, unless this batch has been moved before."""
+        """Move the staged rows into the table, unless this batch was moved already."""
         staged = _staged(messages)
         if staged:
             self._commit(staged[0].owner, staged, batchId)
 
     def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # noqa: ARG002 -- Spark's
-        """Delete what the tasks have staged."""
+        """Delete the staged rows."""
         self._abort(messages)
 
 
@@ -190,5 +190,5 @@ def _staged(messages: Iterable[WriterCommitMessage | None]) -> list[Staged]:
 
 
 def register_upsert(spark: SparkSession) -> None:
-    """Make ``format("upsert")`` known to a session."""
+    """Register ``format("upsert")`` in a session."""
     spark.dataSource.register(UpsertDataSource)

@@ -1,16 +1,16 @@
-"""Results that are too large for the driver: each task stages its rows, the driver's commit moves them.
+"""Staging for results that are too large for the driver: each task stages its rows, the driver's commit moves them.
 
 ::
 
-    task      rows ──► <table>_staged_<hash>    under the number of this attempt; nobody reads them
-    commit    staged rows of the attempts that Spark counts ──► <table>, the ledger; all others of this writer deleted
+    task      rows ──► <table>_staged_<hash>    under the id of this attempt; nobody reads them there
+    commit    rows of the attempts that Spark counts ──► <table>, ledger; all other rows of this query deleted
 
-The move is one transaction. What a killed run, a failed task or a second attempt of one has staged is never moved: a
-commit deletes everything else of its query, and what nobody came back for is deleted after a day. In PostgreSQL the
-staging table is not logged, so that the rows are written ahead once and not twice; a crash of the server empties it.
-The commit therefore counts what it moves.
+The move is one transaction. Rows of a killed run, of a failed task or of a task's second attempt are never moved: the
+next commit of the query deletes them, and after a day any query's commit does. In PostgreSQL the staging table is
+UNLOGGED, so that rows go through the write-ahead log once and not twice; a crash of the server empties such a table.
+The commit therefore counts the rows that it moves.
 
-The hash is one of the columns, so results of another shape stage elsewhere.
+The hash is over the columns, so results with other columns stage in another table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from spark_job.errors import OptionError, SinkError
 from spark_job.sinks.database.columns import Instant, flat_key, flat_schema, flat_table
 from spark_job.sinks.database.dialects import upsert_rows
-from spark_job.sinks.database.ledger import book, newest_batch, prepare_ledger
+from spark_job.sinks.database.ledger import newest_batch, prepare_ledger, record_batch
 from spark_job.sinks.database.rows import bound_rows
 from spark_job.sinks.database.tables import LONGEST_NAME, MYSQL_OPTIONS, ensure_table, prepare_table
 
@@ -37,29 +37,31 @@ if TYPE_CHECKING:
 
 HASH_DIGITS = 8
 LONGEST_TABLE_NAME = LONGEST_NAME - len("_staged_") - HASH_DIGITS
-LEFT_BEHIND = timedelta(days=1)
+ABANDONED_AFTER = timedelta(days=1)
 ROWS_PER_STATEMENT = 10_000
 OWN_COLUMNS = ("staged_by", "staged_part", "staged_row", "staged_at")
 
 
 class Staging:
-    """A table of results and the one beside it. Driver and tasks each make their own over the same arguments.
+    """A table of results and its staging table. The driver and each task make one from the same arguments.
 
     Args:
-        database: where; the caller closes it.
+        database: the database; the caller closes it.
         name: of the table of results.
-        schema: of the result; structs in it become columns of their own.
+        schema: of the result; each field of a struct becomes a column.
         key: columns that tell the rows of the result apart; a struct stands for all its fields.
-        create: make what is not there.
+        create: whether to create a missing table.
 
     Raises:
-        OptionError: the table does not fit, is not there and not to be made, or its name is too long.
-        SinkError: the database is gone for too long, or refuses.
+        OptionError: the table does not fit, is missing and must not be created, or its name is too long.
+        SinkError: the database is away for too long, or refuses.
     """
 
     def __init__(self, database: Database, name: str, schema: pa.Schema, key: Sequence[str], *, create: bool) -> None:
         if len(name) > LONGEST_TABLE_NAME:
-            raise OptionError(f"table {name!r}: at most {LONGEST_TABLE_NAME} characters, for the one that it stages in")
+            raise OptionError(
+                f"table {name!r}: at most {LONGEST_TABLE_NAME} characters, because its staging table gets a longer name"
+            )
         self._database = database
         self.target = prepare_table(database, name, flat_schema(schema), flat_key(key, schema), create=create)
         shape = " ".join(f"{column.name} {column.type!r}" for column in self.target.table.columns)
@@ -69,23 +71,23 @@ class Staging:
         prepare_ledger(database, create=create)
 
     def purge(self, now: datetime | None = None) -> int:
-        """Delete what nobody came back for; return the number of rows."""
-        before = (now or datetime.now(UTC)) - LEFT_BEHIND
+        """Delete rows that were abandoned a day ago; return their number."""
+        before = (now or datetime.now(UTC)) - ABANDONED_AFTER
         old = sa.delete(self.staged).where(self.staged.c.staged_at < before)
         return int(self._database.transaction(lambda connection: connection.execute(old).rowcount))
 
     def stage(self, owner: str, batches: Iterable[pa.RecordBatch]) -> tuple[str, int]:
-        """Stage the rows of one task; return the number of this attempt and how many rows there are.
+        """Stage the rows of one task; return the id of this attempt and the number of rows.
 
         Args:
-            owner: the query, or the one write, that they belong to.
+            owner: the query, or the single write, of the rows.
             batches: rows in the schema of the result.
 
         Raises:
-            SinkError: the database is gone for too long, or refuses; a row cannot be stored.
+            SinkError: the database is away for too long, or refuses; a row cannot be stored.
         """
         part, count = str(uuid.uuid4()), 0
-        # By its key, a row that an attempt to connect left in doubt is staged once.
+        # After a lost connection nobody knows whether the insert was committed. An upsert can repeat it safely.
         statement = upsert_rows(self.staged, ("staged_part", "staged_row"), self._database.dialect)
         as_text = self._database.dialect == "sqlite"
         for batch in batches:
@@ -102,23 +104,24 @@ class Staging:
         self._database.transaction(lambda connection: connection.execute(statement, rows))
 
     def move(self, owner: str, parts: dict[str, int], batch_id: int | None, *, replace: bool) -> int:
-        """Move staged rows into the table of results, in one transaction; return how many.
+        """Move staged rows into the table of results, in one transaction; return their number.
 
         Args:
-            owner: whose rows these are; the ledger knows a query by it.
+            owner: the query, or the single write, of the rows; the key of a query in the ledger.
             parts: the attempts that count, with the number of rows of each.
-            batch_id: the batch's number in its query; None for a write that is no query's.
+            batch_id: the batch's number in its query; None for a write without a query.
             replace: delete all other rows.
 
         Raises:
-            SinkError: staged rows are gone, two have the same key, the database is gone for too long, or refuses.
+            SinkError: staged rows are missing, two have one key, the database is away for too long, or refuses.
         """
 
         def work(connection: sa.Connection) -> int:
+            # Spark may commit a batch again after a kill; the ledger says that its rows have moved.
             known = batch_id is not None and newest_batch(connection, owner, self.target.table.name) >= batch_id
             moved = 0 if known else self._move(connection, parts, replace=replace)
             if batch_id is not None and not known:
-                book(connection, owner, self.target.table.name, batch_id, moved)
+                record_batch(connection, owner, self.target.table.name, batch_id, moved)
             connection.execute(sa.delete(self.staged).where(self.staged.c.staged_by == owner))
             return moved
 
@@ -130,8 +133,8 @@ class Staging:
         found, expected = connection.scalar(sa.select(sa.func.count()).where(counted)), sum(parts.values())
         if found != expected:
             raise SinkError(
-                f"{self._database.target}: {expected:,} rows were staged for {table.name} and {found:,} are there; "
-                "the batch has to run again"
+                f"{self._database.url}: {expected:,} rows were staged for {table.name}, but {found:,} are left; "
+                "start the job again, so that the batch runs again"
             )
         key_columns = [self.staged.c[name] for name in key]
         twice = sa.select(*key_columns).where(counted).group_by(*key_columns).having(sa.func.count() > 1).limit(1)
@@ -144,10 +147,10 @@ class Staging:
         return expected
 
     def drop(self, parts: Iterable[str]) -> None:
-        """Delete attempts that do not count.
+        """Delete the rows of attempts that do not count.
 
         Raises:
-            SinkError: the database is gone for too long, or refuses.
+            SinkError: the database is away for too long, or refuses.
         """
         doomed = sa.delete(self.staged).where(self.staged.c.staged_part.in_(list(parts)))
         self._database.transaction(lambda connection: connection.execute(doomed))
@@ -156,7 +159,7 @@ class Staging:
 def _staged_table(name: str, target: sa.Table, dialect: str) -> sa.Table:
     taken = sorted(set(OWN_COLUMNS) & set(target.columns.keys()))
     if taken:
-        raise OptionError(f"columns called {', '.join(taken)} cannot be staged; give them other names")
+        raise OptionError(f"the staging table has columns called {', '.join(taken)} itself; rename those of the result")
     return sa.Table(
         name,
         sa.MetaData(),

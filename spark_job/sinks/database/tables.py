@@ -1,4 +1,4 @@
-"""The table of a result: made when it is not there, refused when it does not fit."""
+"""Creates the table of a result, or refuses an existing one that does not fit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spark_job.sinks.database.connection import Database
 
 LONGEST_NAME = 63
-"""Of a table, in bytes: PostgreSQL's limit, and the smallest."""
+"""Bytes of a table's name: PostgreSQL's limit, the smallest of all."""
 MYSQL_OPTIONS: dict[str, Any] = {
     f"{dialect}_{name}": value
     for dialect in ("mysql", "mariadb")
@@ -32,11 +32,11 @@ MYSQL_OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ResultTable:
-    """A table that is there and fits.
+    """A table that exists and fits.
 
     Attributes:
-        table: what statements are made from.
-        key: the key's columns.
+        table: the table for statements.
+        key: the columns of the key.
         key_texts: how the text columns of the key are stored.
     """
 
@@ -46,28 +46,28 @@ class ResultTable:
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a table everywhere.
+    """Refuse a name that some database cannot give to a table.
 
     Raises:
-        OptionError: it is empty, too long, or has characters that no name should have.
+        OptionError: it is empty, too long, or has other characters than letters, digits and underscores.
     """
     if not name.isidentifier() or not name.isascii() or len(name) > LONGEST_NAME:
-        raise OptionError(f"table {name!r}: a name has letters, digits and underscores, at most {LONGEST_NAME} of them")
+        raise OptionError(f"table {name!r}: a name has letters, digits and underscores, {LONGEST_NAME} at most")
 
 
 def prepare_table(database: Database, name: str, schema: pa.Schema, key: Sequence[str], *, create: bool) -> ResultTable:
-    """Return the table for results of a flat schema, making it when it is not there.
+    """Return the table for results of a flat schema; create it if it is missing.
 
     Args:
-        database: where.
+        database: the database.
         name: of the table.
         schema: of the result, flat.
-        key: columns of it.
-        create: make the table when it is not there; otherwise that is an error.
+        key: the key columns.
+        create: whether to create a missing table; otherwise it is an error.
 
     Raises:
-        OptionError: the table is not there and not to be made, or does not fit; the text names both sides.
-        SinkError: the database is gone for too long, or refuses.
+        OptionError: the table is missing and must not be created, or does not fit; the text names both sides.
+        SinkError: the database is away for too long, or refuses.
     """
     check_name(name)
     table = sa.Table(name, sa.MetaData(), *columns_of(schema, key, database.dialect), **MYSQL_OPTIONS)
@@ -89,11 +89,11 @@ def _key_texts(
 
 
 def ensure_table(database: Database, table: sa.Table, *, create: bool) -> list[ReflectedColumn] | None:
-    """Make a table unless it is there; return the columns of one that was there, None for one that was made.
+    """Create a table unless it exists; return the columns of an existing one, None for a new one.
 
     Raises:
-        OptionError: it is not there and not to be made.
-        SinkError: the database is gone for too long, or refuses.
+        OptionError: it is missing and must not be created.
+        SinkError: the database is away for too long, or refuses.
     """
 
     def look(connection: sa.Connection) -> list[ReflectedColumn] | None:
@@ -103,11 +103,13 @@ def ensure_table(database: Database, table: sa.Table, *, create: bool) -> list[R
     found = database.transaction(look)
     if found is None:
         if not create:
-            raise OptionError(f"{database.target}: there is no table {table.name}, and it is not to be made")
+            raise OptionError(
+                f"{database.url}: the table {table.name} does not exist; create it, or allow it to be created"
+            )
         try:
             database.transaction(lambda connection: connection.execute(CreateTable(table, if_not_exists=True)))
         except SinkError:
-            # Two that make a table at the same moment stop each other in PostgreSQL; one of them has made it.
+            # In PostgreSQL, two transactions that create one table at the same moment fail, but one of them created it.
             found = database.transaction(look)
             if found is None:
                 raise

@@ -1,4 +1,4 @@
-"""The top URLs of a stretch of time, with their ranks in the stretch before: what ``headrace top`` shows.
+"""Ranks the URLs of a time range, and compares with the range before: the query of ``headrace top``.
 
 ::
 
@@ -6,10 +6,10 @@
                                        '---- before -----'----- shown -----'
                                                                            end of the newest window, or of --at's
 
-A stretch is made of whole windows, one behind the other; of windows that overlap every one is taken that ends where the
-next one starts. Times are those of the counts: what is new is what was counted last, not what is now.
+A range consists of whole windows without gaps; of overlapping windows it takes those that end where the next one
+starts. "Newest" means counted last, whatever the time is now.
 
-The same statements read the mirror in a database and the table of results itself, which has times in microseconds.
+The same statements read a copy in a database and the counts table itself, which stores times in microseconds.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from headrace.common.durations import MICROSECOND, format_duration
+from headrace.common.text import EPOCH
 from spark_job.errors import OptionError, SinkError
-from spark_job.sinks.counts_table.reader import EPOCH, Window
+from spark_job.sinks.counts_table.reader import Window
 from spark_job.sinks.database.columns import Instant
-from spark_job.sinks.database.counts_copy import TABLE as MIRRORED
+from spark_job.sinks.database.counts_copy import TABLE as COPY
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -35,7 +36,7 @@ MOST_WINDOWS = 2_000
 
 
 class Ranked(NamedTuple):
-    """One URL in a stretch of time."""
+    """One URL in a time range, with its rank in the range before."""
 
     rank: int
     url: str
@@ -47,15 +48,15 @@ class Ranked(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranking:
-    """A stretch of time.
+    """The ranking of a time range.
 
     Attributes:
-        start: its first instant.
+        start: the first instant of the range.
         end: the instant after its last.
-        urls: how many URLs it has.
-        hits: of all of them.
-        hits_before: of all URLs in the stretch before; 0 when there is none.
-        rows: the top, best first; equal ones by URL.
+        urls: number of URLs.
+        hits: hits of all URLs.
+        hits_before: hits of all URLs in the range before; 0 if nothing was counted there.
+        rows: the top URLs, most hits first, ties ordered by URL.
     """
 
     start: datetime
@@ -67,7 +68,7 @@ class Ranking:
 
 
 class MicrosecondsInstant(sa.TypeDecorator[datetime]):
-    """An instant that is stored as microseconds since the epoch."""
+    """An instant, stored as microseconds since the epoch."""
 
     impl = sa.BigInteger
     cache_ok = True
@@ -82,33 +83,33 @@ class MicrosecondsInstant(sa.TypeDecorator[datetime]):
 
 
 def counts_table(*, embedded: bool) -> sa.TableClause:
-    """Return the table of counts, as the job keeps it for itself or as its mirror is."""
+    """Return the counts table: the job's embedded one, or its copy in a database."""
     kind: sa.types.TypeEngine[Any] = MicrosecondsInstant() if embedded else Instant()
     times = [sa.column(name, kind) for name in ("window_start", "window_end")]
     numbers = [sa.column(name, sa.BigInteger()) for name in ("hits", "bytes", "errors")]
-    return sa.table("counts" if embedded else MIRRORED, *times, sa.column("url", sa.String()), *numbers)
+    return sa.table("counts" if embedded else COPY, *times, sa.column("url", sa.String()), *numbers)
 
 
 def rank_urls(
     database: Database, limit: int, *, embedded: bool, last: timedelta | None = None, at: datetime | None = None
 ) -> Ranking:
-    """Return the top URLs of the newest window, or of a stretch of time.
+    """Return the top URLs of the newest window, or of a longer time range.
 
     Args:
-        database: where the counts are.
+        database: the database with the counts.
         limit: how many URLs.
-        embedded: they are in the job's own table.
-        last: how long the stretch is, in whole windows, rounded up; None: one window.
-        at: an instant of the last window of the stretch; None: the newest window.
+        embedded: whether it is the job's own table.
+        last: length of the range, rounded up to whole windows; None: one window.
+        at: an instant in the last window of the range; None: the newest window.
 
     Raises:
-        OptionError: there are no counts of that time, or the stretch is made of too many windows.
-        SinkError: there is no such table, the database is gone for too long, or refuses.
+        OptionError: nothing was counted at that time, or the range has too many windows.
+        SinkError: the table does not exist, the database is away for too long, or refuses.
     """
     table = counts_table(embedded=embedded)
     with database.reading() as connection:
         if not sa.inspect(connection).has_table(table.name):
-            raise SinkError(f"{database.target}: there is no table {table.name}; it comes with the first counts")
+            raise SinkError(f"{database.url}: the table {table.name} does not exist yet; the first counts create it")
         newest = _last_window(connection, table, at)
         if newest is None:
             raise OptionError(_nothing(connection, table, at))
@@ -117,7 +118,7 @@ def rank_urls(
         if number > MOST_WINDOWS:
             raise OptionError(
                 f"{format_duration(last or length)} are {number:,} windows of {format_duration(length)}; "
-                f"at most {MOST_WINDOWS:,} are added up"
+                f"{MOST_WINDOWS:,} at most can be added up"
             )
         shown, before = (_ranks(table, newest, number, skipped) for skipped in (0, number))
         joined = sa.select(*shown.c, before.c.place.label("place_before")).outerjoin_from(
@@ -132,7 +133,7 @@ def rank_urls(
 
 
 def _sums(connection: sa.Connection, ranks: sa.Subquery) -> tuple[int, int]:
-    """Return the number of URLs and that of their hits."""
+    """Return the number of URLs and the number of their hits."""
     urls, hits = connection.execute(sa.select(sa.func.count(), sa.func.sum(ranks.c.hits))).one()
     return int(urls), int(hits or 0)
 
@@ -149,19 +150,19 @@ def _nothing(connection: sa.Connection, table: sa.TableClause, at: datetime | No
     ends = sa.select(sa.func.min(table.c.window_start), sa.func.max(table.c.window_end))
     found = [instant for instant in connection.execute(ends).one() if instant is not None]
     if not found or at is None:
-        return "there are no counts yet"
+        return "nothing is counted yet"
     first, last, asked = (f"{instant:%Y-%m-%d %H:%M:%S}" for instant in (*found, at.astimezone(UTC)))
-    return f"no window holds {asked} UTC; there are counts from {first} to {last} UTC"
+    return f"no window holds {asked} UTC; the counts reach from {first} to {last} UTC"
 
 
 def _ranks(table: sa.TableClause, newest: Window, number: int, skipped: int) -> sa.Subquery:
-    """Return the query of (url, hits, bytes, errors, place) over ``number`` windows, the last ``skipped`` left out."""
+    """Return the query of url, hits, bytes, errors, place over ``number`` windows before the last ``skipped``."""
     length = newest.end - newest.start
     windows = [(newest.start - back * length, newest.end - back * length) for back in range(skipped, skipped + number)]
     oldest = windows[-1][0]
     summed = (
         sa.select(table.c.url, *(sa.func.sum(table.c[name]).label(name) for name in ("hits", "bytes", "errors")))
-        # The first condition is for the index, the second for windows that overlap or are of another length.
+        # The first condition uses the index; the second excludes windows that overlap or have another length.
         .where(table.c.window_start.between(oldest, windows[0][0]))
         .where(sa.tuple_(table.c.window_start, table.c.window_end).in_(windows))
         .group_by(table.c.url)

@@ -1,4 +1,4 @@
-"""One batch of a result into its table: one transaction, which the ledger knows."""
+"""Writes one batch of a result into its table, in one transaction with its entry in the ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from spark_job.sinks.database.columns import flat_key, flat_schema, flat_table
 from spark_job.sinks.database.connection import Database
 from spark_job.sinks.database.dialects import upsert_rows
-from spark_job.sinks.database.ledger import book, newest_batch, prepare_ledger
+from spark_job.sinks.database.ledger import newest_batch, prepare_ledger, record_batch
 from spark_job.sinks.database.rows import bound_rows
 from spark_job.sinks.database.tables import prepare_table
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-    from spark_job.sinks.database.url import Target
+    from spark_job.sinks.database.url import DatabaseUrl
 
 ROWS_PER_STATEMENT = 10_000
 
@@ -29,15 +29,15 @@ class TableWriter:
     """Writes the batches of one result into one table. One thread at a time may use it.
 
     Args:
-        database: where; the caller closes it.
+        database: the database; the caller closes it.
         name: of the table.
-        schema: of the result; structs in it become columns of their own.
+        schema: of the result; each field of a struct becomes a column.
         key: columns that tell the rows of the result apart; a struct stands for all its fields.
-        create: make table and ledger where they are not there.
+        create: whether to create a missing table or ledger.
 
     Raises:
-        OptionError: the table does not fit, or is not there and not to be made.
-        SinkError: the database is gone for too long, or refuses.
+        OptionError: the table does not fit, or is missing and must not be created.
+        SinkError: the database is away for too long, or refuses.
     """
 
     def __init__(self, database: Database, name: str, schema: pa.Schema, key: Sequence[str], *, create: bool) -> None:
@@ -47,16 +47,16 @@ class TableWriter:
         self._ledger_is_there = False
 
     def write(self, rows: pa.Table, *, query_id: str | None, batch_id: int = 0, replace: bool = False) -> int:
-        """Store a batch, unless it has been stored before; return the number of rows written.
+        """Store a batch, unless it is stored already; return the number of rows written.
 
         Args:
-            rows: absolute values; a row takes the place of the one with its key.
-            query_id: whose batch it is; None: of no query, and not known to the ledger.
+            rows: absolute values; a row replaces the one with the same key.
+            query_id: the query of the batch; None: no query, and no entry in the ledger.
             batch_id: the batch's number in that query.
             replace: delete all other rows, in the same transaction.
 
         Raises:
-            SinkError: the database is gone for too long, or refuses; a key comes twice or lacks a value.
+            SinkError: the database is away for too long, or refuses; two rows have one key, or a key has no value.
         """
         if query_id is not None and not self._ledger_is_there:
             prepare_ledger(self._database, create=self._create)
@@ -73,14 +73,14 @@ class TableWriter:
             for first in range(0, len(bound), ROWS_PER_STATEMENT):
                 connection.execute(statement, bound[first : first + ROWS_PER_STATEMENT])
             if query_id is not None:
-                book(connection, query_id, table.name, batch_id, len(bound))
+                record_batch(connection, query_id, table.name, batch_id, len(bound))
             return len(bound)
 
         return self._database.transaction(store)
 
 
 def write_batch(
-    target: Target | Database,
+    target: DatabaseUrl | Database,
     table: str,
     key: Sequence[str],
     rows: pa.Table | DataFrame,
@@ -90,14 +90,14 @@ def write_batch(
     create: bool = True,
     replace: bool = False,
 ) -> int:
-    """Store one batch: :class:`TableWriter` for once. Who has many keeps a writer, and saves the look at the table.
+    """Store a single batch. For many batches keep a :class:`TableWriter`, which checks the table only once.
 
     Returns:
-        The number of rows written; 0 when the batch had been stored before.
+        The number of rows written; 0 if the batch was stored already.
 
     Raises:
-        OptionError: the table does not fit, or is not there and not to be made.
-        SinkError: the database is gone for too long, or refuses; a key comes twice or lacks a value.
+        OptionError: the table does not fit, or is missing and must not be created.
+        SinkError: the database is away for too long, or refuses; two rows have one key, or a key has no value.
     """
     found = rows if isinstance(rows, pa.Table) else rows.toArrow()
     with ExitStack() as opened:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headrace.cli.top import lines_of
-from spark_job.sinks.counts_table.reader import EPOCH
+from headrace.common.text import EPOCH
 from spark_job.sinks.counts_table.writer import CountsTable
-from spark_job.sinks.database import parse_target
-from spark_job.sinks.database.counts_copy import MirrorSink
+from spark_job.sinks.database import parse_database_url
+from spark_job.sinks.database.counts_copy import CountsCopySink
 from spark_job.sinks.database.top_urls import Ranked, Ranking
 from tests.support.counts import entry, store
 
@@ -33,11 +33,11 @@ TABLE = """\
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    """A state folder with two minutes of counts, and a mirror of them beside it."""
+    """A state folder with two minutes of counts, and a copy of them in a database beside it."""
     (tmp_path / "state" / "job").mkdir(parents=True)
     with CountsTable(tmp_path / "state" / "job" / "counts.db") as table:
         store(table, entry(0, 0, 18), COUNTS)
-        with closing(MirrorSink(parse_target(f"sqlite:///{tmp_path / 'mirror.db'}"), table)):
+        with closing(CountsCopySink(parse_database_url(f"sqlite:///{tmp_path / 'mirror.db'}"), table)):
             return tmp_path / "state"
 
 
@@ -87,12 +87,12 @@ def test_a_stretch_and_a_time_can_be_asked_for(state: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (["--state", "/nowhere"], 1, "there are no counts in /nowhere; `headrace run` makes them"),
+        (["--state", "/nowhere"], 1, "/nowhere has no counts; `headrace run` makes them"),
         (["--last", "soon"], 2, "--last soon: not a length of time"),
         (["--at", "noon"], 2, "--at noon: write it like 2015-01-05T08:00:00Z"),
         (["--from", "postgres://db/counts"], 2, "did you mean postgresql://?"),
-        (["--from", "postgresql://u:secret@db/counts"], 2, "a password in a URL can be seen"),
-        (["--from", "sqlite:////nowhere.db"], 1, "there is no such file"),
+        (["--from", "postgresql://u:secret@db/counts"], 2, "can see a password in a URL"),
+        (["--from", "sqlite:////nowhere.db"], 1, "the file does not exist"),
     ],
 )
 def test_what_cannot_be_shown_is_said_in_a_sentence(options: list[str], code: int, said: str) -> None:

@@ -8,18 +8,18 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from spark_job.errors import SinkError
-from spark_job.sinks.console import BEFORE_URL, PLAIN_WIDTH, UNSAFE_CATEGORIES, ConsoleSink, visible
+from spark_job.sinks.console import BEFORE_URL, PLAIN_WIDTH, ConsoleSink
 from spark_job.sinks.counts_table.writer import CountsTable
 from tests.support.counts import entry, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 # Written by this sink and read by eye.
 GOLDEN = """\
@@ -101,26 +101,6 @@ def test_nasty_urls_stay_in_their_line(table: CountsTable, url: str) -> None:
     assert all(cell_len(line) <= PLAIN_WIDTH for line in lines)
     assert not {unicodedata.category(c) for line in lines for c in line} & UNSAFE_CATEGORIES
     assert len(stream.getvalue()) < 1_000
-
-
-@given(st.text(), st.integers(1, 200))
-def test_visible_text_is_bounded_and_harmless(text: str, width: int) -> None:
-    shown = visible(text, width)
-    assert cell_len(shown) <= width
-    assert not {unicodedata.category(c) for c in shown} & UNSAFE_CATEGORIES
-
-
-@given(st.text(st.characters(categories=["L", "N", "P"]), max_size=20))
-def test_what_is_harmless_and_short_is_shown_as_it_is(text: str) -> None:
-    assert visible(text, 80) == text
-
-
-def test_what_is_cut_says_so() -> None:
-    assert visible("/abcdefgh", 5) == "/abc\N{HORIZONTAL ELLIPSIS}"
-    assert visible("/世界世界", 6) == "/世界\N{HORIZONTAL ELLIPSIS}"
-    assert visible("\x1b", 10) == "\\x1b"
-    assert visible("\u202e", 10) == "\\u202e"
-    assert visible("\U000e0041", 10) == "\\U000e0041"
 
 
 def read_screen(leader: int, until: str) -> str:

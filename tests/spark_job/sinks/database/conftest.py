@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_job.sinks.database import Database, Target, parse_target
+from spark_job.sinks.database import Database, DatabaseUrl, parse_database_url
 from tests.support.databases import mariadb, postgresql
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ SERVERS = [
 
 
 @pytest.fixture(params=["sqlite", *SERVERS])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> DatabaseUrl:
     """A database: a new file, or the server of this run, which other tests use as well."""
     if request.param == "sqlite":
-        return parse_target(f"sqlite:///{tmp_path / 'results.db'}")
-    found: Target = request.getfixturevalue(request.param).target
+        return parse_database_url(f"sqlite:///{tmp_path / 'results.db'}")
+    found: DatabaseUrl = request.getfixturevalue(request.param).target
     return found
 
 
 @pytest.fixture
-def database(target: Target) -> Iterator[Database]:
+def database(target: DatabaseUrl) -> Iterator[Database]:
     """The same, opened."""
     with Database(target) as opened:
         yield opened

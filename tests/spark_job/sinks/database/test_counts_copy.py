@@ -11,7 +11,7 @@ from spark_job.errors import OptionError
 from spark_job.sinks.counts_table.writer import CountsTable, Retention
 from spark_job.sinks.database import counts_copy as mirror_module
 from spark_job.sinks.database import read_rows
-from spark_job.sinks.database.counts_copy import TABLE, MirrorSink
+from spark_job.sinks.database.counts_copy import TABLE, CountsCopySink
 from tests.support.counts import QUERY, entry, store
 from tests.support.results import execute, ledger_of
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from spark_job.sinks.database import Target
+    from spark_job.sinks.database import DatabaseUrl
 
 
 @pytest.fixture
-def table(tmp_path: Path, target: Target) -> Iterator[CountsTable]:
+def table(tmp_path: Path, target: DatabaseUrl) -> Iterator[CountsTable]:
     """A table of results; on a server the mirror of the test before is taken away."""
     if target.dialect != "sqlite":
         execute(target, f"DROP TABLE IF EXISTS {TABLE}", "DROP TABLE IF EXISTS headrace_batches")
@@ -31,14 +31,14 @@ def table(tmp_path: Path, target: Target) -> Iterator[CountsTable]:
         yield opened
 
 
-def agree(target: Target, table: CountsTable) -> bool:
+def agree(target: DatabaseUrl, table: CountsTable) -> bool:
     """Say whether the mirror holds exactly what the table does."""
     mirrored = [tuple(row.values()) for row in read_rows(target, TABLE)]
     return mirrored == sorted((window.start, window.end, *count) for window, count in table.rows())
 
 
-def test_each_batch_is_mirrored(table: CountsTable, target: Target) -> None:
-    with closing(MirrorSink(target, table)) as mirror:
+def test_each_batch_is_mirrored(table: CountsTable, target: DatabaseUrl) -> None:
+    with closing(CountsCopySink(target, table)) as mirror:
         mirror.write(store(table, entry(0, 0, 3), [(0, "/a", 2), (0, "/missing", 1)]))
         mirror.write(store(table, entry(1, 3, 5), [(0, "/a", 3), (1, "/a", 1)]))
         assert agree(target, table)
@@ -46,45 +46,45 @@ def test_each_batch_is_mirrored(table: CountsTable, target: Target) -> None:
 
 
 def test_a_mirror_that_comes_later_is_completed(
-    table: CountsTable, target: Target, monkeypatch: pytest.MonkeyPatch
+    table: CountsTable, target: DatabaseUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mirror_module, "ROWS_AT_ONCE", 2)
     store(table, entry(0, 0, 3), [(0, "/a", 2), (0, "/b", 1)])
     store(table, entry(1, 3, 5), [(1, "/a", 1)])
     for _ in range(2):
-        MirrorSink(target, table).close()
+        CountsCopySink(target, table).close()
         assert agree(target, table)
     assert ledger_of(target, QUERY) == [(1, 0)]
 
 
-def test_a_kill_between_table_and_mirror_is_made_good(table: CountsTable, target: Target) -> None:
-    with closing(MirrorSink(target, table)) as mirror:
+def test_a_kill_between_table_and_mirror_is_made_good(table: CountsTable, target: DatabaseUrl) -> None:
+    with closing(CountsCopySink(target, table)) as mirror:
         mirror.write(store(table, entry(0, 0, 1), [(0, "/a", 1)]))
     killed_before_the_mirror = store(table, entry(1, 1, 2), [(0, "/a", 2)])
-    with closing(MirrorSink(target, table)) as mirror:
+    with closing(CountsCopySink(target, table)) as mirror:
         assert agree(target, table)
         mirror.write(killed_before_the_mirror)
         assert agree(target, table)
 
 
-def test_a_batch_that_comes_again_after_both_have_it_changes_nothing(table: CountsTable, target: Target) -> None:
-    with closing(MirrorSink(target, table)) as mirror:
+def test_a_batch_that_comes_again_after_both_have_it_changes_nothing(table: CountsTable, target: DatabaseUrl) -> None:
+    with closing(CountsCopySink(target, table)) as mirror:
         changed = store(table, entry(0, 0, 1), [(0, "/a", 1)])
         mirror.write(changed)
-    with closing(MirrorSink(target, table)) as mirror:
+    with closing(CountsCopySink(target, table)) as mirror:
         mirror.write(store(table, entry(0, 0, 1), [(0, "/a", 1)]))
         assert agree(target, table)
 
 
-def test_windows_that_leave_the_table_stay_in_the_mirror(table: CountsTable, target: Target) -> None:
-    with closing(MirrorSink(target, table)) as mirror:
+def test_windows_that_leave_the_table_stay_in_the_mirror(table: CountsTable, target: DatabaseUrl) -> None:
+    with closing(CountsCopySink(target, table)) as mirror:
         mirror.write(store(table, entry(0, 0, 2), [(0, "/a", 1), (0, "/b", 1)]))
         mirror.write(store(table, entry(1, 2, 4, closed_minute=5), [(9, "/a", 1), (9, "/b", 1)]))
     assert len(list(table.rows())) == 2
     assert len(list(read_rows(target, TABLE))) == 4
 
 
-def test_a_table_of_that_name_that_is_something_else_is_refused(table: CountsTable, target: Target) -> None:
+def test_a_table_of_that_name_that_is_something_else_is_refused(table: CountsTable, target: DatabaseUrl) -> None:
     execute(target, f"CREATE TABLE {TABLE} (url VARCHAR(200) PRIMARY KEY, hits BIGINT)")
     with pytest.raises(OptionError, match="the table url_counts does not fit the result"):
-        MirrorSink(target, table)
+        CountsCopySink(target, table)

@@ -10,7 +10,7 @@ import pymysql
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
-from spark_job.sinks.database.retry import Patience, passes_by_itself, reason_of
+from spark_job.sinks.database.retry import OutageRetry, is_transient, reason_of
 
 
 def of_postgresql(state: str | None, text: str = "") -> OperationalError:
@@ -35,7 +35,7 @@ def of_mariadb(number: int, text: str = "") -> OperationalError:
     ],
 )
 def test_an_outage_passes(error: DBAPIError) -> None:
-    assert passes_by_itself(error)
+    assert is_transient(error)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_an_outage_passes(error: DBAPIError) -> None:
     ],
 )
 def test_a_refusal_stays(error: Exception) -> None:
-    assert not passes_by_itself(error)
+    assert not is_transient(error)
 
 
 class Time:
@@ -69,8 +69,8 @@ class Time:
         self.waits.append(seconds)
         self.now_s += seconds
 
-    def patience(self, retry_for_s: float) -> Patience:
-        return Patience(timedelta(seconds=retry_for_s), lambda: self.now_s, self.sleep, self.said.append)
+    def retry(self, retry_for_s: float) -> OutageRetry:
+        return OutageRetry(timedelta(seconds=retry_for_s), lambda: self.now_s, self.sleep, self.said.append)
 
 
 def test_an_outage_is_outlasted_with_longer_and_longer_waits() -> None:
@@ -81,7 +81,7 @@ def test_an_outage_is_outlasted_with_longer_and_longer_waits() -> None:
             raise of_postgresql("57P03", "the database system is starting up\nDETAIL: ...")
         return "done"
 
-    assert time.patience(60).outlast(work, "postgresql://db/counts") == "done"
+    assert time.retry(60).run(work, "postgresql://db/counts") == "done"
     assert time.waits == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
     assert time.said == [
         "postgresql://db/counts: the database system is starting up; trying again for 60 s",
@@ -96,7 +96,7 @@ def test_the_time_is_counted_from_the_first_failure_and_bounds_it() -> None:
         raise of_mariadb(2003, "Can't connect")
 
     with pytest.raises(OperationalError):
-        time.patience(3).outlast(work, "mariadb://db/counts")
+        time.retry(3).run(work, "mariadb://db/counts")
     assert time.now_s == 3
     assert sum(time.waits) == 3
 
@@ -109,7 +109,7 @@ def test_without_time_there_is_one_try() -> None:
         raise of_mariadb(2003)
 
     with pytest.raises(OperationalError):
-        time.patience(0).outlast(work, "mariadb://db/counts")
+        time.retry(0).run(work, "mariadb://db/counts")
     assert len(tries) == 1
 
 
@@ -121,7 +121,7 @@ def test_what_stays_is_tried_once() -> None:
         raise of_mariadb(1045, "Access denied")
 
     with pytest.raises(OperationalError):
-        time.patience(60).outlast(work, "mariadb://db/counts")
+        time.retry(60).run(work, "mariadb://db/counts")
     assert (len(tries), time.said) == (1, [])
 
 

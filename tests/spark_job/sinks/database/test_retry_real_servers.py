@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.errors import SinkError
-from spark_job.sinks.database import Database, parse_target, read_rows, write_batch
+from spark_job.sinks.database import Database, parse_database_url, read_rows, write_batch
 from spark_job.sinks.database.write import TableWriter
 from tests.support.databases import MariaDB, PostgreSQL, Server, running
 from tests.support.results import counts, ledger_of, new_name
@@ -75,7 +75,9 @@ def test_an_outage_that_is_too_long_is_said_and_nothing_is_stored(
 def test_a_wrong_password_is_said_at_once(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "password").write_text("wrong\n", encoding="utf-8")
     with pytest.raises(SinkError, match=r"(?i)password") as refused:
-        write_batch(parse_target(server.url, tmp_path / "password"), "actions", KEY, counts(["a"], [1]), query_id="q")
+        write_batch(
+            parse_database_url(server.url, tmp_path / "password"), "actions", KEY, counts(["a"], [1]), query_id="q"
+        )
     assert "wrong" not in str(refused.value)
     assert capsys.readouterr().err == ""
 
@@ -114,7 +116,7 @@ def test_writers_of_other_queries_do_not_stop_each_other_for_good(server: Server
 
 
 def test_a_locked_file_is_waited_for(tmp_path: Path) -> None:
-    target = parse_target(f"sqlite:///{tmp_path / 'results.db'}")
+    target = parse_database_url(f"sqlite:///{tmp_path / 'results.db'}")
     table = new_name()
     write_batch(target, table, KEY, counts(["a"], [1]), query_id="q", batch_id=0)
     other = sqlite3.connect(tmp_path / "results.db", isolation_level=None, check_same_thread=False)

@@ -14,7 +14,7 @@ from spark_job.sinks.database import read_rows, write_batch
 from tests.support.results import INSTANT, execute, new_name
 
 if TYPE_CHECKING:
-    from spark_job.sinks.database import Target
+    from spark_job.sinks.database import DatabaseUrl
 
 ROWS = pa.table(
     {
@@ -50,7 +50,7 @@ KINDS = {
 
 
 def make(
-    target: Target, changes: dict[str, str] | None = None, *, key: str = "PRIMARY KEY (url, at)", more: str = ""
+    target: DatabaseUrl, changes: dict[str, str] | None = None, *, key: str = "PRIMARY KEY (url, at)", more: str = ""
 ) -> str:
     """Make a table that fits, but for the changes; return its name."""
     table = new_name()
@@ -60,7 +60,7 @@ def make(
     return table
 
 
-def refusal(target: Target, table: str) -> str:
+def refusal(target: DatabaseUrl, table: str) -> str:
     """Return why a table is refused."""
     with pytest.raises(OptionError) as refused:
         write_batch(target, table, KEY, ROWS, query_id=None)
@@ -69,7 +69,7 @@ def refusal(target: Target, table: str) -> str:
     return text
 
 
-def test_a_table_that_fits_is_used_and_keys_are_cut_to_its_length(target: Target) -> None:
+def test_a_table_that_fits_is_used_and_keys_are_cut_to_its_length(target: DatabaseUrl) -> None:
     table = make(target, more="added_by TEXT, weight INTEGER DEFAULT 7")
     for _ in range(2):
         assert write_batch(target, table, KEY, ROWS, query_id=None, create=False) == 2
@@ -79,14 +79,14 @@ def test_a_table_that_fits_is_used_and_keys_are_cut_to_its_length(target: Target
         assert len(rows[1]["url"]) == 200
 
 
-def test_a_unique_index_is_as_good_as_a_primary_key(target: Target) -> None:
+def test_a_unique_index_is_as_good_as_a_primary_key(target: DatabaseUrl) -> None:
     table = make(target, {"url": f"{KINDS[target.dialect]['url']} NOT NULL"}, key="UNIQUE (at, url)")
     for _ in range(2):
         write_batch(target, table, KEY, ROWS, query_id=None)
     assert len(list(read_rows(target, table))) == 2
 
 
-def test_a_table_made_by_the_sink_fits_it(target: Target) -> None:
+def test_a_table_made_by_the_sink_fits_it(target: DatabaseUrl) -> None:
     table = new_name()
     for _ in range(2):
         assert write_batch(target, table, KEY, ROWS, query_id=None) == 2
@@ -102,7 +102,7 @@ def test_a_table_made_by_the_sink_fits_it(target: Target) -> None:
         ({"note": "integer"}, "note is string in the result and integer in the table"),
     ],
 )
-def test_columns_of_another_kind_are_refused(change: dict[str, str], said: str, target: Target) -> None:
+def test_columns_of_another_kind_are_refused(change: dict[str, str], said: str, target: DatabaseUrl) -> None:
     key = "PRIMARY KEY (url)" if change.get("at") == "text" else "PRIMARY KEY (url, at)"
     assert said in refusal(target, make(target, change, key=key)).replace("integer(11)", "integer")
 
@@ -125,7 +125,7 @@ def test_columns_of_another_kind_are_refused(change: dict[str, str], said: str, 
 )
 @pytest.mark.parametrize("target", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True)
 def test_columns_that_would_lose_something_in_postgresql_are_refused(
-    change: dict[str, str], said: str, target: Target
+    change: dict[str, str], said: str, target: DatabaseUrl
 ) -> None:
     assert said in refusal(target, make(target, change))
 
@@ -133,8 +133,8 @@ def test_columns_that_would_lose_something_in_postgresql_are_refused(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"url": "varchar(200)"}, "which takes different keys for the same; utf8mb4_nopad_bin does not"),
-        ({"url": "varchar(200) COLLATE utf8mb4_bin"}, "which takes different keys for the same"),
+        ({"url": "varchar(200)"}, "which treats different keys as equal; use utf8mb4_nopad_bin"),
+        ({"url": "varchar(200) COLLATE utf8mb4_bin"}, "which treats different keys as equal"),
         ({"hits": "bigint unsigned"}, "which is too small"),
         ({"hits": "mediumint"}, "which is too small"),
         ({"at": "datetime"}, "which is no datetime(6)"),
@@ -144,12 +144,12 @@ def test_columns_that_would_lose_something_in_postgresql_are_refused(
 )
 @pytest.mark.parametrize("target", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
 def test_columns_that_would_lose_something_in_mariadb_are_refused(
-    change: dict[str, str], said: str, target: Target
+    change: dict[str, str], said: str, target: DatabaseUrl
 ) -> None:
     assert said in refusal(target, make(target, change))
 
 
-def test_another_key_is_refused(target: Target) -> None:
+def test_another_key_is_refused(target: DatabaseUrl) -> None:
     assert "the key is (at, url) in the result and (url) in the table" in refusal(
         target, make(target, key="PRIMARY KEY (url)")
     )
@@ -157,17 +157,17 @@ def test_another_key_is_refused(target: Target) -> None:
     assert "the key is (at, url) in the result and none in the table" in refusal(target, without)
 
 
-def test_a_column_that_must_be_given_is_refused(target: Target) -> None:
+def test_a_column_that_must_be_given_is_refused(target: DatabaseUrl) -> None:
     table = make(target, more="owner INTEGER NOT NULL")
     assert "its column owner (integer" in refusal(target, table)
 
 
 @pytest.mark.parametrize("target", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
-def test_a_second_unique_index_is_refused_where_it_would_decide_as_well(target: Target) -> None:
+def test_a_second_unique_index_is_refused_where_it_would_decide_as_well(target: DatabaseUrl) -> None:
     table = make(target, more="UNIQUE (hits)")
     assert "it has a second unique index (hits)" in refusal(target, table)
 
 
-def test_a_table_is_made_only_when_that_is_wanted(target: Target) -> None:
-    with pytest.raises(OptionError, match="and it is not to be made"):
+def test_a_table_is_made_only_when_that_is_wanted(target: DatabaseUrl) -> None:
+    with pytest.raises(OptionError, match="does not exist; create it"):
         write_batch(target, new_name(), KEY, ROWS, query_id=None, create=False)

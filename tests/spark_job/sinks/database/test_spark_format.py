@@ -10,7 +10,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as f
 
 from spark_job.errors import OptionError
-from spark_job.sinks.database import parse_target, read_rows
+from spark_job.sinks.database import parse_database_url, read_rows
 from spark_job.sinks.database.spark_format import parse_upsert_options, register_upsert
 from tests.support.counting import forget_newest_commit
 from tests.support.results import execute, ledger_of, new_name
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from spark_job.sinks.database import Target
+    from spark_job.sinks.database import DatabaseUrl
 
 pytestmark = pytest.mark.spark
 
@@ -39,7 +39,7 @@ SCHEMA = "action STRING, time TIMESTAMP"
 
 
 @pytest.fixture
-def options(spark: SparkSession, target: Target) -> dict[str, str]:
+def options(spark: SparkSession, target: DatabaseUrl) -> dict[str, str]:
     """The options of the format, over a table of the test's own."""
     register_upsert(spark)
     options = {"url": str(target), "table": new_name(), "key": "action,window", "retryFor": "10s"}
@@ -56,11 +56,11 @@ def counted(events: DataFrame) -> DataFrame:
     return events.groupBy("action", f.window("time", "1 hour")).count()
 
 
-def stored(target: Target, table: str) -> dict[str, int]:
+def stored(target: DatabaseUrl, table: str) -> dict[str, int]:
     return {row["action"]: row["count"] for row in read_rows(target, table)}
 
 
-def staged_left(target: Target, options: dict[str, str]) -> int:
+def staged_left(target: DatabaseUrl, options: dict[str, str]) -> int:
     query = {
         "sqlite": "SELECT name FROM sqlite_master WHERE name LIKE '{}_staged_%'",
         "postgresql": "SELECT tablename FROM pg_tables WHERE tablename LIKE '{}_staged_%%'",
@@ -72,7 +72,7 @@ def staged_left(target: Target, options: dict[str, str]) -> int:
 
 @EVERYWHERE
 def test_a_batch_is_written_and_written_again(
-    spark: SparkSession, tmp_path: Path, target: Target, options: dict[str, str]
+    spark: SparkSession, tmp_path: Path, target: DatabaseUrl, options: dict[str, str]
 ) -> None:
     put(tmp_path / "in", "0.json", ["view", "buy", "view"])
     result = counted(spark.read.schema(SCHEMA).json(str(tmp_path / "in")))
@@ -86,7 +86,7 @@ def test_a_batch_is_written_and_written_again(
 
 @EVERYWHERE
 def test_a_complete_stream_goes_on_after_a_replay(
-    spark: SparkSession, tmp_path: Path, target: Target, options: dict[str, str]
+    spark: SparkSession, tmp_path: Path, target: DatabaseUrl, options: dict[str, str]
 ) -> None:
     def run() -> str:
         stream = counted(spark.readStream.schema(SCHEMA).json(str(tmp_path / "in")))
@@ -114,7 +114,7 @@ def test_a_complete_stream_goes_on_after_a_replay(
 
 @IN_A_FILE
 def test_an_append_stream_writes_raw_rows(
-    spark: SparkSession, tmp_path: Path, target: Target, options: dict[str, str]
+    spark: SparkSession, tmp_path: Path, target: DatabaseUrl, options: dict[str, str]
 ) -> None:
     put(tmp_path / "in", "0.json", ["view", "buy"])
     stream = spark.readStream.schema("action STRING").json(str(tmp_path / "in"))
@@ -129,7 +129,7 @@ def test_an_append_stream_writes_raw_rows(
 
 @IN_A_FILE
 def test_a_failing_task_leaves_nothing(
-    spark: SparkSession, tmp_path: Path, target: Target, options: dict[str, str]
+    spark: SparkSession, tmp_path: Path, target: DatabaseUrl, options: dict[str, str]
 ) -> None:
     rows = spark.range(0, 4, 1, 2).selectExpr("id AS action", "IF(id = 3, raise_error('broken'), id) AS count")
     with pytest.raises(PySparkException, match="broken"):
@@ -139,7 +139,7 @@ def test_a_failing_task_leaves_nothing(
 
 @IN_A_FILE
 def test_spark_refuses_the_update_mode(
-    spark: SparkSession, tmp_path: Path, target: Target, options: dict[str, str]
+    spark: SparkSession, tmp_path: Path, target: DatabaseUrl, options: dict[str, str]
 ) -> None:
     put(tmp_path / "in", "0.json", ["view"])
     stream = counted(spark.readStream.schema(SCHEMA).json(str(tmp_path / "in")))
@@ -172,4 +172,4 @@ def test_options_that_cannot_be_used_are_refused(changes: dict[str, str], said: 
 def test_options_of_the_query_are_left_to_spark(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
     read = parse_upsert_options({"url": url, "table": "t", "key": "a, b", "checkpointLocation": "c", "path": "p"})
-    assert (read.target, read.table, read.key) == (parse_target(url), "t", ("a", "b"))
+    assert (read.database, read.table, read.key) == (parse_database_url(url), "t", ("a", "b"))

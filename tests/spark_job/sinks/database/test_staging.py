@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.errors import OptionError, SinkError
-from spark_job.sinks.database import Database, Target, read_rows
-from spark_job.sinks.database.staging import LEFT_BEHIND, LONGEST_TABLE_NAME, Staging
+from spark_job.sinks.database import Database, DatabaseUrl, read_rows
+from spark_job.sinks.database.staging import ABANDONED_AFTER, LONGEST_TABLE_NAME, Staging
 from tests.support.results import counts, execute, ledger_of, new_name
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ def batches(rows: pa.Table) -> list[pa.RecordBatch]:
     return list(rows.to_batches(max_chunksize=2))
 
 
-def stored(target: Target, staging: Staging) -> dict[str, int]:
+def stored(target: DatabaseUrl, staging: Staging) -> dict[str, int]:
     return {row["action"]: row["count"] for row in read_rows(target, staging.target.table.name)}
 
 
-def staged_rows(target: Target, staging: Staging) -> int:
+def staged_rows(target: DatabaseUrl, staging: Staging) -> int:
     return int(execute(target, f"SELECT count(*) FROM {staging.staged.name}")[0][0])  # noqa: S608 - our own name
 
 
-def test_rows_of_many_tasks_are_moved_together(target: Target, staging: Staging) -> None:
+def test_rows_of_many_tasks_are_moved_together(target: DatabaseUrl, staging: Staging) -> None:
     query = new_name()
     for batch_id in range(2):
         parts = dict(
@@ -50,7 +50,7 @@ def test_rows_of_many_tasks_are_moved_together(target: Target, staging: Staging)
     assert staged_rows(target, staging) == 0
 
 
-def test_a_batch_that_was_moved_is_not_moved_again(target: Target, staging: Staging) -> None:
+def test_a_batch_that_was_moved_is_not_moved_again(target: DatabaseUrl, staging: Staging) -> None:
     query = new_name()
     for count in (1, 2):
         parts = dict([staging.stage(query, batches(counts(["a"], [count])))])
@@ -59,7 +59,7 @@ def test_a_batch_that_was_moved_is_not_moved_again(target: Target, staging: Stag
     assert staged_rows(target, staging) == 0
 
 
-def test_attempts_that_do_not_count_are_deleted_by_the_commit(target: Target, staging: Staging) -> None:
+def test_attempts_that_do_not_count_are_deleted_by_the_commit(target: DatabaseUrl, staging: Staging) -> None:
     query, other = new_name(), new_name()
     staging.stage(query, batches(counts(["killed"], [9])))
     staging.stage(other, batches(counts(["of another"], [9])))
@@ -69,26 +69,26 @@ def test_attempts_that_do_not_count_are_deleted_by_the_commit(target: Target, st
     assert staged_rows(target, staging) == 1
 
 
-def test_what_nobody_came_back_for_is_deleted_after_a_day(target: Target, staging: Staging) -> None:
+def test_what_nobody_came_back_for_is_deleted_after_a_day(target: DatabaseUrl, staging: Staging) -> None:
     staging.stage("killed", batches(counts(["a", "b", "c"], [1, 1, 1])))
     now = datetime.now(UTC)
-    assert staging.purge(now + LEFT_BEHIND - timedelta(minutes=1)) == 0
-    assert staging.purge(now + LEFT_BEHIND + timedelta(minutes=1)) == 3
+    assert staging.purge(now + ABANDONED_AFTER - timedelta(minutes=1)) == 0
+    assert staging.purge(now + ABANDONED_AFTER + timedelta(minutes=1)) == 3
     assert staged_rows(target, staging) == 0
 
 
-def test_rows_that_are_gone_stop_the_commit(target: Target, staging: Staging) -> None:
+def test_rows_that_are_gone_stop_the_commit(target: DatabaseUrl, staging: Staging) -> None:
     query = new_name()
     parts = dict([staging.stage(query, batches(counts(["a", "b"], [1, 1])))])
     # What a crash of PostgreSQL does to a table that is not logged.
     execute(target, f"DELETE FROM {staging.staged.name}")  # noqa: S608 - our own name
-    with pytest.raises(SinkError, match=r"2 rows were staged for .* and 0 are there"):
+    with pytest.raises(SinkError, match=r"2 rows were staged for .*, but 0 are left"):
         staging.move(query, parts, 0, replace=True)
     assert stored(target, staging) == {}
     assert ledger_of(target, query) == []
 
 
-def test_one_key_in_two_tasks_is_refused(target: Target, staging: Staging) -> None:
+def test_one_key_in_two_tasks_is_refused(target: DatabaseUrl, staging: Staging) -> None:
     parts = dict(staging.stage("q", batches(counts(["a"], [count]))) for count in (1, 2))
     with pytest.raises(SinkError, match=r"have the same key \(action, window_start, window_end\)"):
         staging.move("q", parts, None, replace=False)
@@ -96,7 +96,7 @@ def test_one_key_in_two_tasks_is_refused(target: Target, staging: Staging) -> No
     assert staged_rows(target, staging) == 0
 
 
-def test_a_complete_result_replaces_the_old_one_at_once(target: Target, staging: Staging) -> None:
+def test_a_complete_result_replaces_the_old_one_at_once(target: DatabaseUrl, staging: Staging) -> None:
     for batch_id, actions in enumerate((["a", "b"], ["b", "c"], [])):
         parts = dict([staging.stage("q" + staging.staged.name, batches(counts(actions, [batch_id] * len(actions))))])
         staging.move("q" + staging.staged.name, parts, batch_id, replace=True)
@@ -104,8 +104,8 @@ def test_a_complete_result_replaces_the_old_one_at_once(target: Target, staging:
 
 
 def test_names_that_do_not_leave_room_are_refused(database: Database) -> None:
-    with pytest.raises(OptionError, match="for the one that it stages in"):
+    with pytest.raises(OptionError, match="because its staging table gets a longer name"):
         Staging(database, "x" * (LONGEST_TABLE_NAME + 1), SCHEMA, KEY, create=True)
     renamed = counts([], []).rename_columns(["action", "window", "staged_at"])
-    with pytest.raises(OptionError, match="columns called staged_at cannot be staged"):
+    with pytest.raises(OptionError, match="the staging table has columns called staged_at itself"):
         Staging(database, new_name(), renamed.schema, KEY, create=True)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace.common.text import EPOCH
 from spark_job.errors import OptionError, SinkError
-from spark_job.sinks.counts_table.reader import EPOCH
 from spark_job.sinks.counts_table.writer import CountsTable
-from spark_job.sinks.database import Database, parse_target
-from spark_job.sinks.database.counts_copy import TABLE, MirrorSink
+from spark_job.sinks.database import Database, parse_database_url
+from spark_job.sinks.database.counts_copy import TABLE, CountsCopySink
 from spark_job.sinks.database.top_urls import Ranked, Ranking, rank_urls
 from tests.support.counts import Count, entry, store
 from tests.support.results import execute
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from spark_job.sinks.database import Target
+    from spark_job.sinks.database import DatabaseUrl
 
 
 def minute(number: int) -> datetime:
     return EPOCH + timedelta(minutes=number)
 
 
-def fill(folder: Path, counts: Sequence[Count], mirror: Target | None = None, *, length: int = 1) -> Target:
+def fill(folder: Path, counts: Sequence[Count], mirror: DatabaseUrl | None = None, *, length: int = 1) -> DatabaseUrl:
     """Make a table of results, and a mirror of it if one is named; return the table."""
     folder.mkdir(exist_ok=True)
     (folder / "counts.db").unlink(missing_ok=True)
@@ -40,12 +40,12 @@ def fill(folder: Path, counts: Sequence[Count], mirror: Target | None = None, *,
         if mirror is not None:
             if mirror.dialect != "sqlite":
                 execute(mirror, f"DROP TABLE IF EXISTS {TABLE}", "DROP TABLE IF EXISTS headrace_batches")
-            MirrorSink(mirror, table).close()
-    return parse_target(f"sqlite:///{folder / 'counts.db'}")
+            CountsCopySink(mirror, table).close()
+    return parse_database_url(f"sqlite:///{folder / 'counts.db'}")
 
 
 def rank(
-    target: Target, limit: int = 10, *, embedded: bool = True, last: int | None = None, at: int | None = None
+    target: DatabaseUrl, limit: int = 10, *, embedded: bool = True, last: int | None = None, at: int | None = None
 ) -> Ranking:
     """Rank with times as minutes."""
     with closing(Database(target)) as database:
@@ -58,7 +58,7 @@ def rank(
         )
 
 
-def test_the_newest_window_is_ranked_against_the_one_before(tmp_path: Path, target: Target) -> None:
+def test_the_newest_window_is_ranked_against_the_one_before(tmp_path: Path, target: DatabaseUrl) -> None:
     counts = [(0, "/a", 5), (0, "/b", 3), (0, "/gone", 1), (1, "/b", 9), (1, "/missing", 2), (1, "/a", 2), (1, "/z", 1)]
     table = fill(tmp_path / "job", counts, target)
     expected = Ranking(
@@ -72,7 +72,7 @@ def test_the_newest_window_is_ranked_against_the_one_before(tmp_path: Path, targ
     assert rank(table, 3) == rank(target, 3, embedded=False) == expected
 
 
-def test_windows_are_added_up_and_gaps_are_no_windows(tmp_path: Path, target: Target) -> None:
+def test_windows_are_added_up_and_gaps_are_no_windows(tmp_path: Path, target: DatabaseUrl) -> None:
     counts = [(0, "/a", 1), (10, "/a", 2), (12, "/a", 3), (12, "/b", 4), (14, "/c", 6)]
     table = fill(tmp_path / "job", counts, target)
     for found in (rank(table, last=5), rank(target, last=5, embedded=False)):
@@ -80,7 +80,7 @@ def test_windows_are_added_up_and_gaps_are_no_windows(tmp_path: Path, target: Ta
         assert [(row.url, row.hits) for row in found.rows] == [("/c", 6), ("/a", 5), ("/b", 4)]
 
 
-def test_overlapping_windows_count_each_hit_once(tmp_path: Path, target: Target) -> None:
+def test_overlapping_windows_count_each_hit_once(tmp_path: Path, target: DatabaseUrl) -> None:
     # Three minutes long, one every minute: a line of minute 5 is in the windows that start at 3, 4 and 5.
     counts = [(start, "/a", 1) for start in range(3, 9)]
     table = fill(tmp_path / "job", counts, target, length=3)
@@ -88,7 +88,7 @@ def test_overlapping_windows_count_each_hit_once(tmp_path: Path, target: Target)
         assert (found.start, found.end, found.hits) == (minute(5), minute(11), 2)
 
 
-def test_a_time_names_the_newest_window_that_holds_it(tmp_path: Path, target: Target) -> None:
+def test_a_time_names_the_newest_window_that_holds_it(tmp_path: Path, target: DatabaseUrl) -> None:
     table = fill(tmp_path / "job", [(0, "/a", 1), (1, "/b", 1), (5, "/c", 1)], target)
     for found in (rank(table, at=1), rank(target, at=1, embedded=False)):
         assert (found.start, [row.url for row in found.rows]) == (minute(1), ["/b"])
@@ -96,21 +96,21 @@ def test_a_time_names_the_newest_window_that_holds_it(tmp_path: Path, target: Ta
         late = rank_urls(database, 5, embedded=True, at=minute(2) - timedelta(microseconds=1))
         assert late.start == minute(1)
     for at in (3, 6):
-        with pytest.raises(OptionError, match=f"no window holds 1970-01-01 00:0{at}:00 UTC; there are counts from"):
+        with pytest.raises(OptionError, match=f"no window holds 1970-01-01 00:0{at}:00 UTC; the counts reach from"):
             rank(table, at=at)
 
 
-def test_what_is_not_there_is_said(tmp_path: Path, target: Target) -> None:
-    with pytest.raises(OptionError, match="there are no counts yet"):
+def test_what_is_not_there_is_said(tmp_path: Path, target: DatabaseUrl) -> None:
+    with pytest.raises(OptionError, match="nothing is counted yet"):
         rank(fill(tmp_path / "job", []))
     if target.dialect != "sqlite":
         execute(target, f"DROP TABLE IF EXISTS {TABLE}")
-    with pytest.raises(SinkError, match=r"there is no (table url_counts|such file)"):
+    with pytest.raises(SinkError, match=r"the (table url_counts|file) does not exist"):
         rank(target, embedded=False)
 
 
 def test_too_long_a_stretch_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="5d are 7,200 windows of 1m; at most 2,000 are added up"):
+    with pytest.raises(OptionError, match="5d are 7,200 windows of 1m; 2,000 at most can be added up"):
         rank(fill(tmp_path / "job", [(0, "/a", 1)]), last=5 * 24 * 60)
 
 

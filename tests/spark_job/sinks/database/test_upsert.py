@@ -11,7 +11,7 @@ from pyspark.sql import functions as f
 from pyspark.sql.streaming.query import StreamingQuery
 
 from spark_job.errors import OptionError
-from spark_job.sinks.database import Target, read_rows, upsert
+from spark_job.sinks.database import DatabaseUrl, read_rows, upsert
 from tests.support.counting import forget_newest_commit
 from tests.support.results import execute, ledger_of, new_name
 
@@ -40,7 +40,7 @@ KEY = ["action", "window"]
 class Actions:
     """A folder of JSON objects as a stream and as a batch, and the query over it."""
 
-    def __init__(self, spark: SparkSession, root: Path, target: Target) -> None:
+    def __init__(self, spark: SparkSession, root: Path, target: DatabaseUrl) -> None:
         self.spark = spark
         self.folder = root / "actions"
         self.folder.mkdir()
@@ -84,7 +84,7 @@ class Actions:
 
 
 @pytest.fixture
-def actions(spark: SparkSession, tmp_path: Path, target: Target) -> Actions:
+def actions(spark: SparkSession, tmp_path: Path, target: DatabaseUrl) -> Actions:
     """A folder without objects."""
     return Actions(spark, tmp_path, target)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.errors import OptionError
-from spark_job.sinks.database import parse_target
+from spark_job.sinks.database import parse_database_url
 from spark_job.sinks.database.url import PASSWORD_FILE_VARIABLE
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 def test_a_password_in_the_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(OptionError) as refused:
-        parse_target(url)
+        parse_database_url(url)
     assert "secret" not in str(refused.value)
     assert "--password-file FILE" in str(refused.value)
     assert PASSWORD_FILE_VARIABLE in str(refused.value)
@@ -36,7 +36,7 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(url: str) -> None:
     ("url", "hint"),
     [
         ("postgres://counter@db/counts", "did you mean postgresql://?"),
-        ("oracle://db/counts", "there are sqlite://, postgresql://, mariadb:// and mysql://"),
+        ("oracle://db/counts", "the schemes are sqlite://, postgresql://, mariadb:// and mysql://"),
         ("postgresql+psycopg2://db/counts", "did you mean postgresql://?"),
         ("postgresql://counter@db", "names no database; write it like postgresql://user@host/database"),
         ("mariadb://counter@db:port/counts", "not a URL; write it like mariadb://user@host/database"),
@@ -44,19 +44,19 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(url: str) -> None:
         ("sqlite:///:memory:", "names no file"),
         ("sqlite://counts.db", "names no file"),
         ("sqlite://host/counts.db", "a file has no host"),
-        ("sqlite:////no/such/folder/counts.db", "there is no folder /no/such/folder"),
+        ("sqlite:////no/such/folder/counts.db", "the folder /no/such/folder does not exist"),
         ("sqlite:////tmp", "this is a folder"),
     ],
 )
 def test_what_cannot_be_a_database_is_refused_with_what_would_be_right(url: str, hint: str) -> None:
     with pytest.raises(OptionError) as refused:
-        parse_target(url, environment={})
+        parse_database_url(url, environment={})
     assert hint in str(refused.value)
 
 
 def test_a_file_is_found_from_any_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    target = parse_target("sqlite:///counts.db")
+    target = parse_database_url("sqlite:///counts.db")
     assert str(target) == f"sqlite:///{tmp_path / 'counts.db'}"
     assert target.dialect == "sqlite"
 
@@ -64,7 +64,7 @@ def test_a_file_is_found_from_any_working_folder(tmp_path: Path, monkeypatch: py
 def test_the_password_is_the_first_line_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("p@ss:w/rd %\nsecond line\n", encoding="utf-8")
-    target = parse_target("postgresql://counter@db/counts", file, environment={})
+    target = parse_database_url("postgresql://counter@db/counts", file, environment={})
     assert target.with_password().password == "p@ss:w/rd %"  # noqa: S105 - made up here
     assert "p@ss" not in str(target) + repr(target)
     assert b"p@ss" not in pickle.dumps(target)
@@ -74,9 +74,9 @@ def test_the_password_file_may_come_from_the_environment(tmp_path: Path) -> None
     for name in ("named", "given"):
         (tmp_path / name).write_text(f"{name}\n", encoding="utf-8")
     environment = {PASSWORD_FILE_VARIABLE: str(tmp_path / "named")}
-    by_variable = parse_target("mariadb://counter@db/counts", environment=environment)
+    by_variable = parse_database_url("mariadb://counter@db/counts", environment=environment)
     assert by_variable.with_password().password == "named"  # noqa: S105 - made up here
-    by_both = parse_target("mariadb://counter@db/counts", tmp_path / "given", environment=environment)
+    by_both = parse_database_url("mariadb://counter@db/counts", tmp_path / "given", environment=environment)
     assert by_both.with_password().password == "given"  # noqa: S105 - made up here
 
 
@@ -86,9 +86,9 @@ def test_a_password_file_that_holds_none_is_named(tmp_path: Path, content: bytes
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(OptionError, match=reason):
-        parse_target("postgresql://counter@db/counts", file).with_password()
+        parse_database_url("postgresql://counter@db/counts", file).with_password()
 
 
 def test_options_of_the_driver_are_kept() -> None:
     url = "postgresql://counter@db/counts?sslmode=verify-full"
-    assert str(parse_target(url, environment={})) == url
+    assert str(parse_database_url(url, environment={})) == url
