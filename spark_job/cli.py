@@ -1,7 +1,7 @@
-"""The jobs as processes: ``python -m spark_job NAME ...``, and ``python -m spark_job precompile`` for set-up.
+"""The command line of the job process: ``python -m spark_job NAME ...``, and ``precompile`` for set-up.
 
-Exit codes: 0 done or stopped by SIGTERM; 1 failed, and starting again is sane; 2 the options or the job folder cannot
-be used; 130 stopped by Ctrl-C. Results go to standard output, everything else to standard error.
+Exit codes: 0 done, or stopped by SIGTERM; 1 failed, and a restart may help; 2 the options or the job folder cannot be
+used; 130 stopped by Ctrl-C. Results go to standard output, everything else to standard error.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from spark_job.runner.metrics_page import metrics_page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spark_job.jobs.job import Job, JobOptions
+    from spark_job.runner.job import Job
+    from spark_job.runner.job_settings import JobOptions
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 OWN_OPTIONS = "What is computed"
 
 
 def job_command(name: str) -> typer.Typer:
-    """Return the command line of one job, its options made from the models.
+    """Return the command line of one job; its options come from the models of the job and of the settings.
 
     Raises:
-        OptionError: there is no such job.
+        OptionError: no job has that name.
     """
     entry, job = entry_of(name), load(name)
     skip = () if job.source == "access_log" else READING_FIELDS
@@ -49,12 +50,15 @@ def job_command(name: str) -> typer.Typer:
 
 
 def run_until_signal(job: Job, settings: JobSettings, options: JobOptions) -> int:
-    """Run a job until SIGTERM or Ctrl-C; print its sum to standard error and return the exit code.
+    """Run a job until it ends, SIGTERM or Ctrl-C; print its sum to standard error and return the exit code.
 
     Raises:
-        SparkJobError: what ended the job.
+        SparkJobError: the error that ended the job.
     """
     job.check(settings, options)
+    # Imported after the check: a refused option must not wait for what runs jobs.
+    from spark_job.runner.run import run_job
+
     stop = Event()
     interrupted = Event()
 
@@ -66,7 +70,7 @@ def run_until_signal(job: Job, settings: JobSettings, options: JobOptions) -> in
     before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with metrics_page(settings.job_folder / "progress.json", settings.metrics):
-            outcome = job.run(settings, options, stop)
+            outcome = run_job(job, settings, options, stop)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -74,7 +78,9 @@ def run_until_signal(job: Job, settings: JobSettings, options: JobOptions) -> in
     if interrupted.is_set():
         return EXIT_INTERRUPTED
     if settings.drain_to_file is not None and not stop.is_set() and not outcome.balanced:
-        typer.echo("error: the sum does not hold", err=True)
+        typer.echo(
+            "error: the sum does not balance: some lines are missing, or are counted twice; see progress.json", err=True
+        )
         return EXIT_FAILED
     return 0
 

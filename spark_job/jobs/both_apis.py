@@ -1,4 +1,4 @@
-"""A job that is written in both streaming APIs: the option ``--api`` picks."""
+"""A job written in both streaming APIs; the option ``--api`` chooses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from spark_job.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from threading import Event
 
-    from spark_job.accounting.tally import Tally
     from spark_job.runner.dstreams.job import DStreamJob
     from spark_job.runner.dstreams.options import BatchOptions
     from spark_job.runner.job_settings import JobSettings
@@ -26,12 +24,12 @@ BATCHES_ONLY = {
 
 @dataclass(frozen=True)
 class EitherApi:
-    """One job, twice. Both have the same name, options and source; the options have a field ``api``.
+    """Two jobs that answer one question. They share name, options and source; the options have a field ``api``.
 
     Attributes:
         dstream: the job in the classic API.
         structured: the job in Structured Streaming.
-        dstream_only: options that the latter does not have, each with the reason.
+        dstream_only: options that only the classic one has, each with the reason.
     """
 
     dstream: DStreamJob
@@ -40,7 +38,7 @@ class EitherApi:
 
     @property
     def name(self) -> str:
-        """As in ``headrace job NAME``."""
+        """The name on the command line: ``headrace job NAME``."""
         return self.dstream.name
 
     @property
@@ -54,25 +52,18 @@ class EitherApi:
         return self.dstream.options
 
     def check(self, settings: JobSettings, options: BatchOptions) -> None:
-        """Refuse what the chosen one would refuse.
+        """Refuse what the chosen job would refuse, and options of the other one.
 
         Raises:
             OptionError: the text names the option.
         """
-        chosen = self._chosen(options)
+        chosen = self.resolved(options)
         if chosen is self.structured:
             for name, reason in {**BATCHES_ONLY, **self.dstream_only}.items():
                 if getattr(options, name) != type(options).model_fields[name].default:
                     raise OptionError(f"--{name.replace('_', '-')} is for --api dstream: {reason}")
         chosen.check(settings, options)
 
-    def run(self, settings: JobSettings, options: BatchOptions, stop: Event) -> Tally:
-        """Run the chosen one.
-
-        Raises:
-            SparkJobError: as :meth:`.DStreamJob.run` and :meth:`.StructuredJob.run`.
-        """
-        return self._chosen(options).run(settings, options, stop)
-
-    def _chosen(self, options: BatchOptions) -> DStreamJob | StructuredJob:
+    def resolved(self, options: BatchOptions) -> DStreamJob | StructuredJob:
+        """Return the job in the API that ``--api`` chooses."""
         return self.dstream if getattr(options, "api", "") == "dstream" else self.structured

@@ -24,9 +24,10 @@ from pyspark.sql import functions as F  # noqa: N812 -- the name that every user
 
 from headrace.common.durations import spark_interval
 from spark_job.errors import OptionError
-from spark_job.jobs.job import JobOptions, StructuredJob
 from spark_job.jobs.visitors import agent, is_declared_bot, is_page
 from spark_job.options.model import Duration, Flag, Length
+from spark_job.runner.job_settings import JobOptions
+from spark_job.runner.structured.job import StructuredJob
 from spark_job.windows import Windows
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from spark_job.errors import OptionError
 
 if TYPE_CHECKING:
-    from spark_job.jobs.job import Job
+    from spark_job.runner.job import Job
 
 
 @dataclass(frozen=True)

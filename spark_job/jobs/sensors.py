@@ -21,9 +21,9 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor
 from pyspark.sql.types import BooleanType, DoubleType, LongType, StringType, StructField, StructType
 
 from headrace.common.durations import MILLISECOND, spark_interval
-from spark_job.jobs.job import JobOptions, StructuredJob
 from spark_job.options.model import Duration, Length
-from spark_job.runner.structured.job import ROCKSDB
+from spark_job.runner.job_settings import JobOptions
+from spark_job.runner.structured.job import ROCKSDB, StructuredJob
 from spark_job.windows import Windows
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ from pyspark.sql import functions as F  # noqa: N812 -- the name that every user
 
 from headrace.common.durations import spark_interval
 from spark_job.accounting.lateness import SessionLateness
-from spark_job.jobs.job import JobOptions, StructuredJob
 from spark_job.jobs.visitors import agent, in_order, is_declared_bot, is_page
 from spark_job.options.model import Duration, Length
+from spark_job.runner.job_settings import JobOptions
+from spark_job.runner.structured.job import StructuredJob
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -1,4 +1,4 @@
-"""Streaming SQL: a query over the views ``access_log`` and ``flume``, as a job like the others.
+"""The job ``sql``: answers a streaming SQL query over the views ``access_log`` and ``flume``.
 
 ==============  =============================================  ========================================================
 the query       output mode                                    what the table, the file and the database hold
@@ -8,8 +8,8 @@ aggregates      ``complete``: after each batch, all rows       the answer of the
 does not        ``append``: rows are final as they come        every row, once
 ==============  =============================================  ========================================================
 
-``access_log`` has the lines that parse; ``flume`` has every event as it came. What is wrong with a query is said in one
-sentence with its place (:mod:`spark_job.jobs.sql_errors`).
+``access_log`` has the lines that parse; ``flume`` has every event unchanged. A wrong query is refused in one sentence
+that names the line and column (:mod:`spark_job.jobs.sql_errors`).
 """
 
 from __future__ import annotations
@@ -24,43 +24,38 @@ from pyspark.sql.types import ArrayType, BinaryType, MapType, VariantType
 from headrace.common.durations import spark_interval
 from spark_job.accounting.lateness import NeverLate
 from spark_job.errors import OptionError
-from spark_job.jobs.job import StructuredJob
 from spark_job.jobs.options import SqlOptions
 from spark_job.jobs.sql_errors import refusal_of
-from spark_job.runner.results import NUMBER
-from spark_job.runner.structured.job import Shape
+from spark_job.runner.structured.job import ROW_NUMBER, ResultShape, StructuredJob
 
 if TYPE_CHECKING:
-    from threading import Event
-
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructField
 
-    from spark_job.accounting.tally import Tally
     from spark_job.runner.job_settings import JobSettings
 
 VIEWS = {"access_log": "time", "flume": "received"}
-"""The views, and the column that tells the time of their rows."""
+"""Each view and its time column."""
 
 
 def ask(lines: DataFrame, options: SqlOptions) -> DataFrame:
-    """Return what the query gives over its view, the columns made such that they can be stored.
+    """Return the answer of the query over its view, with columns that can be stored.
 
     Raises:
-        OptionError: the query cannot be understood, or not be answered over a stream.
+        OptionError: the query is wrong, or a stream cannot answer it.
     """
     spark, view = lines.sparkSession, view_of(options.query)
     if lines.isStreaming and options.watermark is not None:
         lines = lines.withWatermark(VIEWS[view], spark_interval(options.watermark))
     lines.createOrReplaceTempView(view)
     try:
-        # As a query: spark.sql would do what a command says.
+        # Parsed as a query first: spark.sql would also execute commands such as DROP TABLE.
         spark._jsparkSession.sessionState().sqlParser().parseQuery(options.query)  # noqa: SLF001 -- not in Python's API
         answer = spark.sql(options.query)
         names = answer.columns
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise OptionError(f"query: two columns are called {twice[0]}; name one of them with AS")
+            raise OptionError(f"query: two columns are called {twice[0]}; rename one with AS")
         if lines.isStreaming:
             _check_streams(answer, options)
         return answer.select([_storable(field) for field in answer.schema.fields])
@@ -69,19 +64,23 @@ def ask(lines: DataFrame, options: SqlOptions) -> DataFrame:
 
 
 def view_of(query: str) -> str:
-    """Return the view that a query reads.
+    """Return the view that a query reads; ``access_log`` if it names none.
 
     Raises:
         OptionError: it names both.
     """
     named = [view for view in VIEWS if re.search(rf"\b{view}\b", query, re.IGNORECASE)]
     if len(named) > 1:
-        raise OptionError("query: it names access_log and flume; a query reads one of them")
+        raise OptionError("query: it names access_log and flume; a query can read only one of them")
     return named[0] if named else "access_log"
 
 
-def shape_of(answer: DataFrame, options: SqlOptions) -> Shape:
-    """Return how an answer is stored; see the table above."""
+def shape_of(answer: DataFrame, options: SqlOptions) -> ResultShape:
+    """Return how an answer is stored; see the table above.
+
+    Raises:
+        OptionError: the key names a column that the query does not have.
+    """
     key = tuple(name.strip() for name in options.key.split(",") if name.strip())
     unknown = [name for name in key if name not in answer.columns]
     if unknown:
@@ -89,7 +88,11 @@ def shape_of(answer: DataFrame, options: SqlOptions) -> Shape:
             f"--key {options.key}: the query has no column {unknown[0]}; it has {', '.join(answer.columns)}"
         )
     ordered, mode = _has(answer, "Sort"), _mode(answer, options)
-    return Shape(key, mode, ordered=ordered) if key else Shape((NUMBER,), mode, numbered=True, ordered=ordered)
+    return (
+        ResultShape(key, mode, ordered=ordered)
+        if key
+        else ResultShape((ROW_NUMBER,), mode, numbered=True, ordered=ordered)
+    )
 
 
 def _mode(answer: DataFrame, options: SqlOptions) -> Literal["update", "append", "complete"]:
@@ -107,26 +110,26 @@ def _plan(answer: DataFrame) -> str:
 
 
 def _has(answer: DataFrame, node: str) -> bool:
-    """Return whether the plan has a node of this name."""
+    """Say whether the plan has a node of this name."""
     return re.search(rf"^[\s:+\-~!']*(?:Global)?{node}\b", _plan(answer), re.MULTILINE) is not None
 
 
 def _check_streams(answer: DataFrame, options: SqlOptions) -> None:
-    """Refuse what a stream cannot answer, here and not when the query starts: here the place is known."""
+    """Refuse what a stream cannot answer, before the query starts: only here is the place in the text known."""
     streams = len(re.findall(r"StreamingRelation", _plan(answer)))
     if streams == 0:
         raise OptionError("query: it reads neither access_log nor flume")
     if streams > 1:
         raise OptionError("query: it reads its view more than once, which a stream cannot; with --once it can")
     if _has(answer, "Limit") and not _has(answer, "Aggregate"):
-        raise OptionError("query: LIMIT ends what has no end; leave it out, or ask with --once")
+        raise OptionError("query: a stream has no end that LIMIT could count to; leave LIMIT out, or use --once")
     sql = cast("Any", answer.sparkSession._jvm).org.apache.spark.sql  # noqa: SLF001 -- Python has no such check
     mode = getattr(sql.streaming.OutputMode, _mode(answer, options).capitalize())()
     sql.catalyst.analysis.UnsupportedOperationChecker.checkForStreaming(_analyzed(answer), mode)
 
 
 def _storable(field: StructField) -> Column:
-    """Return a column as databases and JSON have it: collections as JSON text, bytes as text."""
+    """Return a column in a form that databases and JSON can hold: collections as JSON text, bytes as text."""
     column = F.col(f"`{field.name.replace('`', '``')}`")
     if isinstance(field.dataType, ArrayType | MapType | VariantType):
         return F.to_json(column).alias(field.name)
@@ -136,19 +139,19 @@ def _storable(field: StructField) -> Column:
 
 
 class Sql(StructuredJob):
-    """The job, whose source is the view that its query names."""
+    """The job; its query decides which view, and so which source, it reads."""
 
     def check(self, settings: JobSettings, options: Any) -> None:
-        """Refuse what the source or the parser would refuse; the query itself is looked at by Spark."""
+        """Refuse what the source or the parser would refuse; Spark checks the query itself later."""
         for_query(options).check(settings, options)
 
-    def run(self, settings: JobSettings, options: Any, stop: Event) -> Tally:
-        """Answer the query live, or over a range of the log."""
-        return for_query(options).run(settings, options, stop)
+    def resolved(self, options: Any) -> StructuredJob:
+        """Return the job that reads the view of the query."""
+        return for_query(options)
 
 
 def for_query(options: SqlOptions) -> StructuredJob:
-    """Return the job that answers one query."""
+    """Return the job that answers one query: its source is the view that the query names."""
     view = view_of(options.query)
     return StructuredJob(
         name="sql",

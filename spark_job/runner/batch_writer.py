@@ -1,10 +1,15 @@
-"""What happens with the result of one micro-batch: ledger, table, sinks, and the clearing up behind the query."""
+"""Stores each micro-batch of URL counts: ledger entry, counts table, sinks, then the cleanup of committed audit files.
+
+The order matters. The plan runs first, because only a finished plan leaves a complete audit. The ledger reads that
+audit and refuses a batch whose lines do not add up. The table stores counts and entry in one transaction. Sinks come
+last: they copy from the table, so a kill before them only makes them late.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spark_job.runner.progress import NewestBatch
 from spark_job.sinks.base import ChangedWindows
 
 if TYPE_CHECKING:
@@ -14,28 +19,17 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from spark_job.accounting.dead_letters import DeadLetters
-    from spark_job.accounting.ledger import Ledger, LedgerEntry
+    from spark_job.accounting.ledger import Ledger
     from spark_job.accounting.spark_checkpoint import Checkpoint
-    from spark_job.accounting.tally import Tally
     from spark_job.sinks.base import Sink
     from spark_job.sinks.counts_table.writer import CountsTable
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where the query stands after a batch."""
-
-    entry: LedgerEntry
-    tally: Tally
-    positions: dict[str, int]
-    stored_at: datetime
 
 
 class BatchWriter:
     """The function that Spark calls with each micro-batch, on a thread of its own, one batch at a time.
 
-    ``last``, ``positions``, ``tally`` and ``failure`` may be read from any thread. ``last`` is of this process alone;
-    positions and tally go on from what the table holds.
+    Any thread may read ``newest``, ``positions``, ``tally`` and ``failure``. ``newest`` is this process's own newest
+    batch; positions and tally continue from the table.
     """
 
     def __init__(
@@ -53,39 +47,32 @@ class BatchWriter:
         self._sinks = sinks
         self._dead_letters = dead_letters
         self._now = now
-        self.last: Progress | None = None
-        self._positions_at_start = table.positions()
-        self._tally_at_start = table.tally()
+        self.newest: NewestBatch | None = None
+        self.positions = table.positions()
+        self.tally = table.tally()
         self.failure: Exception | None = None
 
-    @property
-    def positions(self) -> dict[str, int]:
-        """Log id to the offset up to which is counted."""
-        return self.last.positions if self.last is not None else self._positions_at_start
-
-    @property
-    def tally(self) -> Tally:
-        """The sum over all batches that were ever stored."""
-        return self.last.tally if self.last is not None else self._tally_at_start
-
     def __call__(self, changed: DataFrame, batch_id: int) -> None:
-        """Store and show one batch. Its plan runs once, here; the audit is complete only after that."""
+        """Store and show one micro-batch."""
         try:
+            # The one action on ``changed``: another would read the lines again, and their audit would not balance.
             rows = changed.toArrow()
             entry = self._ledger.entry(batch_id)
             windows = self._table.record(entry, rows)
             tally = self._table.tally()
             for sink in self._sinks:
                 sink.write(ChangedWindows(entry, rows, windows, tally, self._table))
-            self.settle()
-            self.last = Progress(entry, tally, self._table.positions(), self._now())
+            self.clear_committed()
+            self.positions, self.tally = self._table.positions(), tally
+            self.newest = NewestBatch(batch_id, self._now(), entry.closed_before_ms)
         except Exception as error:
-            # Spark turns it into a text; the job wants to say what it was.
+            # Spark keeps only its text; the job reports the error itself.
             self.failure = error
             raise
 
-    def settle(self) -> None:
-        """Clear the audit of the batches that Spark will not run again."""
+    def clear_committed(self) -> None:
+        """Delete the audit files of the batches that Spark has committed: it never runs those again."""
+        # Spark commits this batch only after we return, so the newest commit is at best the batch before.
         committed = self._checkpoint.newest_committed()
         if committed is not None:
             dropped = self._dead_letters.clear_audit(self._checkpoint.planned(committed).ends)

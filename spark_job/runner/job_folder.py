@@ -1,32 +1,30 @@
-"""The folder in which a job keeps everything, and what has to hold before the job may go on in it.
+"""The folder in which a job keeps everything, and the checks before a job may continue in it.
 
 ::
 
     settings.json     what the counts mean; a job with other settings is refused
     lock              held by the running job
-    format.json       which versions may go on in the folder   execution/versions.py
-    checkpoint/       Spark's
-    counts.db         the table of results                     sinks/table.py
-    books.json        the sums of a job whose table knows none   execution/books.py
-    audit/            the readers' numbers, until stored       dead_letters.py
-    dead-letters/     malformed lines
-    progress.json     how the running job is doing             execution/progress.py
+    format.json       versions that may continue in the folder       runner/folder_format.py
+    checkpoint/       Spark's own state
+    counts.db         the table of results                           sinks/counts_table, sinks/database
+    books.json        line totals of a job whose table has none      accounting/totals_file.py
+    audit/            what the readers counted, until it is stored   accounting/audit_file.py
+    dead-letters/     malformed lines                                accounting/dead_letters.py
+    progress.json     state of the running job                       runner/progress.py
     tally.json        the sum, written when the job ends
-    spark.log         warnings and errors of Spark             session.py
-    java.log          what Java and its Python workers print   session.py
-    python.log        what libraries of the job itself print
+    spark.log         warnings and errors of Spark                   runner/session.py
+    java.log          output of Java and its Python workers          runner/session.py
+    python.log        output of the job's own libraries
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from contextlib import contextmanager, redirect_stderr
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from headrace.common.files import replacing
+from headrace.common.files import replace_file, try_lock
 from spark_job.accounting.spark_checkpoint import Checkpoint
 from spark_job.errors import JobFolderError, SparkJobError, sink_errors
 from spark_job.runner.folder_format import check_versions
@@ -37,8 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Stored(Protocol):
-    """What a folder's results say of the query that they belong to."""
+class StoredBatches(Protocol):
+    """Results that know which query they belong to."""
 
     @property
     def path(self) -> Path:
@@ -52,10 +50,10 @@ class Stored(Protocol):
 
 
 class JobFolder:
-    """The places below one job folder; the folder is made when it is not there.
+    """The paths below one job folder, which is created if it is missing.
 
     Raises:
-        JobFolderError: it cannot be made.
+        JobFolderError: it cannot be created.
     """
 
     def __init__(self, root: Path) -> None:
@@ -65,7 +63,7 @@ class JobFolder:
         self.counts = self.root / "counts.db"
         self.progress = self.root / "progress.json"
         self.tally = self.root / "tally.json"
-        self.books = self.root / "books.json"
+        self.totals = self.root / "books.json"
         self.settings = self.root / "settings.json"
         self.python_log = self.root / "python.log"
         self.checkpoint = Checkpoint(self.root / "checkpoint")
@@ -76,19 +74,17 @@ class JobFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other jobs, and programs that do not know its format, out of the folder.
+        """Keep other jobs, and versions that do not know its format, out of the folder.
 
-        The lock ends with the process, however it ends.
+        The kernel releases the lock when the process ends, however it ends.
 
         Raises:
-            JobFolderError: another job runs in it, or it is another version's.
+            JobFolderError: another job runs in it, or another version made it.
         """
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise JobFolderError(f"{self.root}: another job is running in this folder") from None
+            if not try_lock(descriptor):
+                raise JobFolderError(f"{self.root}: another job is running in this folder; stop it first")
             check_versions(self.root)
             yield
         finally:
@@ -96,26 +92,26 @@ class JobFolder:
 
     @contextmanager
     def claimed(self, fingerprint: dict[str, str]) -> Iterator[None]:
-        """Hold the folder for a job, and tell in its progress file how the job begins and, should it fail, why.
+        """Hold the folder for a job; write to its progress file that the job starts and, if it fails, why.
 
-        What libraries write to standard error in the block goes to ``python.log``: threads of pyspark print traces
-        when Java dies, and the job has one line to say about that.
+        Inside the block, standard error goes to ``python.log``: threads of pyspark print traces when Java dies, and
+        the job reports that in one line.
 
         Raises:
             JobFolderError: another job runs in it, or it was made with other settings.
         """
         with self.locked():
             self.claim(fingerprint)
-            write_progress(self.progress, "starting", datetime.now(UTC))
+            write_progress(self.progress, "starting")
             try:
                 with self.python_log.open("w", buffering=1) as log, redirect_stderr(log):
                     yield
             except SparkJobError as error:
-                write_progress(self.progress, "failed", datetime.now(UTC), error=str(error))
+                write_progress(self.progress, "failed", error=str(error))
                 raise
 
     def claim(self, fingerprint: dict[str, str]) -> None:
-        """Record what the counts of this folder mean, or compare it with what is recorded.
+        """Record the settings that decide what the counts mean, or compare them with the recorded ones.
 
         Raises:
             JobFolderError: the folder was made with other settings.
@@ -123,11 +119,11 @@ class JobFolder:
         try:
             made_with = json.loads(self.settings.read_bytes())
         except FileNotFoundError:
-            with sink_errors(self.settings), replacing(self.settings) as file:
-                file.write(json.dumps(fingerprint, indent=2, sort_keys=True).encode())
+            with sink_errors(self.settings):
+                replace_file(self.settings, json.dumps(fingerprint, indent=2, sort_keys=True).encode())
             return
         except ValueError:
-            raise JobFolderError(f"{self.settings}: damaged; take a new folder") from None
+            raise JobFolderError(f"{self.settings}: damaged; use a new job folder") from None
         changed = [
             f"{name} was {made_with.get(name)!r} and is {fingerprint.get(name)!r}"
             for name in sorted(made_with.keys() | fingerprint.keys())
@@ -139,11 +135,20 @@ class JobFolder:
                 "settings, or take another job folder and, to count again what the bridges keep, another consumer name"
             )
 
-    def check(self, table: Stored) -> None:
-        """Compare the table with Spark's checkpoint: they are only of use together.
+    def write_tally(self, fields: dict[str, Any]) -> None:
+        """Write ``tally.json``.
 
         Raises:
-            JobFolderError: one of them is missing or from another time, so that counts would come out wrong.
+            SinkError: it cannot be written.
+        """
+        with sink_errors(self.tally):
+            replace_file(self.tally, json.dumps(fields, indent=2).encode())
+
+    def check(self, table: StoredBatches) -> None:
+        """Compare the table with Spark's checkpoint: each is valid only with the other.
+
+        Raises:
+            JobFolderError: one of them is missing or older than the other, so that counts would be wrong.
         """
         query_id, owner = self.checkpoint.query_id(), table.owner()
         committed, newest = self.checkpoint.newest_committed(), table.newest_batch()

@@ -1,6 +1,6 @@
-"""What every job can be told, read and checked as a whole before Java is started.
+"""Settings that every job has, read and checked as a whole before Java starts.
 
-A job's own options are a model of its own, made from :class:`JobOptions`.
+A job's own options are another model, derived from :class:`JobOptions`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from headrace.common.durations import format_duration
-from spark_job.errors import OptionError
+from headrace.common.suggest import did_you_mean
 from spark_job.options.model import Duration, Flag, Length, OptionModel, choice_of
-from spark_job.sinks.sink_spec import DATABASE, SinkChoice, parse_sink
+from spark_job.sinks.sink_spec import DATABASE, SinkSpec, parse_sink
 
 if TYPE_CHECKING:
     from spark_job.sinks.base import Sink
     from spark_job.sinks.counts_table.reader import CountsReader
-    from spark_job.sinks.database import Target
+    from spark_job.sinks.database import DatabaseUrl
+    from spark_job.source.options import FlumeOptions
 
 READING = "How lines are read"
 RUNNING = "How the job runs"
@@ -32,16 +33,14 @@ READING_FIELDS = ("time", "log_format", "url", "timezone")
 
 
 class JobOptions(OptionModel):
-    """Base of a job's own options. Every field has a description; its option on the command line is made from it."""
+    """Base of a job's own options. Each field becomes an option of the command line; its description is the help."""
 
 
 def _known_format(text: str) -> str:
     if "%" not in text and text not in LOG_FORMATS:
-        import difflib
-
-        near = difflib.get_close_matches(text, LOG_FORMATS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"not one of {', '.join(LOG_FORMATS)}, nor a LogFormat string{hint}")
+        raise ValueError(
+            f"not one of {', '.join(LOG_FORMATS)}, nor a LogFormat string{did_you_mean(text, LOG_FORMATS)}"
+        )
     return text
 
 
@@ -59,9 +58,12 @@ def _read_sinks(given: object) -> object:
 
 
 class JobSettings(OptionModel):
-    """What every job is told beside its own options. Making it raises for what cannot be used.
+    """Settings of every job, besides its own options.
 
-    ``bridges`` and ``job_folder`` have stand-ins until the pipeline knows them.
+    ``bridges`` and ``job_folder`` have placeholders until the pipeline knows them.
+
+    Raises:
+        OptionError: a value cannot be used.
     """
 
     bridges: Annotated[str, Flag(panel=PROCESS, internal=True)] = Field(
@@ -92,7 +94,7 @@ class JobSettings(OptionModel):
         1_000_000, ge=1, description="Events of one micro-batch at most."
     )
     sinks: Annotated[
-        tuple[SinkChoice, ...], BeforeValidator(_read_sinks), Flag("sink", RUNNING, shown_default="console")
+        tuple[SinkSpec, ...], BeforeValidator(_read_sinks), Flag("sink", RUNNING, shown_default="console")
     ] = Field(
         (),
         description="Where results go: console, jsonl:PATH, parquet:PATH, or a database: sqlite:///PATH, "
@@ -141,32 +143,32 @@ class JobSettings(OptionModel):
 
     @model_validator(mode="after")
     def _password_can_be_read(self) -> Self:
-        for target in self.databases():
-            target.with_password()
+        for database in self.databases():
+            database.with_password()
         return self
 
-    def databases(self) -> list[Target]:
+    def databases(self) -> list[DatabaseUrl]:
         """Return the databases among the sinks."""
-        return [sink.target(self.password_file, self.retry_for) for sink in self.sinks if sink.kind == DATABASE]
+        return [sink.database_url(self.password_file, self.retry_for) for sink in self.sinks if sink.kind == DATABASE]
 
-    def open_sink(self, sink: SinkChoice, table: CountsReader) -> Sink:
-        """Make a sink over the table of URL counts.
+    def open_sink(self, sink: SinkSpec, table: CountsReader) -> Sink:
+        """Open a sink for the counts table.
 
         Raises:
-            OptionError: a database has a table that does not fit.
+            OptionError: a table in a database does not fit.
             SinkError: it cannot be written.
         """
         return sink.open(table, top=self.top, password_file=self.password_file, retry_for=self.retry_for)
 
     def of_job(self, name: str) -> Self:
-        """Return the settings with what depends on the job's name filled in."""
+        """Return the settings with the defaults that depend on the job's name."""
         changes: dict[str, Any] = {} if self.consumer else {"consumer": name}
         if not self.sinks:
-            changes["sinks"] = (SinkChoice("console"),)
+            changes["sinks"] = (SinkSpec("console"),)
         return self.model_copy(update=changes)
 
     def flume_options(self) -> dict[str, str]:
-        """Return the options that every source over the bridges has."""
+        """Return the options shared by all sources that read from bridges."""
         options = {
             "bridges": self.bridges,
             "consumer": self.consumer,
@@ -181,8 +183,22 @@ class JobSettings(OptionModel):
             options["allowPlaintext"] = str(self.allow_plaintext).lower()
         return options
 
+    def parsed_flume_options(self, **changes: str) -> FlumeOptions:
+        """Return :meth:`flume_options` as the sources parse them.
+
+        Args:
+            changes: options to set differently.
+
+        Raises:
+            OptionError: one cannot be used.
+        """
+        # The source imports Spark, and a help text must not wait for that.
+        from spark_job.source.options import parse_flume_options
+
+        return parse_flume_options(self.flume_options() | changes)
+
     def access_log_options(self) -> dict[str, str]:
-        """Return the options of the source ``access_log``, those of :meth:`flume_options` included."""
+        """Return the options of the source ``access_log``, including :meth:`flume_options`."""
         return self.flume_options() | {
             "logFormat": self.log_format,
             "url": self.url,
@@ -192,11 +208,5 @@ class JobSettings(OptionModel):
 
 
 def described(options: JobOptions) -> dict[str, str]:
-    """Return a job's own options as texts, for the fingerprint of its folder."""
+    """Return a job's own options as text, for the fingerprint of its folder."""
     return {name: format_duration(value) if isinstance(value, timedelta) else str(value) for name, value in options}
-
-
-def require(condition: bool, text: str) -> None:  # noqa: FBT001 -- reads as the sentence that it is
-    """Raise an OptionError with ``text`` unless the condition holds."""
-    if not condition:
-        raise OptionError(text)

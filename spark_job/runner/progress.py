@@ -1,70 +1,96 @@
-"""``progress.json``: how the job is doing, for the status of the pipeline and for health checks.
+"""``progress.json``: the state of the running job, for the status of the pipeline and for health checks.
 
 ::
 
     state        starting | running | draining | stopping | stopped | failed
     pid          of the job
-    checked_at   when the job last looked after its query: its heartbeat, every second
+    checked_at   when the job last checked its query: its heartbeat, every second
     batch_at     when this process stored its newest batch; null before its first
-    batch_id     its number
+    batch_id     its number; over DStreams the batch time in milliseconds
     batch_ms     how long it took
     state_rows   rows that Spark keeps for open windows
-    watermark    event time before which windows are closed
-    waiting      events that the bridges hold and the query has not counted; null when a bridge did not answer
-    positions    log id to the offset up to which is counted
-    tally        the sum; see accounting.py
+    watermark    event time before which windows are closed; null over DStreams, where a line is never late
+    waiting      events that the bridges hold and the job has not counted; null if a bridge did not answer
+    positions    log id to the offset up to which lines are counted
+    tally        the sum; see accounting/ledger.py
     error        why it failed
 
-Times are ISO 8601 in UTC. The file is replaced whole, without waiting for the disk: after a loss of power it means
-nothing anyway.
+Times are ISO 8601 in UTC. The file is replaced whole, without waiting for the disk: after a power cut it is out of date
+anyway.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from headrace.common.durations import MILLISECOND
-from headrace.common.files import replacing
+from headrace.common.files import replace_file
+from headrace.common.text import EPOCH, iso_utc
 from spark_job.errors import sink_errors
-from spark_job.sinks.counts_table.reader import EPOCH
-from spark_job.sinks.jsonl import iso_utc
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from pyspark.sql.streaming.listener import StreamingQueryProgress
 
     from spark_job.accounting.tally import Tally
-    from spark_job.runner.batch_writer import Progress
+
+
+@dataclass(frozen=True)
+class NewestBatch:
+    """The newest batch that this process stored.
+
+    Attributes:
+        number: its number in the query, or its batch time in milliseconds.
+        stored_at: when it was stored.
+        closed_before_ms: the watermark, in milliseconds since the epoch; 0: none yet.
+    """
+
+    number: int
+    stored_at: datetime
+    closed_before_ms: int = 0
 
 
 def write_progress(
     path: Path,
     state: str,
-    checked_at: datetime,
-    last: Progress | None = None,
+    batch: NewestBatch | None = None,
     *,
+    checked_at: datetime | None = None,
     positions: dict[str, int] | None = None,
     tally: Tally | None = None,
     waiting: int | None = None,
     spark: StreamingQueryProgress | None = None,
     error: str = "",
 ) -> None:
-    """Replace the file; ``spark`` is Spark's own progress of the newest batch.
+    """Replace the file.
+
+    Args:
+        path: the file.
+        state: one of the states above.
+        batch: the newest batch; None before the first.
+        checked_at: the heartbeat; None: now.
+        positions: log id to the offset up to which lines are counted.
+        tally: the sum; written together with ``positions``.
+        waiting: events that the bridges hold and the job has not counted.
+        spark: Spark's own report of the newest micro-batch.
+        error: why the job failed.
 
     Raises:
         SinkError: it cannot be written.
     """
+    checked_at = checked_at or datetime.now(UTC)
     fields: dict[str, Any] = {"state": state, "pid": os.getpid(), "checked_at": iso_utc(checked_at), "batch_at": None}
-    if last is not None:
-        watermark_ms = last.entry.closed_before_ms
+    if batch is not None:
+        closed_ms = batch.closed_before_ms
         fields |= {
-            "batch_at": iso_utc(last.stored_at),
-            "batch_id": last.entry.batch_id,
-            "watermark": iso_utc(EPOCH + watermark_ms * MILLISECOND) if watermark_ms > 0 else None,
+            "batch_at": iso_utc(batch.stored_at),
+            "batch_id": batch.number,
+            "watermark": iso_utc(EPOCH + closed_ms * MILLISECOND) if closed_ms > 0 else None,
         }
     if positions is not None and tally is not None:
         fields |= {"positions": positions, "tally": tally.as_json()}
@@ -72,5 +98,5 @@ def write_progress(
         fields["batch_ms"] = spark.durationMs.get("triggerExecution")
         fields["state_rows"] = sum(operator.numRowsTotal for operator in spark.stateOperators)
     fields |= {"waiting": waiting, "error": error}
-    with sink_errors(path), replacing(path, durable=False) as file:
-        file.write(json.dumps(fields, indent=2).encode())
+    with sink_errors(path):
+        replace_file(path, json.dumps(fields, indent=2).encode(), durable=False)

@@ -1,7 +1,7 @@
-"""Where the results of a structured job go: a table in the job's folder, and from there to console, files, databases.
+"""Stores the results of a structured job: a table in the job's folder, then console, files and databases.
 
-The table gets each batch in one transaction that notes its number. The files are written from it, so they agree with
-it after every batch; a database of ``--sink`` gets the same rows under the same number.
+The table takes each micro-batch in one transaction that also stores its number. The files are written from the table,
+so they agree with it after every batch; a database of ``--sink`` gets the same rows under the same number.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import sqlalchemy as sa
 
-from spark_job.errors import OptionError
-from spark_job.sinks.database import Database, parse_target, read_rows
+from spark_job.runner.job import table_name
+from spark_job.runner.structured.job import ROW_NUMBER
+from spark_job.sinks.database import Database, parse_database_url, read_rows
 from spark_job.sinks.database.columns import flat_schema
 from spark_job.sinks.database.ledger import stored_batch
 from spark_job.sinks.database.write import TableWriter
-from spark_job.sinks.jsonl import REST_PER_WORK
 from spark_job.sinks.rows import RowsConsole, RowsFile
+from spark_job.sinks.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,54 +30,34 @@ if TYPE_CHECKING:
     from typing import Self
 
     from spark_job.accounting.tally import Tally
-    from spark_job.sinks.database import Target
+    from spark_job.sinks.database import DatabaseUrl
     from spark_job.sinks.rows import Row
-    from spark_job.sinks.sink_spec import SinkChoice
+    from spark_job.sinks.sink_spec import SinkSpec
 
-NUMBER = "row"
-"""Column that numbers the rows of a result that has no key."""
 ROWS_AT_ONCE = 20_000
 
 
 def numbered(rows: pa.Table, first: int) -> pa.Table:
-    """Return the rows with their number in front."""
-    return rows.add_column(0, NUMBER, pa.array(range(first, first + rows.num_rows), pa.int64()))
+    """Return the rows with a column of numbers in front, from ``first`` on."""
+    return rows.add_column(0, ROW_NUMBER, pa.array(range(first, first + rows.num_rows), pa.int64()))
 
 
 def _without_number(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != NUMBER}
+    return {name: value for name, value in row.items() if name != ROW_NUMBER}
 
 
-def table_name(job: str) -> str:
-    """Return the name of a job's table of results."""
-    return job.replace("-", "_")
-
-
-def check_sinks(sinks: Iterable[SinkChoice]) -> None:
-    """Refuse what only URL counts can be written to.
-
-    Raises:
-        OptionError: names the sink.
-    """
-    for sink in sinks:
-        if sink.kind == "parquet":
-            raise OptionError(
-                f"--sink {sink}: Parquet files are for url-counts; this job takes jsonl:PATH or a database"
-            )
-
-
-class Results:
+class ResultStore:
     """The table and what is written from it; a context manager. One thread at a time may use it.
 
     Args:
-        folder: of the embedded table ``counts.db``.
-        job: its name; the table is called like it.
+        folder: the folder of the embedded table, ``counts.db``.
+        job: the job's name, which is also the table's.
         schema: of the result.
         key: the columns that tell rows apart.
         sinks: console and files.
-        databases: further tables that are kept equal to it.
-        top: how many rows of a batch the console shows.
-        counted: the column whose sum is the number of lines counted; empty: none tells.
+        databases: further tables that are kept equal to the embedded one.
+        top: how many rows of a micro-batch the console shows.
+        counted: the column whose sum is the number of lines counted; empty if no column has it.
         clock: monotonic seconds.
     """
 
@@ -86,9 +67,9 @@ class Results:
         job: str,
         schema: pa.Schema,
         key: Sequence[str],
-        sinks: Iterable[SinkChoice],
+        sinks: Iterable[SinkSpec],
         *,
-        databases: Sequence[Target] = (),
+        databases: Sequence[DatabaseUrl] = (),
         top: int,
         counted: str,
         clock: Callable[[], float] = time.monotonic,
@@ -97,10 +78,9 @@ class Results:
         self._table = table_name(job)
         self._key = key
         self._counted_column = counted
-        self._clock = clock
         self._schema = flat_schema(schema)
         with ExitStack() as opened:
-            targets = (parse_target(f"sqlite:///{folder / 'counts.db'}"), *databases)
+            targets = (parse_database_url(f"sqlite:///{folder / 'counts.db'}"), *databases)
             self._embedded, *self._databases = [opened.enter_context(Database(target)) for target in targets]
             self._writers = [
                 TableWriter(database, self._table, schema, key, create=True)
@@ -111,16 +91,16 @@ class Results:
         self._top = top
         self._console = RowsConsole(top) if any(sink.kind == "console" for sink in sinks) else None
         self._counted = 0
-        self._count_again_s = 0.0
+        self._counting = Throttle(clock)
 
     def store(self, rows: pa.Table, *, query_id: str | None, batch_id: int = 0, replace: bool = False) -> None:
-        """Store a batch in the table and in the databases.
+        """Store a micro-batch in the table and in the databases.
 
         Args:
             rows: absolute values.
-            query_id: whose batch it is; None for rows that are no query's.
+            query_id: the query of the batch; None for rows of no query.
             batch_id: its number in that query.
-            replace: these rows are all that there are.
+            replace: delete all other rows: these are the whole result.
 
         Raises:
             SinkError: it cannot be stored.
@@ -130,11 +110,11 @@ class Results:
             writer.write(rows, query_id=query_id, batch_id=batch_id, replace=replace)
 
     def catch_up(self, query_id: str, newest: int) -> None:
-        """Write the whole table into the databases that lack a batch: they were added later, or were away.
+        """Write the whole table into each database that lacks a batch because it was added later or was away.
 
         Args:
-            query_id: whose batches the table holds.
-            newest: the newest of them.
+            query_id: the query whose batches the table holds.
+            newest: the number of the newest one.
 
         Raises:
             SinkError: a database cannot be written.
@@ -145,11 +125,11 @@ class Results:
             rows = read_rows(self._embedded, self._table)
             while part := list(islice(rows, ROWS_AT_ONCE)):
                 writer.write(pa.Table.from_pylist(part, schema=self._schema), query_id=None)
-            # Only now: what a kill has left half done is begun again.
+            # The number goes in last, so that a copy which a kill interrupted starts again from the first row.
             writer.write(self._schema.empty_table(), query_id=query_id, batch_id=newest)
 
     def show(self, rows: pa.Table, tally: Tally) -> None:
-        """Print a batch that has been stored, and bring the files up to date.
+        """Print a stored micro-batch, and bring the files up to date.
 
         Raises:
             SinkError: a sink cannot be written.
@@ -159,30 +139,28 @@ class Results:
             shown = [_without_number(row) for row in ordered.slice(0, self._top).to_pylist()]
             self._console.show(shown, rows.num_rows, str(tally))
         for file in self._files:
-            file.changed()
+            file.mark_changed()
+            file.write_if_due()
 
     def rows(self) -> Iterator[Row]:
-        """Yield all rows of the table in the order of their keys."""
+        """Yield all rows of the table, ordered by key."""
         for row in read_rows(self._embedded, self._table):
             yield _without_number(row)
 
     def counted(self, *, now: bool) -> int | None:
-        """Return how many lines the table's rows stand for, None where they do not tell.
+        """Return how many lines the table's rows count; None if no column has that number.
 
-        A recent number will do unless it must be of ``now``.
+        Counting reads the whole table, so the number may be a little old unless ``now`` is set.
 
         Raises:
             SinkError: the table cannot be read.
         """
         if not self._counted_column:
             return None
-        began_s = self._clock()
-        if now or began_s >= self._count_again_s:
+        if now or self._counting.is_due():
             column = self._writers[0].target.table.c[self._counted_column]
-            with self._embedded.reading() as connection:
+            with self._counting.working(), self._embedded.reading() as connection:
                 self._counted = int(connection.execute(sa.select(sa.func.sum(column))).scalar() or 0)
-            ended_s = self._clock()
-            self._count_again_s = ended_s + REST_PER_WORK * (ended_s - began_s)
         return self._counted
 
     def __enter__(self) -> Self:

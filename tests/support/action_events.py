@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from spark_job.errors import SinkError
-from spark_job.sinks.database import Target, read_rows
+from spark_job.sinks.database import DatabaseUrl, read_rows
 
 if TYPE_CHECKING:
     import random
@@ -59,12 +59,12 @@ class ActionEvents:
         name, body = f"events/{self.objects:04d}.json", "".join(f"{line}\n" for line in lines).encode()
         return (f"{name}.gz", gzip.compress(body)) if self.objects % 3 == 0 else (name, body)
 
-    def are_stored(self, target: Target) -> bool:
+    def are_stored(self, target: DatabaseUrl) -> bool:
         """Say whether both tables hold exactly these events."""
         return stored(target) == (self.counts, self.malformed)
 
 
-def stored(target: Target) -> tuple[Counter[tuple[str, int]], int]:
+def stored(target: DatabaseUrl) -> tuple[Counter[tuple[str, int]], int]:
     """Return what the tables of the job hold: counts by (action, hour), and the number of malformed lines."""
     try:
         counts = {(row["action"], row["window_start"].hour): row["count"] for row in read_rows(target, "actions")}

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import Ledger
 from spark_job.jobs.options import UrlCountsOptions
-from spark_job.jobs.url_counts import source_options, start_query, url_counts
+from spark_job.jobs.url_counts import JOB
 from spark_job.runner.batch_writer import BatchWriter
+from spark_job.runner.bridge_positions import first_offset
+from spark_job.runner.counts_table_run import counts_of, start_query
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
-from spark_job.runner.structured.stream import first_offset
 from spark_job.sinks.counts_table.writer import CountsTable
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
-from spark_job.source.options import parse_access_log_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,9 +71,7 @@ class CountingQuery:
         options = UrlCountsOptions(window=windows.length, slide=windows.slide, watermark=windows.watermark)
         self.folder = JobFolder(folder)
         self.table = CountsTable(self.folder.counts, windows.per_line)
-        self._bridges = Bridges(
-            parse_access_log_options(source_options(self.settings, options)).flume, RetryPolicy(5.0)
-        )
+        self._bridges = Bridges(JOB.flume_options(self.settings, options), RetryPolicy(5.0))
         self.folder.check(self.table)
         self.writer = BatchWriter(
             self.folder.checkpoint,
@@ -88,7 +86,9 @@ class CountingQuery:
             DeadLetters(self.folder.audit, self.folder.dead_letters),
             now=lambda: datetime.now(UTC),
         )
-        self.query = start_query(url_counts(spark, self.settings, options), self.settings, self.folder, self.writer)
+        self.query = start_query(
+            JOB, counts_of(JOB, spark, self.settings, options), self.settings, self.folder, self.writer
+        )
 
     def feed(self, lines: Sequence[bytes]) -> LedgerEntry:
         """Store lines at the bridge, let the query read them, and return the ledger entry of the newest batch."""

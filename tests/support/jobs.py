@@ -8,13 +8,13 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from spark_job.accounting.totals_file import TotalsFile
+from spark_job.runner.job import table_name
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
-from spark_job.runner.results import table_name
 from spark_job.runner.structured.batch import compute
-from spark_job.runner.structured.job import batch_of, flume_options, stream_of
+from spark_job.runner.structured.job import batch_of, stream_of
 from spark_job.runner.structured.stream import make_writer, open_results, session_of, start_query
-from spark_job.sinks.database import parse_target, read_rows
+from spark_job.sinks.database import parse_database_url, read_rows
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
 
@@ -41,7 +41,7 @@ def settings_for(job: StructuredJob, bridge: RealBridge, folder: Path, **more: A
 
 def stored(job: StructuredJob, folder: Path) -> list[dict[str, Any]]:
     """Return the rows of a job's table, in the order of its key."""
-    return list(read_rows(parse_target(f"sqlite:///{folder / 'counts.db'}"), table_name(job.name)))
+    return list(read_rows(parse_database_url(f"sqlite:///{folder / 'counts.db'}"), table_name(job.name)))
 
 
 def run_over(
@@ -100,9 +100,9 @@ class JobQuery:
         spark, settings, job = self._spark, self._settings, self.job
         with ExitStack() as opened:
             opened.enter_context(configured(spark, session_of(job, settings, self.folder).more))
-            bridges = opened.enter_context(closing(Bridges(flume_options(settings), RetryPolicy(5.0))))
-            books = TotalsFile(self.folder.books)
-            self.folder.check(books)
+            bridges = opened.enter_context(closing(Bridges(settings.parsed_flume_options(), RetryPolicy(5.0))))
+            totals = TotalsFile(self.folder.totals)
+            self.folder.check(totals)
             options = self._options
             if job.prepared is not None:
                 given = settings.access_log_options()
@@ -111,7 +111,7 @@ class JobQuery:
             result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
             shape = job.shape_of(result, options)
             results = opened.enter_context(open_results(job, settings, self.folder, result, shape))
-            self.writer = make_writer(job, settings, options, self.folder, bridges, books, results, shape)
+            self.writer = make_writer(job, settings, options, self.folder, bridges, totals, results, shape)
             self.query = start_query(job, settings, self.folder, result, self.writer)
             opened.callback(self.query.stop)
             self._opened = opened.pop_all()

@@ -1,4 +1,4 @@
-"""DStream jobs inside a test: real bridges, feed, streams and results, on a clock that the test moves."""
+"""DStream jobs inside a test: real bridges, planner, streams and results, on a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from headrace.common.durations import MILLISECOND
+from headrace.common.text import EPOCH
 from spark_job.accounting.dead_letters import DeadLetters
-from spark_job.runner.dstreams.batch_planner import Feed
+from spark_job.runner.dstreams.batch_planner import BatchPlanner
 from spark_job.runner.dstreams.context import error_of, manual_clock, open_streams
 from spark_job.runner.dstreams.delivery import ResultDelivery
 from spark_job.runner.dstreams.direct_stream import serving
-from spark_job.runner.dstreams.job import flume_options
-from spark_job.runner.dstreams.planned_batches import Batches
-from spark_job.runner.dstreams.results import Results
+from spark_job.runner.dstreams.planned_batches import PlannedBatches
+from spark_job.runner.dstreams.results import BatchResults
 from spark_job.runner.dstreams.run import build, horizon, prepare_checkpoint
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
-from spark_job.sinks.counts_table.reader import EPOCH
-from spark_job.sinks.database import parse_target, read_rows
+from spark_job.sinks.database import parse_database_url, read_rows
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class SteppedStreams:
     """A job's streams, a context manager; opened again on the same folder, they are recovered from their checkpoint.
 
     Times are seconds since the epoch, at which the clock begins: the first batch is that at one batch interval. Opened
-    again, it begins at the newest booked batch. Spark's checkpoint may be older, if it was still being written when
+    again, it begins at the newest batch in the sum. Spark's checkpoint may be older, if it was still being written when
     the streams were closed: then batches come again, as they do when time has passed.
     """
 
@@ -65,17 +64,19 @@ class SteppedStreams:
         self.stop = Event()
         self._interval_ms = options.intervals.batch // MILLISECOND
         with ExitStack() as opened:
-            self.batches = opened.enter_context(closing(Batches(folder / "batches.db")))
-            flume = replace(flume_options(self.settings, options), bridge_timeout_s=bridge_timeout_s)
+            self.batches = opened.enter_context(closing(PlannedBatches(folder / "batches.db")))
+            flume = replace(job.flume_options(self.settings, options), bridge_timeout_s=bridge_timeout_s)
             decoder = job.decoder(self.settings, options)
             limit = options.most_events(self.settings.max_events)
-            self.feed = opened.enter_context(closing(Feed(flume, self.batches, decoder, self.folder.audit, limit)))
-            self.feed.begin()
+            self.planner = opened.enter_context(
+                closing(BatchPlanner(flume, self.batches, decoder, self.folder.audit, limit))
+            )
+            self.planner.begin()
             self.results = opened.enter_context(
-                closing(Results(job, options.intervals, self.folder.counts, self.batches.query_id))
+                closing(BatchResults(job, options.intervals, self.folder.counts, self.batches.query_id))
             )
             self.delivery = ResultDelivery(
-                self.feed,
+                self.planner,
                 self.batches,
                 self.results,
                 self.folder.audit,
@@ -84,7 +85,7 @@ class SteppedStreams:
                 horizon(options.intervals) // MILLISECOND,
                 self.stop,
             )
-            opened.enter_context(serving(self.feed, self.delivery))
+            opened.enter_context(serving(self.planner, self.delivery))
             prepare_checkpoint(job, options.intervals, self.batches, self.folder, EPOCH)
             java: Any = spark.sparkContext._jsc
             java.sc().conf().set(CLOCK, MANUAL_CLOCK)
@@ -99,7 +100,7 @@ class SteppedStreams:
             opened.callback(self.stop.set)
             self._ssc.start()
             self._clock = manual_clock(self._ssc)
-            self._clock.advance(max(self._booked_ms() - self.now_ms, 0))
+            self._clock.advance(max(self._accounted_ms() - self.now_ms, 0))
             self._opened = opened.pop_all()
 
     @property
@@ -112,33 +113,33 @@ class SteppedStreams:
         self._clock.advance(batches * self._interval_ms)
 
     def step(self, batches: int = 1) -> None:
-        """Let one batch after the other become due and wait until each is settled."""
+        """Let one batch after the other become due and wait until each is finished."""
         for _batch in range(batches):
             self.let_due()
             self.wait()
 
     def wait(self) -> None:
-        """Wait until the newest batch that is due is settled."""
+        """Wait until the newest batch that is due is finished."""
         due_ms = self.now_ms - self.now_ms % self._interval_ms
 
-        def settled() -> bool:
-            error = self.feed.failure or self.delivery.failure or error_of(self._ssc)
+        def finished() -> bool:
+            error = self.planner.failure or self.delivery.failure or error_of(self._ssc)
             if error is not None:
                 raise error
-            return due_ms <= (self.delivery.settled_ms or 0)
+            return due_ms <= (self.delivery.newest.number if self.delivery.newest else 0)
 
-        wait_until(settled, BATCH_TIMEOUT_S, f"the batch at {due_ms} ms")
+        wait_until(finished, BATCH_TIMEOUT_S, f"the batch at {due_ms} ms")
 
     def failed(self) -> Exception:
         """Wait until a batch fails; return why."""
-        error = wait_until(lambda: self.feed.failure or self.delivery.failure, BATCH_TIMEOUT_S, "a batch to fail")
+        error = wait_until(lambda: self.planner.failure or self.delivery.failure, BATCH_TIMEOUT_S, "a batch to fail")
         assert error is not None
         return error
 
-    def _booked_ms(self) -> int:
+    def _accounted_ms(self) -> int:
         newest_ms = self.batches.newest_ms() or 0
-        unbooked = self.batches.unbooked(newest_ms)
-        return unbooked[0].time_ms - self._interval_ms if unbooked else newest_ms
+        unaccounted = self.batches.unaccounted(newest_ms)
+        return unaccounted[0].time_ms - self._interval_ms if unaccounted else newest_ms
 
     @property
     def tally(self) -> Tally:
@@ -161,7 +162,7 @@ def results_by_time(job: DStreamJob, database: Path) -> dict[int, dict[Any, Any]
     found: dict[int, dict[Any, Any]] = defaultdict(dict)
     time_column = job.stored_key[0] if job.kind != "state" else None
     others = [name for name in job.columns if name not in job.key]
-    for row in read_rows(parse_target(f"sqlite:///{database}"), job.table):
+    for row in read_rows(parse_database_url(f"sqlite:///{database}"), job.table):
         time_s = int(row[time_column].timestamp()) if time_column else 0
         found[time_s][_alone([row[name] for name in job.key])] = _alone([row[name] for name in others])
     return dict(found)

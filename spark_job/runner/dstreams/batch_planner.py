@@ -1,17 +1,17 @@
-"""The driver's side of a direct stream: which events a batch holds, and the RDD that reads them.
+"""Plans the batches of a direct stream on the driver: the events of each batch, and the RDD that reads them.
 
 ::
 
-    batch time t is asked for   planned before?  yes: the same ranges again
-                                                 no:  from where the newest batch ends, up to what the bridges hold
-                                                      now and within the limit; on disk before the RDD is made
+    Spark asks for batch t   planned before?  yes: the same ranges again
+                                              no:  from the end of the newest batch to what the bridges hold now, up to
+                                                   the limit; stored on disk before the RDD is made
 
-A bridge that does not answer keeps its place, and the batch holds nothing of it; the batches go on. It is said once
-when a bridge goes silent.
+A log whose bridge does not answer keeps its position, and the batch holds no events of it; the batches go on. A warning
+is logged once when a bridge stops answering.
 
-What a result needs of past batches must still be there when it is computed again after a recovery: a window is rebuilt
-from the events of its batches. So the bridges are told that events are done with only once nothing reaches back to
-them (:meth:`Feed.release`), and keep the events of a window for that long.
+After a recovery Spark computes a window again from the events of its batches, so these must still be at the bridges. A
+planner therefore commits offsets only once no result reaches back to them (:meth:`BatchPlanner.release`): the bridges
+keep the events of a whole window.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pyspark.sql.streaming.datasource import ReadMaxRows
 
 from spark_job.errors import BridgeUnavailable
 from spark_job.runner.dstreams.part_reader import PartReader
-from spark_job.runner.dstreams.planned_batches import Batch
+from spark_job.runner.dstreams.planned_batches import PlannedBatch
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
 from spark_job.source.offsets import split
@@ -39,30 +39,32 @@ if TYPE_CHECKING:
     from pyspark.core.rdd import RDD
 
     from spark_job.runner.dstreams.decoder import Decoder
-    from spark_job.runner.dstreams.planned_batches import Batches
+    from spark_job.runner.dstreams.planned_batches import PlannedBatches
     from spark_job.source.bridges import PollResult
     from spark_job.source.options import Address, FlumeOptions
 
 logger = logging.getLogger(__name__)
 
 EVENTS_PER_PART = 50_000
-"""Parts depend on the range alone, so that a batch that is read again leaves the same audit files."""
+"""The split into parts depends on the range alone, so that a batch that runs again writes the same audit files."""
 POLL = RetryPolicy(patience_s=0.0, call_timeout_s=2.0)
 
 
-class Feed:
-    """What a direct stream asks for each batch. Close it in the end.
+class BatchPlanner:
+    """Plans the batches of one job. Close it in the end.
 
     Args:
         options: the bridges, the consumer's name, and where it starts.
         batches: the durable plans.
-        decoder: what makes rows of events, on the executors.
-        audit: folder for what the tasks read.
-        limit: most events of a batch, and of all batches that are planned and not done: when they take longer than
-            their interval, the bridges keep what Spark cannot.
+        decoder: turns events into rows, on the executors.
+        audit: folder for the audit files of the tasks.
+        limit: most events of a batch, and of all planned and unfinished batches together: if batches take longer than
+            their interval, the bridges hold the backlog, not Spark.
     """
 
-    def __init__(self, options: FlumeOptions, batches: Batches, decoder: Decoder, audit: Path, limit: int) -> None:
+    def __init__(
+        self, options: FlumeOptions, batches: PlannedBatches, decoder: Decoder, audit: Path, limit: int
+    ) -> None:
         self._options = options
         self._batches = batches
         self._decoder = decoder
@@ -72,15 +74,16 @@ class Feed:
         self._planner = StreamPlanner(options, self._bridges)
         self._lock = threading.Lock()
         self._released: dict[str, int] = {}
-        self._under_way: dict[int, int] = {}
+        self._unfinished: dict[int, int] = {}
+        """Batch time to events, of planned batches that are not finished."""
         self.failure: Exception | None = None
 
     def begin(self) -> None:
-        """Find out where the first batch of a new job starts; every bridge must answer then.
+        """Ask every bridge where the first batch of a new job starts; do nothing for a job that continues.
 
         Raises:
-            BridgeUnavailable: one does not.
-            OffsetsError: the consumer has read on already, so it belongs to another job.
+            BridgeUnavailable: a bridge does not answer.
+            OffsetsError: the consumer has read from the log already, so it belongs to another job.
         """
         if self._batches.begun:
             return
@@ -90,29 +93,29 @@ class Feed:
         finally:
             planner.close()
 
-    def plan(self, time_ms: int) -> Batch:
-        """Return the batch of that time; on disk before this returns.
+    def plan(self, time_ms: int) -> PlannedBatch:
+        """Return the batch of that time; its plan is on disk before this returns.
 
         Raises:
             DataLoss: unread events are gone, and the options do not allow it.
-            OffsetsError: a log holds less than was read from it.
-            AccountingError: the batch is older than what is kept.
+            OffsetsError: a log ends before a position that was read.
+            AccountingError: the batch is older than the plans that are kept.
         """
         with self._lock:
             try:
                 return self._batches.get(time_ms) or self._plan(time_ms)
             except Exception as error:
-                # Spark turns it into a text; the job wants to say what it was.
+                # Spark keeps only its text; the job reports the error itself.
                 self.failure = error
                 raise
 
     def is_first(self, time_ms: int) -> bool:
-        """Say whether a batch is the first of its streams; the same after every recovery."""
+        """Say whether a batch is the first of its streams; the answer survives a recovery."""
         self.plan(time_ms)
         return self._batches.is_first(time_ms)
 
     def rdd(self, time_ms: int, context: SparkContext) -> RDD[pl.DataFrame]:
-        """Return the tables of rows of a batch."""
+        """Return the RDD of a batch: tables of rows."""
         batch = self.plan(time_ms)
         parts = [
             RangePartition(self._address_of(part.log_id), part)
@@ -121,16 +124,16 @@ class Feed:
         ]
         if not parts:
             return context.emptyRDD()
-        reader = PartReader(self._options, self._decoder, None if batch.booked else self._audit)
+        reader = PartReader(self._options, self._decoder, None if batch.accounted else self._audit)
         return context.parallelize(parts, len(parts)).mapPartitions(reader)
 
-    def done(self, time_ms: int) -> None:
-        """Note that the batches up to and with that time are done: as many events may be planned again."""
+    def finish(self, time_ms: int) -> None:
+        """Note that the batches up to and including that time are finished, which makes room for as many events."""
         with self._lock:
-            self._under_way = {time: events for time, events in self._under_way.items() if time > time_ms}
+            self._unfinished = {time: events for time, events in self._unfinished.items() if time > time_ms}
 
     def release(self, ends: dict[str, int]) -> None:
-        """Tell the bridges that nothing below ``ends`` is needed any more; one that is away hears it next time."""
+        """Commit ``ends`` at the bridges: no event below is needed again. A bridge that is away gets it next time."""
         with self._lock:
             if ends != self._released:
                 self._planner.commit(ends)
@@ -140,42 +143,42 @@ class Feed:
         """Close the connections."""
         self._planner.close()
 
-    def _plan(self, time_ms: int) -> Batch:
+    def _plan(self, time_ms: int) -> PlannedBatch:
         starts = self._batches.positions()
         try:
-            room = max(self._limit - sum(self._under_way.values()), 0)
+            room = max(self._limit - sum(self._unfinished.values()), 0)
             ends = self._planner.latest_offset(starts, ReadMaxRows(room))
             starts |= {log_id: self._joining_offset(log_id) for log_id in ends.keys() - starts.keys()}
         except BridgeUnavailable as error:
             logger.warning("%s; batch %d holds no events", error, time_ms)
             ends = starts
-        batch = Batch(time_ms, {log_id: starts[log_id] for log_id in ends}, ends)
+        batch = PlannedBatch(time_ms, {log_id: starts[log_id] for log_id in ends}, ends)
         self._batches.put(batch)
-        self._under_way[time_ms] = sum(log_range.events for log_range in batch.ranges)
+        self._unfinished[time_ms] = sum(log_range.events for log_range in batch.ranges)
         return batch
 
     def _joining_offset(self, log_id: str) -> int:
-        """Return where a log begins that was not there before; the bridge stores it."""
+        """Return where a log that is new to the job begins; the bridge stores that as the consumer's start."""
         place = self._bridges.poll(patient=True).logs.get(log_id)
         if place is None:
-            raise BridgeUnavailable(f"log {log_id} was just there and is gone")
+            raise BridgeUnavailable(f"log {log_id} has just disappeared; its bridge stopped answering")
         return place.client.start(str(self._options.consumer), log_id, "earliest")
 
     def _address_of(self, log_id: str) -> Address:
-        # A task that does not find the log there looks for it.
+        # A guess is enough: a task that does not find the log there asks all bridges.
         return self._bridges.addresses.get(log_id, self._options.bridges[0])
 
 
 class _KnownBridges(Bridges):
-    """Bridges whose addresses have proved right before: one that does not answer is away, at once and from the start.
+    """Bridges whose addresses are known to be right, so one that does not answer counts as away at once.
 
-    ``addresses`` has where each log was met last.
+    ``addresses`` maps each log to the bridge that had it last.
     """
 
     def __init__(self, options: FlumeOptions) -> None:
         super().__init__(options, POLL)
         self.addresses: dict[str, Address] = {}
-        self._met.update(options.bridges)
+        self._answered.update(options.bridges)
 
     def poll(self, *, patient: bool) -> PollResult:
         view = super().poll(patient=patient)

@@ -1,8 +1,8 @@
-"""Spark's streaming context: made or recovered from its checkpoint, watched, and stopped.
+"""Spark's streaming context: creates it or recovers it from a checkpoint.
 
-Everything between the context and the running streams happens inside a function that Spark calls only when there is
-no checkpoint. With one, the streams come out of it, and the function is not called: so a change of intervals or of the
-shape of the streams needs a new job folder. Functions of importable modules are in the checkpoint by name only.
+The streams are set up inside a function that Spark calls only if there is no checkpoint. With one, Spark takes the
+streams from it and does not call the function, so other intervals or other streams need a new job folder. A checkpoint
+contains functions of importable modules by name only; :mod:`.renamed_functions` finds those that have moved since.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from py4j.protocol import Py4JJavaError
 
 from spark_job.errors import JobFolderError
 from spark_job.runner.dstreams.intervals import seconds
+from spark_job.runner.dstreams.renamed_functions import old_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from pyspark.streaming import StreamingContext
 
 DEPRECATION = (
-    "DStreams are deprecated since Spark 3.4 and still there in 4.3; for new work take Structured Streaming, "
-    "which `headrace jobs` has most of these computations in as well"
+    "DStreams are deprecated since Spark 3.4 but still work in 4.3; for new work use Structured Streaming, in which "
+    "`headrace jobs` offers most of these computations too"
 )
 CONTEXT_SETTINGS = {
-    # What a batch holds is decided when it is due, so a queue of batches must not be worked off out of order.
+    # A batch is planned when it is due, so queued batches must run in order.
     "spark.streaming.concurrentJobs": "1",
-    # Each partition costs a task in every stage of every batch, and an RDD of a window has a few thousand rows.
+    # Each partition costs a task in every stage of every batch, and a window's RDD has only a few thousand rows.
     "spark.default.parallelism": "2",
 }
 
@@ -39,10 +40,10 @@ CONTEXT_SETTINGS = {
 def open_streams(
     context: SparkContext, checkpoint: Path, interval: timedelta, build: Callable[[StreamingContext], None]
 ) -> StreamingContext:
-    """Return a streaming context that is ready to start; ``build`` sets the streams up where there is no checkpoint.
+    """Return a streaming context that is ready to start; ``build`` sets the streams up if there is no checkpoint.
 
     Raises:
-        JobFolderError: there is a checkpoint, and Spark cannot read it.
+        JobFolderError: Spark cannot read the checkpoint.
     """
     with _deprecation_is_known():
         from pyspark.streaming import StreamingContext
@@ -53,11 +54,12 @@ def open_streams(
             return ssc
 
         try:
-            return StreamingContext.getOrCreate(str(checkpoint), set_up)
+            with old_names():
+                return StreamingContext.getOrCreate(str(checkpoint), set_up)
         except Py4JJavaError as error:
             raise JobFolderError(
-                f"{checkpoint}: Spark cannot recover the streams from it; was it written by another version? Move the "
-                "folder away to go on with the next event, with empty windows and states"
+                f"{checkpoint}: Spark cannot recover the streams from it; did another version write it? Move the "
+                "folder away to continue with the next event, with empty windows and states"
             ) from error
 
 
@@ -67,7 +69,7 @@ def is_recoverable(checkpoint: Path) -> bool:
 
 
 def error_of(ssc: StreamingContext) -> Exception | None:
-    """Return what ended the streams; None while they run."""
+    """Return the error that ended the streams; None while they run."""
     try:
         ssc.awaitTerminationOrTimeout(0)
     except Py4JJavaError as error:
@@ -77,17 +79,17 @@ def error_of(ssc: StreamingContext) -> Exception | None:
 
 
 def manual_clock(ssc: StreamingContext) -> Any:
-    """Return the clock of the streams, whose ``advance(milliseconds)`` lets batches become due; for tests.
+    """Return the clock of the streams, for tests: ``advance(milliseconds)`` makes batches due.
 
-    Only there when ``spark.streaming.clock`` was ``org.apache.spark.util.ManualClock`` as the context was made.
+    The context must have been made with ``spark.streaming.clock=org.apache.spark.util.ManualClock``.
     """
-    java: Any = ssc._jssc  # noqa: SLF001 -- pyspark has no word for it
+    java: Any = ssc._jssc  # noqa: SLF001 -- not in pyspark's API
     return java.ssc().scheduler().clock()
 
 
 @contextmanager
 def _deprecation_is_known() -> Iterator[None]:
-    """Keep pyspark from saying for every context what :data:`DEPRECATION` says once."""
+    """Silence pyspark's warning for each context; the job prints :data:`DEPRECATION` once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield

@@ -1,7 +1,7 @@
-"""From the bodies of events to tables of rows, on the executors: whole columns at once, never a line at a time.
+"""Decoders: turn the bodies of events into tables of rows, on the executors, by whole columns.
 
-A decoder travels to the executors, so it holds settings only. What it cannot read is malformed: such lines are counted
-and kept as dead letters, with their reason, and never reach a job.
+Spark pickles a decoder for the executors, so it holds settings only. A body that it cannot decode is malformed: it is
+counted and kept as a dead letter with its reason, and never reaches a job.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decoded:
-    """The rows that could be read, and the lines that could not: ``place`` in what was given, ``error``, ``raw``."""
+    """Decoded rows, and malformed bodies: ``place`` is their index in the input; also ``error`` and ``raw``."""
 
     rows: pl.DataFrame
     malformed: pl.DataFrame
 
 
 class Decoder(Protocol):
-    """Reads the bodies of events."""
+    """Decodes the bodies of events."""
 
     def decode(self, bodies: pl.Series) -> Decoded:
-        """Return what is in ``bodies`` (Binary), in order; every one of them is in exactly one of the two tables."""
+        """Decode ``bodies`` (Binary) in order; each body ends up in exactly one of the two tables."""
 
 
 @dataclass(frozen=True)
 class AccessLines:
-    """Lines of an access log, with the given columns of :data:`spark_job.parse.SCHEMA`."""
+    """Decodes lines of an access log into the given columns of :data:`spark_job.parse.SCHEMA`."""
 
     columns: tuple[str, ...]
     log_format: str = "combined"
@@ -44,23 +44,16 @@ class AccessLines:
 
     def decode(self, bodies: pl.Series) -> Decoded:
         """Parse the lines."""
-        import polars as pl
-
         parser = line_parser(self.log_format, self.url, self.timezone)
-        parsed = parser.parse(bodies, (*self.columns, "raw", "error"))
-        bad = parsed["error"].is_not_null()
-        malformed = parsed.select("error", "raw").with_row_index("place").filter(bad)
-        return Decoded(
-            parsed.filter(~bad).select(*self.columns), malformed.with_columns(pl.col("place").cast(pl.Int64))
-        )
+        return _split_malformed(parser.parse(bodies, (*self.columns, "raw", "error")))
 
 
 @dataclass(frozen=True)
 class TextLines:
-    """Lines of any kind, in the one column ``line``; bytes that are not UTF-8 become U+FFFD. None is malformed."""
+    """Decodes any lines into one column ``line``; bytes that are not UTF-8 become U+FFFD. No line is malformed."""
 
     def decode(self, bodies: pl.Series) -> Decoded:
-        """Read the bytes as text."""
+        """Decode the bytes as text."""
         import polars as pl
 
         from spark_job.parse.text import decode
@@ -71,25 +64,25 @@ class TextLines:
 
 @dataclass(frozen=True)
 class JsonFields:
-    """One JSON object a line; ``fields`` are names and types of :mod:`spark_job.parse.json_objects`."""
+    """Decodes one JSON object per line; ``fields`` are names and types of :mod:`spark_job.parse.json_objects`."""
 
     fields: tuple[tuple[str, str], ...]
 
     def decode(self, bodies: pl.Series) -> Decoded:
-        """Take the fields out of the objects."""
+        """Extract the fields of the objects."""
         from spark_job.parse.json_objects import parse_objects
 
-        return _sorted_out(parse_objects(bodies, dict(self.fields)))
+        return _split_malformed(parse_objects(bodies, dict(self.fields)))
 
 
 def rows_of(table: pl.DataFrame) -> Iterator[Any]:
-    """Yield the rows of a table with its columns as attributes: what a job's ``flatMap`` begins with."""
+    """Yield the rows of a table as named tuples of its columns: the function for a job's first ``flatMap``."""
     kind = namedtuple("Row", table.columns)  # type: ignore[misc] # noqa: PYI024 -- the columns are known at run time
     return map(kind._make, table.iter_rows())
 
 
-def _sorted_out(parsed: pl.DataFrame) -> Decoded:
-    """Tell well-formed rows from malformed ones, by the columns ``raw`` and ``error``."""
+def _split_malformed(parsed: pl.DataFrame) -> Decoded:
+    """Split rows by the column ``error``: it is null in a well-formed one."""
     import polars as pl
 
     bad = parsed["error"].is_not_null()

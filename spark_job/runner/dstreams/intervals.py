@@ -1,4 +1,4 @@
-"""Batch interval, window and slide: which combinations there are, and which batches a result covers.
+"""Batch interval, window and slide: which combinations are valid, and which batches a result covers.
 
 ::
 
@@ -8,8 +8,8 @@
     result at 4 covers batches 2 3 4                 |-----------|
     result at 6 covers batches 4 5 6                         |-----------|
 
-A batch is named by its end: the batch at 4 holds what came between 3 and 4. Window and slide are whole numbers of
-batches. Results are there at every slide, counted from the start of the stream.
+A batch is named by its end: the batch at 4 holds the events that arrived between 3 and 4. Window and slide are whole
+numbers of batches. A result comes with every slide, counted from the start of the stream.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Intervals:
     """A batch interval, a window and a slide that fit together.
 
     Raises:
-        OptionError: they do not fit; the text says why and what would.
+        OptionError: they do not fit together; the text says why, and which lengths would.
     """
 
     batch: timedelta
@@ -43,18 +43,18 @@ class Intervals:
                 whole = max(length // self.batch, 1) * self.batch
                 raise OptionError(
                     f"{option} {format_duration(length)} is not a whole number of batches of "
-                    f"{format_duration(self.batch)}: Spark can only put whole batches into a window; take "
+                    f"{format_duration(self.batch)}: a window of Spark holds whole batches; use "
                     f"{format_duration(whole)} or {format_duration(whole + self.batch)}, or another --batch-interval"
                 )
         if self.slide > self.window:
             raise OptionError(
                 f"--slide {format_duration(self.slide)} is longer than --window {format_duration(self.window)}: "
-                "batches between two windows would be in none"
+                "batches between two windows would be in no window; make --slide shorter"
             )
 
     @property
     def reach(self) -> timedelta:
-        """How far back a result needs batches: those that leave the window are subtracted from it."""
+        """How far back a result needs batches: with an inverse function those that leave the window are subtracted."""
         return self.window + self.slide
 
     def covered(self, time_ms: int) -> list[int]:
@@ -64,11 +64,11 @@ class Intervals:
 
 
 def seconds(length: timedelta) -> int:
-    """Return a length in the seconds that pyspark takes and cuts down to milliseconds, so that it gets them all.
+    """Return a length in seconds such that pyspark, which truncates to milliseconds, keeps every millisecond.
 
-    pyspark's annotations know whole seconds only, its code takes fractions; so this may be one, whatever its type says.
+    pyspark's annotations allow whole seconds only, but its code takes fractions, so the result may be one.
     """
     milliseconds = length // MILLISECOND
     exact = milliseconds / 1000
-    # 0.57 * 1000 is 569.99...
+    # 0.57 * 1000 is 569.99..., which pyspark would truncate to 569; the next larger float is safe.
     return cast("int", exact if int(exact * 1000) == milliseconds else math.nextafter(exact, math.inf))

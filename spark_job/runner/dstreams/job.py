@@ -1,16 +1,16 @@
-"""A job over DStreams: what it reads, what it computes, and what its results are called.
+"""A job over DStreams: its source, the function that computes its result, and how the result is stored.
 
 =========  ========================  =================================  ================================================
 kind       columns before the job's  key of a stored result             final result of a bounded run
 =========  ========================  =================================  ================================================
-``window`` window_start, window_end  window_end and the job's key       the newest window; it holds all that was read,
-                                                                        unless the run was longer than the window
+``window`` window_start, window_end  window_end and the job's key       the newest window, which holds every line unless
+                                                                        the run was longer than the window
 ``batch``  batch_time                batch_time and the job's key       every batch
 ``state``  none                      the job's key                      every key
 =========  ========================  =================================  ================================================
 
-Results are stored under the time of their batch, which Spark may run again after a recovery. It then holds the same
-events (see :mod:`spark_job.runner.dstreams.planned_batches`), so it has the same result.
+Results are stored under the time of their batch. After a recovery Spark may run a batch again; it then holds the same
+events (see :mod:`spark_job.runner.dstreams.planned_batches`) and so has the same result.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from spark_job.errors import OptionError
+from spark_job.runner.job import table_name
 from spark_job.runner.job_settings import JobSettings, described
-from spark_job.source.options import parse_flume_options
+from spark_job.sinks.sink_spec import refuse_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from threading import Event
+    from typing import Self
 
     from pyspark.streaming.dstream import DStream
 
-    from spark_job.accounting.tally import Tally
     from spark_job.runner.dstreams.decoder import Decoder
     from spark_job.runner.dstreams.options import BatchOptions
     from spark_job.source.options import FlumeOptions
@@ -39,7 +39,7 @@ CHANGEABLE = ("rate", "keep")
 """Options that may differ from one start to the next."""
 NOT_FOR_BATCHES = {
     "trigger": "--batch-interval is the time between two batches",
-    "time": "a line is of the batch in which it is read",
+    "time": "a line belongs to the batch in which it is read",
 }
 INSTANT = pa.timestamp("us", tz="UTC")
 TIME_COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -54,16 +54,16 @@ class DStreamJob:
     """One job.
 
     Attributes:
-        name: as in ``headrace job NAME``.
+        name: the name on the command line, ``headrace job NAME``.
         options: the model of its own options.
-        kind: how results and batches belong together; see the table above.
-        decoder: makes the reader of the events' bodies.
+        kind: how results relate to batches; see the table above.
+        decoder: makes the decoder of the events' bodies.
         rows: from the tables of a batch to results, each a tuple of ``columns``.
-        columns: name to Arrow type.
-        key: the columns of these that tell the results of one batch apart.
-        source: what it reads; ``access_log`` has the options for that.
-        every_window: the windows of a bounded run are all of its result, and not only the newest.
-        in_order: the console shows results in the order of their columns, and not the highest number first.
+        columns: the columns of a result, name to Arrow type.
+        key: the columns that tell the results of one batch apart.
+        source: what it reads: ``access_log``, ``json_events`` or ``flume``.
+        every_window: the result of a bounded run is every window, not only the newest.
+        in_order: the console orders rows by their columns, not by the highest number.
     """
 
     name: str
@@ -80,11 +80,11 @@ class DStreamJob:
     @property
     def table(self) -> str:
         """Name of the table of results."""
-        return self.name.replace("-", "_")
+        return table_name(self.name)
 
     @property
     def schema(self) -> pa.Schema:
-        """Columns of a stored result."""
+        """Columns of a stored result: those of the time, then the job's own."""
         times = [pa.field(name, INSTANT) for name in TIME_COLUMNS[self.kind]]
         return pa.schema([*times, *(pa.field(name, kind) for name, kind in self.columns.items())])
 
@@ -93,48 +93,35 @@ class DStreamJob:
         """Columns that tell all stored results apart."""
         return (*TIME_COLUMNS[self.kind][-1:], *self.key)
 
+    def resolved(self, options: Any) -> Self:  # noqa: ARG002 -- the interface of every job
+        """Return this job: it computes the same thing for all options."""
+        return self
+
+    def flume_options(self, settings: JobSettings, options: BatchOptions) -> FlumeOptions:
+        """Return the options of the bridges, parsed.
+
+        Raises:
+            OptionError: one cannot be used.
+        """
+        limit = options.most_events(settings.max_events)
+        return settings.parsed_flume_options(maxEventsPerTrigger=str(limit), includeHeaders="false")
+
     def check(self, settings: JobSettings, options: BatchOptions) -> None:
         """Refuse what the sources, the parser or the results would refuse.
 
         Raises:
             OptionError: the text names the option.
         """
-        from spark_job.runner.dstreams.results import check_sinks
-
-        flume_options(settings, options)
+        self.flume_options(settings, options)
         for name, instead in NOT_FOR_BATCHES.items():
             if getattr(settings, name) != JobSettings.model_fields[name].default:
                 raise OptionError(f"--{name} is for jobs in Structured Streaming; over DStreams, {instead}")
         self.decoder(settings, options)
-        check_sinks(settings.sinks)
+        refuse_parquet(settings.sinks)
 
     def fingerprint(self, settings: JobSettings, options: BatchOptions) -> dict[str, str]:
-        """Return what decides what the results mean: Spark keeps the intervals and functions in its checkpoint."""
+        """Return what decides what the results mean. Spark keeps the intervals and functions in its checkpoint."""
         reading = {"format": settings.log_format, "url": settings.url, "timezone": settings.timezone}
         own = {name: text for name, text in described(options).items() if name not in CHANGEABLE}
         names = {"job": self.name, "consumer": settings.consumer}
         return names | own | (reading if self.source == "access_log" else {})
-
-    def run(self, settings: JobSettings, options: BatchOptions, stop: Event) -> Tally:
-        """Run until a stop is asked for, or until all that ``settings.drain_to_file`` names is done.
-
-        Raises:
-            OptionError: a setting cannot be used.
-            JobFolderError: the job folder does not belong to these settings.
-            SparkJobError: any other class of it: why the job died.
-        """
-        from spark_job.runner.dstreams.run import run_job
-
-        return run_job(self, settings, options, stop)
-
-
-def flume_options(settings: JobSettings, options: BatchOptions) -> FlumeOptions:
-    """Return the options of the bridges as the sources read them.
-
-    Raises:
-        OptionError: one cannot be used.
-    """
-    limit = options.most_events(settings.max_events)
-    return parse_flume_options(
-        settings.flume_options() | {"maxEventsPerTrigger": str(limit), "includeHeaders": "false"}
-    )

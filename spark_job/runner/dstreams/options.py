@@ -1,4 +1,4 @@
-"""Options of jobs over DStreams. Imports no Spark: a help text shall be quick."""
+"""Options of jobs over DStreams. Imports no Spark, which keeps ``--help`` fast."""
 
 from __future__ import annotations
 
@@ -15,24 +15,28 @@ STORING = "What is kept"
 
 
 class BatchOptions(JobOptions):
-    """What every DStream job is told."""
+    """Options of every DStream job."""
 
     batch_interval: Length = Field(timedelta(seconds=1), description="Time between two batches.")
     rate: int = Field(0, ge=0, description="Events of a second at most, over all bridges; 0: no limit.")
 
     @property
     def intervals(self) -> Intervals:
-        """Batch interval, window and slide, where the job has no window: one batch each."""
+        """Batch interval, window and slide; a job without a window has one batch of each."""
         return Intervals(self.batch_interval, self.batch_interval, self.batch_interval)
 
     def most_events(self, max_events: int) -> int:
-        """Return how many events a batch may hold; at least one, or nothing would ever be read."""
+        """Return how many events a batch may hold: at least one, since with none the job would never read."""
         by_rate = int(self.rate * self.batch_interval.total_seconds())
         return min(max_events, max(by_rate, 1)) if self.rate else max_events
 
 
 class SlidingOptions(BatchOptions):
-    """Options of a job with a sliding window. Making it raises OptionError where they do not fit together."""
+    """Options of a job with a sliding window.
+
+    Raises:
+        OptionError: the lengths do not fit together.
+    """
 
     window: Length = Field(timedelta(minutes=5), description="Length of the window: a whole number of batches.")
     slide: Annotated[Length | None, Flag(shown_default="the batch interval")] = Field(
@@ -49,5 +53,5 @@ class SlidingOptions(BatchOptions):
 
     @property
     def intervals(self) -> Intervals:
-        """The three as one, with their arithmetic."""
+        """The three lengths as one value, with their arithmetic."""
         return Intervals(self.batch_interval, self.window, self.slide or self.batch_interval)

@@ -1,8 +1,8 @@
-"""What a task of a direct stream does: read its part of a log, decode it in columns, and leave an audit of it.
+"""The task of a direct stream: reads its part of a log, decodes it by columns, and writes an audit file.
 
-The part names a log and offsets. Where that log is may have changed since the batch was planned, above all when a
-batch is computed again after a restart; so a task whose bridge is away looks for the log at all bridges, and goes on
-behind the last event that it has.
+The part names a log and offsets. The log may have moved to another bridge since the batch was planned, above all if a
+batch is computed again after a restart. So a task whose bridge is away asks all bridges for the log, and continues
+after the last event that it has.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from spark_job.source.options import Address, FlumeOptions
 
 AUDIT_PANE_US, ONLY_PANE = 1, 0
-"""An audit counts lines per pane of event time; a batch of a DStream has none, and all its lines stand in one."""
+"""An audit counts lines per pane of event time. A DStream batch has no event time, so one pane holds all its lines."""
 
 
 @dataclass(frozen=True)
 class PartReader:
-    """Reads parts of logs; for ``mapPartitions``.
+    """Reads parts of logs; the function for ``mapPartitions``.
 
     Attributes:
-        options: how the bridges are found and spoken to.
-        decoder: what makes rows of the bodies.
-        audit: folder for what was read and for dead letters; None when the batch has been booked already.
+        options: the addresses of the bridges and how to connect.
+        decoder: turns bodies into rows.
+        audit: folder for audit files and dead letters; None if the batch is in the sum already.
     """
 
     options: FlumeOptions
@@ -48,7 +48,7 @@ class PartReader:
         """Yield tables of rows, in the order of the log.
 
         Raises:
-            BridgeUnavailable: no bridge has the log, for as long as the options allow.
+            BridgeUnavailable: no bridge had the log for as long as the options allow.
             DataLoss: events are gone or damaged, and the options do not allow it.
         """
         for partition in partitions:
@@ -71,26 +71,27 @@ class PartReader:
 
 
 def read_events(options: FlumeOptions, partition: RangePartition) -> Iterator[pa.RecordBatch]:
-    """Yield the events of a partition in order, each once, wherever its log is now.
+    """Yield the events of a partition in order, each once, from whichever bridge has the log now.
 
     Raises:
-        BridgeUnavailable: no bridge has shown the log for ``bridge_timeout_s``.
+        BridgeUnavailable: no bridge had the log for ``bridge_timeout_s``.
     """
     reader = PartitionReader(options)
     part, address = partition.part, partition.address
     position = part.start
     while position < part.end:
         try:
-            for batch in reader.read(RangePartition(address, replace(part, start=position))):
-                yield batch
-                position = batch.column(0)[batch.num_rows - 1].as_py() + 1
+            for record_batch in reader.read(RangePartition(address, replace(part, start=position))):
+                yield record_batch
+                # Only after the caller took it: a retry must neither repeat nor skip a record batch.
+                position = record_batch.column(0)[record_batch.num_rows - 1].as_py() + 1
         except BridgeUnavailable:
             found = _find(options, part.log_id)
             if found is None:
                 raise
             address = found
         else:
-            # What is missing at the end was lost, which the options allow.
+            # Complete, or cut short by lost events, which the options allow; the audit shows how many are missing.
             return
 
 

@@ -1,36 +1,33 @@
-"""A structured job over a range of the log that is known: the same function as live, over a batch.
+"""Runs a structured job over a known range of the log: the same function as in a live run, over a batch.
 
-The range goes from where the job would start to the offsets in the file of ``--drain-to-file``, which is waited for.
-Each line is read and parsed once: the parsed lines are kept, by Spark, for as long as the job's function needs them.
-Nothing is late, since a batch has no watermark, and nothing stays open. Run again, it gives the same results.
+The range ends at the offsets in the file of ``--drain-to-file``; the run waits for that file. Each line is read and
+parsed once: Spark keeps the parsed lines for as long as the job's function needs them. No line is late, since a batch
+has no watermark, and no window stays open. A second run gives the same results.
 """
 
 from __future__ import annotations
 
 import json
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 
 from headrace.common.durations import MICROSECOND
-from headrace.common.files import replacing
 from spark_job.accounting.audit_file import read_audit
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.tally import Tally
-from spark_job.errors import sink_errors
+from spark_job.runner.drain_file import drain_ends
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.progress import write_progress
-from spark_job.runner.query_watch import LOOK_EVERY_S, cause_of, read_drain_file
+from spark_job.runner.query_watch import LOOK_EVERY_S
 from spark_job.runner.session import start_session, stop_session
+from spark_job.runner.spark_errors import cause_of
 from spark_job.runner.structured.job import batch_of
 from spark_job.runner.structured.stream import in_shape, open_results, session_of
 from spark_job.source import register
 from spark_job.source.bridges import Bridges
-from spark_job.source.json_options import parse_json_events_options
-from spark_job.source.options import parse_access_log_options, parse_flume_options
 from spark_job.source.partitions import plan_batch
 
 if TYPE_CHECKING:
@@ -44,7 +41,13 @@ if TYPE_CHECKING:
 
 
 def run_bounded(job: StructuredJob, settings: JobSettings, options: JobOptions, stop: Event) -> Tally:
-    """Run a job; see :meth:`.StructuredJob.run`."""
+    """Run a job over the range that ``settings.drain_to_file`` ends; return the sum of its lines.
+
+    Raises:
+        OptionError: a setting cannot be used.
+        JobFolderError: the job folder does not belong to these settings.
+        SparkJobError: any other subclass says why the job died.
+    """
     folder = JobFolder(settings.job_folder)
     with folder.claimed(job.fingerprint(settings, options)), ExitStack() as opened:
         spark = start_session(session_of(job, settings, folder))
@@ -54,27 +57,25 @@ def run_bounded(job: StructuredJob, settings: JobSettings, options: JobOptions, 
             job.rows(batch_of(spark, job.source, job.source_options(settings, options)), options)
         ends = wait_for_end(settings, folder, stop)
         if ends is None:
-            tell(folder, "stopped")
+            report(folder, "stopped")
             return Tally()
-        tell(folder, "draining")
+        report(folder, "draining")
         try:
             tally = compute(job, settings, options, folder, spark, ends, stop)
         except PySparkException as error:
             raise cause_of(error) from error
-        with sink_errors(folder.tally), replacing(folder.tally) as file:
-            file.write(json.dumps(tally.as_json(), indent=2).encode())
-        tell(folder, "stopped", ends, tally)
+        folder.write_tally(tally.as_json())
+        report(folder, "stopped", ends, tally)
     return tally
 
 
 def wait_for_end(settings: JobSettings, folder: JobFolder, stop: Event) -> dict[str, int] | None:
-    """Return the offsets at which the range ends, once they are known; None when the end was asked for before."""
-    path = settings.drain_to_file
-    while path is None or not path.exists():
-        tell(folder, "running")
+    """Return the offsets at which the range ends, once the file has them; None if a stop is requested first."""
+    while (ends := drain_ends(settings.drain_to_file)) is None:
+        report(folder, "running")
         if stop.wait(LOOK_EVERY_S):
             return None
-    return read_drain_file(path)
+    return ends
 
 
 def compute(
@@ -88,10 +89,11 @@ def compute(
 ) -> Tally:
     """Store and show the results of the range up to ``ends``; return the sum of its lines."""
     given = job.source_options(settings, options) | {"startingOffsets": "earliest"}
-    ranges = ranges_up_to(ends, given, job.source)
+    ranges = ranges_up_to(job, ends, given)
     given["startingOffsets"] = json.dumps({each.log_id: each.start for each in ranges})
     lines = batch_of(spark, job.source, given, json.dumps({each.log_id: each.end for each in ranges}))
-    # Read here, once and to the end, so that the audit is whole whatever part of it the job's function asks for.
+    # Read every line now. Spark would read only the columns and lines that the job's function needs, and run a source
+    # twice for a function that uses it twice; either way the audit would not cover the range once.
     lines = lines.persist(StorageLevel.MEMORY_AND_DISK)
     lines.count()
     if job.prepared is not None:
@@ -117,20 +119,14 @@ def compute(
     return tally
 
 
-def ranges_up_to(ends: dict[str, int], given: dict[str, str], source: str) -> list[LogRange]:
-    """Return what there is to read of each log."""
-    options = given | {"endingOffsets": json.dumps(ends)}
-    if source == "flume":
-        flume = parse_flume_options(options)
-    else:
-        flume = (parse_access_log_options if source == "access_log" else parse_json_events_options)(options).flume
+def ranges_up_to(job: StructuredJob, ends: dict[str, int], given: dict[str, str]) -> list[LogRange]:
+    """Return the range to read of each log."""
+    flume = job.flume_options(given | {"endingOffsets": json.dumps(ends)})
     with closing(Bridges(flume)) as bridges:
         wholes = {partition.part.whole for partition in plan_batch(flume, bridges)}
     return sorted(wholes, key=lambda each: each.log_id)
 
 
-def tell(folder: JobFolder, state: str, positions: dict[str, int] | None = None, tally: Tally | None = None) -> None:
+def report(folder: JobFolder, state: str, positions: dict[str, int] | None = None, tally: Tally | None = None) -> None:
     """Write ``progress.json``."""
-    write_progress(
-        folder.progress, state, datetime.now(UTC), positions=positions or {}, tally=tally or Tally(), waiting=None
-    )
+    write_progress(folder.progress, state, positions=positions or {}, tally=tally or Tally())

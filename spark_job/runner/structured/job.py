@@ -1,9 +1,9 @@
-"""A job over DataFrames: what it reads, the one function that says what it computes, and what its results are called.
+"""A job over DataFrames: its source, the one function that computes its result, and how the result is stored.
 
-The function gets a DataFrame of parsed lines and gives one of results; it does not know whether they stream. That is
-used twice. A live run gives it a stream, and stores what changes after each micro-batch (:mod:`.live`). A bounded run
-gives it all lines of a range of the log at once, and stores what comes out (:mod:`.bounded`): Spark has no way to close
-the windows and sessions that a stream leaves open at its end, and a batch has none.
+The function takes a DataFrame of parsed lines and returns one of results; it does not know whether they stream. A live
+run passes a stream and stores what each micro-batch changes (:mod:`.stream`). A bounded run passes all lines of a
+range of the log as one batch and stores the result (:mod:`.batch`): Spark cannot close the windows and sessions that
+are open when a stream ends, and a batch leaves none open.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from headrace.common.durations import MICROSECOND, spark_interval
 from spark_job.errors import OptionError
 from spark_job.parse import LineParser
 from spark_job.runner.job_settings import described
-from spark_job.runner.results import check_sinks
+from spark_job.sinks.sink_spec import refuse_parquet
 from spark_job.source.json_options import parse_json_events_options
 from spark_job.source.options import parse_access_log_options, parse_flume_options
 
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from spark_job.accounting.lateness import Lateness
-    from spark_job.accounting.tally import Tally
     from spark_job.runner.job_settings import JobOptions, JobSettings
     from spark_job.source.options import FlumeOptions
 
+ROW_NUMBER = "row"
+"""Column that numbers the rows of a result without a key."""
 ROCKSDB = {
     "spark.sql.streaming.stateStore.providerClass": (
         "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
@@ -40,14 +41,14 @@ ROCKSDB = {
 
 
 @dataclass(frozen=True)
-class Shape:
+class ResultShape:
     """How the rows of a result are stored.
 
     Attributes:
         key: the columns that tell rows apart.
         output_mode: ``update`` (rows that changed), ``append`` (rows once they are final) or ``complete`` (all rows).
-        numbered: no columns do that; rows get a number, in a first column ``row``.
-        ordered: the rows of a batch come in an order that means something.
+        numbered: no columns tell rows apart, so each row gets a number in a first column :data:`ROW_NUMBER`.
+        ordered: the order of a micro-batch's rows is part of the result.
     """
 
     key: tuple[str, ...]
@@ -61,22 +62,22 @@ class StructuredJob:
     """One job.
 
     Attributes:
-        name: as in ``headrace job NAME``.
+        name: the name on the command line, ``headrace job NAME``.
         options: the model of its own options.
         rows: from parsed lines to results; the same for a stream and for a batch.
         key: the columns of the result that tell its rows apart.
-        counted: the column of the result whose sum is the number of lines counted; empty where no column tells, and
-            all that the function was given count.
+        counted: the column of the result whose sum is the number of lines counted. Empty if there is none: then every
+            line that the function received counts.
         lateness: how the query decides which lines are late, by the job's options.
         source: ``access_log``, ``json_events`` or ``flume``.
-        fields: of ``json_events``, name to type.
-        time: the column that tells when a line happened.
-        output_mode: as in :class:`Shape`.
+        fields: the fields of ``json_events``, name to type.
+        time: the column with the time of a line.
+        output_mode: as in :class:`ResultShape`.
         spark: further settings of Spark.
-        prepared: makes the options that ``rows`` gets, once, before the query: is given what reads all lines that the
-            bridges hold as a batch, the options, a folder to keep things in, and the event that asks for the end.
-        shape: how a result is stored, where that depends on the result.
-        lazy: ``rows`` looks at no line, so what it refuses shows before there are any.
+        prepared: makes the options that ``rows`` gets, once, before the query starts. Its arguments are a function
+            that reads all lines of the bridges as a batch, the options, the job's folder, and the stop event.
+        shape: how a result is stored, for jobs whose shape depends on the result.
+        lazy: ``rows`` reads no line, so a bounded run calls it first and refuses a wrong query before any line arrives.
     """
 
     name: str
@@ -91,15 +92,19 @@ class StructuredJob:
     output_mode: Literal["update", "append", "complete"] = "update"
     spark: Mapping[str, str] = field(default_factory=dict)
     prepared: Callable[[Callable[[], DataFrame], Any, Path, Event], Any] | None = None
-    shape: Callable[[DataFrame, Any], Shape] | None = None
+    shape: Callable[[DataFrame, Any], ResultShape] | None = None
     lazy: bool = False
 
-    def shape_of(self, result: DataFrame, options: JobOptions) -> Shape:
+    def resolved(self, options: Any) -> StructuredJob:  # noqa: ARG002 -- the interface of every job
+        """Return this job: it computes the same thing for all options."""
+        return self
+
+    def shape_of(self, result: DataFrame, options: JobOptions) -> ResultShape:
         """Return how a result is stored."""
-        return Shape(self.key, self.output_mode) if self.shape is None else self.shape(result, options)
+        return ResultShape(self.key, self.output_mode) if self.shape is None else self.shape(result, options)
 
     def source_options(self, settings: JobSettings, options: JobOptions) -> dict[str, str]:
-        """Return the options of the source, its audit included."""
+        """Return the options of the source, including those of its audit."""
         pane = self.lateness(options).pane
         audit = {
             "audit": str(settings.job_folder.absolute() / "audit"),
@@ -112,6 +117,18 @@ class StructuredJob:
         fields = ", ".join(f"{name} {kind}" for name, kind in self.fields.items())
         return settings.flume_options() | {"fields": fields, "timeField": self.time} | audit
 
+    def flume_options(self, source_options: Mapping[str, str]) -> FlumeOptions:
+        """Return the options of the bridges among those of the source, parsed.
+
+        Raises:
+            OptionError: an option of the source cannot be used.
+        """
+        if self.source == "flume":
+            return parse_flume_options(source_options)
+        if self.source == "access_log":
+            return parse_access_log_options(source_options).flume
+        return parse_json_events_options(source_options).flume
+
     def check(self, settings: JobSettings, options: JobOptions) -> None:
         """Refuse what the source, the parser or the results would refuse.
 
@@ -120,18 +137,13 @@ class StructuredJob:
         """
         if settings.bounded and settings.drain_to_file is None:
             raise OptionError("--bounded needs --drain-to-file: it says where the range ends")
-        given = self.source_options(settings, options)
+        self.flume_options(self.source_options(settings, options))
         if self.source == "access_log":
-            parse_access_log_options(given)
             LineParser(settings.log_format, settings.url, settings.timezone)
-        elif self.source == "flume":
-            parse_flume_options(given)
-        else:
-            parse_json_events_options(given)
-        check_sinks(settings.sinks)
+        refuse_parquet(settings.sinks)
 
     def fingerprint(self, settings: JobSettings, options: JobOptions) -> dict[str, str]:
-        """Return what decides what the results mean: with a change in it, old results and new ones do not mix."""
+        """Return what decides what the results mean; if it changes, old results and new ones do not mix."""
         reading = {
             "time": settings.time,
             "format": settings.log_format,
@@ -146,27 +158,9 @@ class StructuredJob:
             **(reading if self.source == "access_log" else {}),
         }
 
-    def run(self, settings: JobSettings, options: JobOptions, stop: Event) -> Tally:
-        """Run until a stop is asked for, or until all that ``settings.drain_to_file`` names is done.
-
-        Raises:
-            OptionError: a setting cannot be used.
-            JobFolderError: the job folder does not belong to these settings.
-            SparkJobError: any other class of it: why the job died.
-        """
-        from spark_job.runner.structured.batch import run_bounded
-        from spark_job.runner.structured.stream import run_live
-
-        return (run_bounded if settings.bounded else run_live)(self, settings, options, stop)
-
-
-def flume_options(settings: JobSettings) -> FlumeOptions:
-    """Return the options of the bridges as the sources read them."""
-    return parse_flume_options(settings.flume_options())
-
 
 def stream_of(spark: SparkSession, source: str, options: Mapping[str, str]) -> DataFrame:
-    """Return the parsed lines that arrive; malformed ones are in the audit."""
+    """Return the parsed lines that arrive; the audit has the malformed ones."""
     return well_formed(spark.readStream.format(source).options(**options).load())
 
 
@@ -176,5 +170,5 @@ def batch_of(spark: SparkSession, source: str, options: Mapping[str, str], ends:
 
 
 def well_formed(lines: DataFrame) -> DataFrame:
-    """Leave malformed lines out, and the columns that only they have."""
+    """Drop malformed lines, and the columns that only they use."""
     return lines.where("error IS NULL").drop("raw", "error") if "error" in lines.columns else lines

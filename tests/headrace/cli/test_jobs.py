@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAMES = [entry.name for entry in JOBS]
 NOT_JOBS = {
-    "__init__", "both_apis", "catalog", "job", "options", "pairs", "sql_errors", "visitors",
+    "__init__", "both_apis", "catalog", "options", "pairs", "sql_errors", "visitors",
 }  # fmt: skip
 
 
@@ -74,10 +74,10 @@ def test_the_help_of_a_job_says_what_it_does_reads_and_shows(name: str) -> None:
         (["job", "sessions", "--gap", "soon"], "--gap soon: not a length of time"),
         (["job", "sessions", "--once"], "--once needs files"),
         (["job", "sensors", "--silence", "0"], "--silence 0: "),
-        (["job", "actions"], "say where the objects are: --path"),
+        (["job", "actions"], "no objects are named; add --path"),
         (["job", "sensors", "--sink", "parquet:x"], "Parquet files are for url-counts"),
         (["job", "sensors", "--format", "common"], "No such option"),
-        (["sql", "SELECT 1 FROM access_log JOIN flume"], "a query reads one of them"),
+        (["sql", "SELECT 1 FROM access_log JOIN flume"], "a query can read only one of them"),
     ],
 )
 def test_what_cannot_be_used_is_refused_and_nothing_is_started(tmp_path: Path, arguments: list[str], text: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from spark_job.sinks.database import parse_target
+from spark_job.sinks.database import parse_database_url
 from tests.support.action_events import ROOT, ActionEvents, put_into
 from tests.support.s3 import s3_server
 from tests.support.waiting import wait_until
@@ -73,7 +73,7 @@ def test_files_are_read_and_their_counts_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "say where the objects are: --path s3a://bucket/prefix"),
+        ((), "no objects are named; add --path s3a://bucket/prefix"),
         (("--path", "s3a://KEY:hidden@bucket/x"), "a key in a URL can be seen by everyone"),
         (("--once",), "--once needs files"),
     ],
@@ -93,7 +93,7 @@ def test_a_bucket_is_followed_and_a_dead_job_is_started_again(tmp_path: Path) ->
     events = ActionEvents(random.Random(4))  # noqa: S311 - made-up data
     state = tmp_path / "state"
     (state / "job").mkdir(parents=True)
-    target = parse_target(f"sqlite:///{state / 'job' / 'counts.db'}")
+    target = parse_database_url(f"sqlite:///{state / 'job' / 'counts.db'}")
     with s3_server(tmp_path) as bucket:
         bucket.put(*events.make())
         options = ["--path", bucket.path("events"), "--path-style", "--state", str(state), "--trigger", "200ms"]

@@ -12,9 +12,10 @@ from pyspark.sql.streaming.query import StreamingQuery
 from spark_job.errors import OptionError
 from spark_job.jobs.actions import JOB, ActionsOptions
 from spark_job.runner.job_settings import JobSettings
-from spark_job.runner.object_store_job import LONGEST_RECORD, RECORDS_OF_A_LINE
+from spark_job.runner.object_store_job import LONGEST_RECORD
+from spark_job.runner.object_store_run import RECORDS_OF_A_LINE
 from spark_job.runner.s3a import s3a_settings
-from spark_job.sinks.database import parse_target, read_rows, upsert
+from spark_job.sinks.database import parse_database_url, read_rows, upsert
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ def test_known_numbers_come_out_and_what_is_malformed_is_kept_with_its_object(
     objects.mkdir(parents=True)
     (objects / "good.json.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, GOOD)).encode()))
     (objects / "bad.json").write_text("".join(f"{line}\n\n" for line in [*MALFORMED, "not json"]), encoding="utf-8")
-    target = parse_target(f"sqlite:///{tmp_path / 'results.db'}")
+    target = parse_database_url(f"sqlite:///{tmp_path / 'results.db'}")
     reader = spark.readStream.option("recursiveFileLookup", "true")
     records = JOB.records(reader, str(tmp_path / "objects"))
     for result, table, key in JOB.results(records, ActionsOptions()):
@@ -117,11 +118,11 @@ def settings(folder: Path, *sinks: str) -> JobSettings:
 @pytest.mark.parametrize(
     ("options", "sinks", "said"),
     [
-        ({}, (), "say where the objects are: --path s3a://bucket/prefix"),
+        ({}, (), "no objects are named; add --path s3a://bucket/prefix"),
         ({"path": "s3://bucket/x"}, (), "Spark's name for S3 is s3a"),
         ({"path": "s3a://KEY:hidden@bucket/x"}, (), "a key in a URL can be seen by everyone"),
         ({"path": "s3a:///x"}, (), "names no bucket"),
-        ({"path": "nowhere"}, (), "there is no such folder"),
+        ({"path": "nowhere"}, (), "the folder does not exist"),
         ({"path": "s3a://bucket", "endpoint": "localhost:9000"}, (), "--endpoint: write it like http://"),
         ({"path": "s3a://bucket", "endpoint": "http://KEY:hidden@host"}, (), "--endpoint: no key in it"),
         ({"path": "s3a://bucket"}, ("sqlite:///a.db", "sqlite:///b.db"), "writes into one database"),

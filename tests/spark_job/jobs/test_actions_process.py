@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headrace import jars_s3a
-from spark_job.sinks.database import Target, parse_target
+from spark_job.sinks.database import DatabaseUrl, parse_database_url
 from tests.support.action_events import ActionEvents, ActionsProcess, put_into
 from tests.support.databases import mariadb, postgresql
 from tests.support.s3 import s3_server
@@ -76,7 +76,7 @@ def survive_kills(start: Callable[[], ActionsProcess], put: Callable[[str, bytes
     return events
 
 
-def finish(job: ActionsProcess, events: ActionEvents, target: Target) -> None:
+def finish(job: ActionsProcess, events: ActionEvents, target: DatabaseUrl) -> None:
     """Wait until the tables hold all, stop the job in order, and look again."""
     wait_until(lambda: job.runs() and events.are_stored(target), TIMEOUT_S, "the tables to equal a recount")
     assert job.stop() == 0
@@ -111,7 +111,7 @@ def test_a_file_and_a_folder_without_any_server(tmp_path: Path) -> None:
         return ActionsProcess(str(objects), tmp_path / "job")
 
     (tmp_path / "job").mkdir()
-    target = parse_target(f"sqlite:///{tmp_path / 'job' / 'counts.db'}")
+    target = parse_database_url(f"sqlite:///{tmp_path / 'job' / 'counts.db'}")
     events = survive_kills(start, put, seed=1)
     with start() as job:
         finish(job, events, target)

@@ -14,7 +14,7 @@ from spark_job.jobs import running_totals, top_sellers
 from spark_job.jobs.running_totals import TotalsOptions
 from spark_job.jobs.top_sellers import SellersOptions
 from spark_job.runner.job_settings import JobSettings
-from spark_job.sinks.database import parse_target, read_rows
+from spark_job.sinks.database import parse_database_url, read_rows
 from tests.support.bridges import RealBridge
 from tests.support.counting import line
 from tests.support.streams import SteppedStreams
@@ -28,7 +28,7 @@ Totals = dict[str, tuple[int, int]]
 
 
 def totals_in(folder: Path) -> Totals:
-    rows = read_rows(parse_target(f"sqlite:///{folder / 'counts.db'}"), "running_totals")
+    rows = read_rows(parse_database_url(f"sqlite:///{folder / 'counts.db'}"), "running_totals")
     return {row["url"]: (row["hits"], row["bytes"]) for row in rows}
 
 

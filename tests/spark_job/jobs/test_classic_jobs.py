@@ -117,7 +117,7 @@ def test_options_that_cannot_be_used_are_refused_before_spark_starts(tmp_path: P
         status_per_batch.JOB.check(settings, StatusOptions(bots=tmp_path / "missing"))
     with pytest.raises(OptionError, match=r"--trigger is for .* --batch-interval is the time between"):
         traffic.JOB.check(settings.model_copy(update={"trigger": timedelta(0)}), SHORT)
-    with pytest.raises(OptionError, match=r"--time is for .* a line is of the batch in which it is read"):
+    with pytest.raises(OptionError, match=r"--time is for .* a line belongs to the batch in which it is read"):
         traffic.JOB.check(settings.model_copy(update={"time": "arrival"}), SHORT)
     with pytest.raises(OptionError, match=r"parquet:.*Parquet files are for url-counts"):
         traffic.JOB.check(settings.model_copy(update={"sinks": (parse_sink(f"parquet:{tmp_path}/x"),)}), SHORT)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.jobs.options import UrlCountsOptions
-from spark_job.jobs.url_counts import BATCH
+from spark_job.jobs.url_counts import JOB
 from spark_job.windows import Windows
 from tests.support.bridges import RealBridge
 from tests.support.counting import CountingQuery, line
@@ -29,7 +29,7 @@ def test_a_batch_counts_what_the_stream_counted(spark: SparkSession, tmp_path: P
     options = UrlCountsOptions(window=windows.length, slide=windows.slide, watermark=windows.watermark)
     with RealBridge(tmp_path / "a") as bridge:
         bridge.extend(lines)
-        rows, batch_tally = run_over(spark, BATCH, options, bridge, tmp_path / "batch")
+        rows, batch_tally = run_over(spark, JOB.bounded, options, bridge, tmp_path / "batch")
     with (
         RealBridge(tmp_path / "b") as bridge,
         CountingQuery(spark, bridge, tmp_path / "stream", windows, max_events=700) as query,

@@ -83,7 +83,7 @@ def test_stopped_and_killed_it_goes_on_with_the_same_results(
             # Recovered before Spark has written a window to disk.
             feed(bridge, streams, 7)
             # Killed behind the store of a result and before it is booked: the batch runs again.
-            monkeypatch.setattr(streams.batches, "book", crash)
+            monkeypatch.setattr(streams.batches, "account_for", crash)
             bridge.extend(lines_at(8))
             streams.let_due()
             assert "killed here" in str(streams.failed())
@@ -92,7 +92,7 @@ def test_stopped_and_killed_it_goes_on_with_the_same_results(
             feed(bridge, streams, 19)
             # Killed with a batch planned that never ran.
             bridge.extend(lines_at(20))
-            streams.feed.plan(20_000)
+            streams.planner.plan(20_000)
         bridge.extend(lines_at(21))
         with SteppedStreams(spark, JOB, OPTIONS, bridge.address, folder) as streams:
             # Recovered from a window on disk; what leaves it is read from the bridge again.
@@ -126,7 +126,7 @@ def test_a_bridge_that_goes_while_tasks_read_is_waited_for(
         with SteppedStreams(spark, JOB, OPTIONS, bridge.address, tmp_path / "job", bridge_timeout_s=0.2) as streams:
             feed(bridge, streams, 1)
             bridge.extend(lines_at(2))
-            streams.feed.plan(2_000)
+            streams.planner.plan(2_000)
             bridge.__exit__()
             with caplog.at_level(logging.WARNING):
                 streams.let_due()

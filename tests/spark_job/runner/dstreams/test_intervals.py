@@ -18,10 +18,10 @@ SECOND = timedelta(seconds=1)
 @pytest.mark.parametrize(
     ("batch", "window", "slide", "sentence"),
     [
-        ("2s", "5s", "2s", "--window 5s is not a whole number of batches of 2s.*take 4s or 6s"),
-        ("2s", "4s", "3s", "--slide 3s is not a whole number of batches of 2s.*take 2s or 4s"),
-        ("2s", "1s", "2s", "--window 1s is not a whole number of batches of 2s.*take 2s or 4s"),
-        ("1s", "2s", "3s", "--slide 3s is longer than --window 2s: batches between two windows would be in none"),
+        ("2s", "5s", "2s", "--window 5s is not a whole number of batches of 2s.*use 4s or 6s"),
+        ("2s", "4s", "3s", "--slide 3s is not a whole number of batches of 2s.*use 2s or 4s"),
+        ("2s", "1s", "2s", "--window 1s is not a whole number of batches of 2s.*use 2s or 4s"),
+        ("1s", "2s", "3s", "--slide 3s is longer than --window 2s: batches between two windows would be in no window"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(batch: str, window: str, slide: str, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""Results by batch time: stored once, kept for a while, shown sorted and harmless, and written at the end."""
+"""BatchResults by batch time: stored once, kept for a while, shown sorted and harmless, and written at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from spark_job.errors import OptionError
 from spark_job.jobs import intervals, running_totals, status_per_batch, url_counts_dstream
 from spark_job.runner.dstreams.intervals import Intervals
-from spark_job.runner.dstreams.results import Results
+from spark_job.runner.dstreams.results import BatchResults
 from spark_job.sinks.sink_spec import parse_sink
 from tests.support.streams import results_by_time
 
@@ -26,8 +26,8 @@ SECOND = timedelta(seconds=1)
 WINDOW = Intervals(SECOND, 3 * SECOND, SECOND)
 
 
-def results(job: DStreamJob, folder: Path, **options: object) -> closing[Results]:
-    return closing(Results(job, WINDOW, folder / "counts.db", "query", **options))  # type: ignore[arg-type] # named below
+def results(job: DStreamJob, folder: Path, **options: object) -> closing[BatchResults]:
+    return closing(BatchResults(job, WINDOW, folder / "counts.db", "query", **options))  # type: ignore[arg-type] # named below
 
 
 def test_a_result_is_stored_once_under_its_time(tmp_path: Path) -> None:
@@ -104,4 +104,4 @@ def test_batches_are_shown_in_their_order(tmp_path: Path) -> None:
 
 def test_parquet_is_for_others(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="Parquet files are for url-counts"):
-        Results(url_counts_dstream.JOB, WINDOW, tmp_path / "x", "q", sinks=[parse_sink(f"parquet:{tmp_path}/p")])
+        BatchResults(url_counts_dstream.JOB, WINDOW, tmp_path / "x", "q", sinks=[parse_sink(f"parquet:{tmp_path}/p")])
