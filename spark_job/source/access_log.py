@@ -38,7 +38,7 @@ from pyspark.sql.types import (
 
 from spark_job.accounting.audit_file import AuditWriter, remove_leftovers
 from spark_job.errors import OptionError
-from spark_job.source.audited_rows import Audited
+from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.options import AccessLogOptions, check_for_batch, check_for_stream, parse_access_log_options
 from spark_job.source.range_reader import as_tables
 from spark_job.source.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
@@ -215,7 +215,7 @@ class AccessLogDataSource(DataSource):
 def _conversion(options: AccessLogOptions) -> Conversion:
     if options.rollup_us is not None:
         return RollUp(options, options.rollup_us)
-    return Lines(options) if options.audit is None else Audited(Lines(options), options.audit)
+    return Lines(options) if options.audit is None else AuditedRows(Lines(options), options.audit)
 
 
 def _parse(options: AccessLogOptions, table: pa.Table) -> pl.DataFrame:

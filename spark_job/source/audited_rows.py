@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from spark_job.source.options import AuditOptions
 
 
-class Audited(Conversion):
+class AuditedRows(Conversion):
     """Passes the rows of another conversion on, and writes the audit of them.
 
     Args:

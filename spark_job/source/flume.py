@@ -23,7 +23,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BinaryType, LongType, MapType, StringType, StructField, StructType, TimestampType
 
 from spark_job.source.access_log import AccessLogDataSource
-from spark_job.source.audited_rows import Audited
+from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.json_events import JsonEventsDataSource
 from spark_job.source.options import check_for_batch, check_for_stream, parse_flume_audit, parse_flume_options
 from spark_job.source.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
@@ -90,7 +90,7 @@ class FlumeDataSource(DataSource):
 
     def _conversion(self) -> Conversion:
         audit = parse_flume_audit(self.options)
-        return EventRows() if audit is None else Audited(EventRows(), audit, time="received")
+        return EventRows() if audit is None else AuditedRows(EventRows(), audit, time="received")
 
 
 def register(spark: SparkSession) -> None:

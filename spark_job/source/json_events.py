@@ -23,7 +23,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from spark_job.source.audited_rows import Audited
+from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.json_options import JsonEventsOptions, parse_json_events_options
 from spark_job.source.options import check_for_batch, check_for_stream
 from spark_job.source.range_reader import as_tables
@@ -106,4 +106,4 @@ class JsonEventsDataSource(DataSource):
 
 def _conversion(options: JsonEventsOptions) -> Conversion:
     rows = JsonObjects(options.fields)
-    return rows if options.audit is None else Audited(rows, options.audit, options.time)
+    return rows if options.audit is None else AuditedRows(rows, options.audit, options.time)

@@ -1,4 +1,4 @@
-"""The errors of the Spark side: their tree as it is printed, and OSErrors that become errors of a sink."""
+"""The errors of the Spark side: the printed tree is right, and OSErrors become errors of a sink."""
 
 from __future__ import annotations
 

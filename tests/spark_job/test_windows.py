@@ -1,4 +1,4 @@
-"""Windows, panes and the count itself, against a count written out by hand."""
+"""Windows, panes and the count, compared with a count by hand."""
 
 from __future__ import annotations
 

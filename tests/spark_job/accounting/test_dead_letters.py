@@ -1,4 +1,4 @@
-"""Audit files go when their batch is stored for good; dead letters stay, within a bound, and none goes uncounted."""
+"""Audit files are deleted once their micro-batch is committed; dead letters stay, up to a limit; all are counted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_what_is_stored_for_good_is_cleared_and_its_dead_letters_are_kept(audit: Path, tmp_path: Path) -> None:
+def test_a_committed_batch_is_cleared_and_its_dead_letters_are_kept(audit: Path, tmp_path: Path) -> None:
     letters = DeadLetters(audit, tmp_path / "dead")
     assert letters.clear_audit({"log-a": 10, "log-b": 99}) == 0
     assert names(audit) == ["log-a/10-20/10-20.json"]
@@ -36,7 +36,7 @@ def test_what_is_stored_for_good_is_cleared_and_its_dead_letters_are_kept(audit:
     assert (tmp_path / "dead/log-a/0-10.malformed.jsonl").read_text().count("\n") == 2
 
 
-def test_what_may_run_again_stays(audit: Path, tmp_path: Path) -> None:
+def test_a_batch_that_may_run_again_keeps_its_audit(audit: Path, tmp_path: Path) -> None:
     assert DeadLetters(audit, tmp_path / "dead").clear_audit({"log-a": 9}) == 0
     assert len(names(audit)) == 3
 

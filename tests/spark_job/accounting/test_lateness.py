@@ -1,4 +1,4 @@
-"""The late rules on their own; test_lateness_in_spark.py compares them with what Spark drops."""
+"""The late rules alone; test_lateness_in_spark.py compares them with what Spark drops."""
 
 from __future__ import annotations
 

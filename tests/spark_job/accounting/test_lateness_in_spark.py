@@ -1,4 +1,4 @@
-"""What the accounting says is late is what Spark drops: real queries, with the watermark where it hurts."""
+"""Lines that the accounting calls late are those that Spark drops: real queries, near the watermark."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TUMBLING = Windows(10 * SECOND, 10 * SECOND, timedelta(0))
 OLD = [line(105, "/x"), line(111, "/y"), line(125, "/z")]
 
 
-def test_late_and_partly_late_lines_are_told_as_spark_decides(spark: SparkSession, tmp_path: Path) -> None:
+def test_late_and_partly_late_lines_are_those_that_spark_drops(spark: SparkSession, tmp_path: Path) -> None:
     with (
         RealBridge(tmp_path / "log") as bridge,
         CountingQuery(spark, bridge, tmp_path / "job", SLIDING) as job,
@@ -57,7 +57,7 @@ def test_late_and_partly_late_lines_are_told_as_spark_decides(spark: SparkSessio
     assert [path.name for path in (tmp_path / "job" / "dead-letters").rglob("*.jsonl")] == ["2-4.malformed.jsonl"]
 
 
-def test_the_first_batch_is_held_against_the_epoch(spark: SparkSession, tmp_path: Path) -> None:
+def test_the_first_batch_is_compared_with_the_epoch(spark: SparkSession, tmp_path: Path) -> None:
     with (
         RealBridge(tmp_path / "log") as bridge,
         CountingQuery(spark, bridge, tmp_path / "job", TUMBLING) as job,

@@ -1,4 +1,4 @@
-"""The ledger entry of a batch from its files, and every way in which the files may not belong together."""
+"""The ledger entry of a micro-batch, made from its files, and the ways in which the files may contradict each other."""
 
 from __future__ import annotations
 
@@ -136,20 +136,20 @@ def test_an_audit_that_does_not_cover_the_range_once_is_an_error(files: Files, n
 
 
 @pytest.mark.parametrize(("name", "lost"), [("nothing", 20), ("end", 10), ("beginning", 10), ("gap", 1), ("lost", 1)])
-def test_what_is_missing_is_booked_as_lost_where_that_is_allowed(files: Files, name: str, lost: int) -> None:
+def test_missing_events_count_as_lost_where_that_is_allowed(files: Files, name: str, lost: int) -> None:
     damage(files, name)
     entry = files.entry(0, allow_loss=True)
     assert (entry.lost, entry.read) == (lost, 20 - lost)
 
 
-def test_a_range_whose_beginning_was_lost_is_found_under_what_was_left(files: Files) -> None:
+def test_a_range_whose_beginning_was_lost_is_found_under_its_remaining_part(files: Files) -> None:
     files.plan(0, {"a": 20})
     files.part("a", "5-20", "5-20")
     assert files.entry(0, allow_loss=True).lost == 5
 
 
 @pytest.mark.parametrize("name", ["overlap", "beyond", "other pane", "sum"])
-def test_what_contradicts_itself_is_an_error_also_then(files: Files, name: str) -> None:
+def test_a_contradiction_is_an_error_even_then(files: Files, name: str) -> None:
     damage(files, name)
     with pytest.raises(AccountingError):
         files.entry(0, allow_loss=True)

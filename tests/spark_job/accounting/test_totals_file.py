@@ -1,4 +1,4 @@
-"""The line totals of a job: a micro-batch counts once, whatever is killed, and ranges join without a gap."""
+"""The line totals of a job: each micro-batch counts once, whatever is killed, and ranges join without a gap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options are declared once: as parameters of a command, as a model, and back as the arguments of another command."""
+"""Options are declared once, and become a command's parameters, a model, and the arguments of another command."""
 
 from __future__ import annotations
 

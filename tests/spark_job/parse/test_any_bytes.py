@@ -1,4 +1,4 @@
-"""What holds for every input: no exception, one row a line in order, and the same row whatever is asked beside it."""
+"""Properties that hold for every input: no exception, one row per line in order, the same row for any columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real log of 10,000 lines (Elastic's example, 2015), against numbers counted by hand and against apachelogs."""
+"""A real log of 10,000 lines (Elastic's example, 2015), compared with counts by hand and with apachelogs."""
 
 from __future__ import annotations
 

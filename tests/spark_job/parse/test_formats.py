@@ -1,4 +1,4 @@
-"""LogFormat strings: what they parse, and what they are refused for."""
+"""LogFormat strings: the lines that they parse, and the strings that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON events: what is taken, what is malformed and why, and that every event comes out as one row."""
+"""JSON events: accepted values, malformed events with their reasons, and one row for every event."""
 
 from __future__ import annotations
 

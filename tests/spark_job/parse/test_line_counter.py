@@ -1,4 +1,4 @@
-"""The kernels and what they leave to the parser give together exactly what parsing every line gives."""
+"""Kernels and parser together count exactly as the parser alone does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON lines: the names that are known, the types, and what is malformed."""
+"""JSON lines: the known names, their types, and malformed lines."""
 
 from __future__ import annotations
 

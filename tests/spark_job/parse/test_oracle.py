@@ -1,4 +1,4 @@
-"""Generated lines of several formats, against apachelogs."""
+"""Generated lines of several formats, compared with apachelogs."""
 
 from __future__ import annotations
 

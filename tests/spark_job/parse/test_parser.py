@@ -1,4 +1,4 @@
-"""Nasty lines of the combined format, one by one: the row or the reason."""
+"""Nasty lines of the combined format, one by one: the row, or the reason why the line is malformed."""
 
 from __future__ import annotations
 

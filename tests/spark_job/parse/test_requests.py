@@ -1,4 +1,4 @@
-"""Request lines: each row of the table at the head of the module."""
+"""Request lines: each row of the table at the module's head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts per pane are the counts of the lines."""
+"""Counts per pane equal counts of lines."""
 
 from __future__ import annotations
 

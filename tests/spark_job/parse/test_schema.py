@@ -1,4 +1,4 @@
-"""The columns of parsed lines: which are asked for, and in which order they come."""
+"""The columns of parsed lines: which columns a caller gets, and in which order."""
 
 from __future__ import annotations
 

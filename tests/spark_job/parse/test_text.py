@@ -1,4 +1,4 @@
-"""Decoding, escapes and distinct values, each against the plain way."""
+"""Decoding, escapes and distinct values, each compared with a simple implementation."""
 
 from __future__ import annotations
 

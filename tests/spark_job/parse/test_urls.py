@@ -1,4 +1,4 @@
-"""URL rules: examples, and what holds for every target."""
+"""URL rules: examples, and properties that hold for every target."""
 
 from __future__ import annotations
 

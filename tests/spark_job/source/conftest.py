@@ -1,4 +1,4 @@
-"""The fixtures of the sources' tests."""
+"""Fixtures of the sources' tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines to rows and sums, and the audit beside the sums; no Spark is started."""
+"""Lines become rows or sums, and the audit lies beside them; no Spark is started."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_sums_of_several_tables_are_added_up(monkeypatch: pytest.MonkeyPatch) ->
     assert roll_up(pieces=7) == EXPECTED
 
 
-def test_sums_are_handed_on_early_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_sums_are_yielded_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spark_job.source.range_reader.MAX_TABLE_EVENTS", 1)
     monkeypatch.setattr("spark_job.parse.line_counter.PARSED_AT_ONCE", 1)
     monkeypatch.setattr("spark_job.parse.line_counter.MAX_SUMS", 1)
@@ -111,7 +111,7 @@ def test_sums_are_handed_on_early_when_there_are_too_many(monkeypatch: pytest.Mo
     assert hits == {(0, "/a"): 2, (0, "/b"): 2, (1, "/a"): 1, (7, "/a"): 1}
 
 
-def test_arrival_time_takes_the_place_of_the_lines_own() -> None:
+def test_arrival_time_replaces_the_time_in_the_line() -> None:
     assert [(row["time"], row["url"], row["hits"]) for row in roll_up(time="arrival")] == [
         (RECEIVED, "/a", 4),
         (RECEIVED, "/b", 2),
@@ -248,7 +248,7 @@ def test_a_format_without_a_time_needs_arrival_time() -> None:
     assert source(logFormat='%h "%r" %>s', time="arrival").schema() == line_schema()
 
 
-def test_a_schema_of_the_users_own_is_refused() -> None:
+def test_a_schema_of_the_user_is_refused() -> None:
     with pytest.raises(OptionError, match="the schema of this source is fixed"):
         source(rollup="1m", consumer="q").streamReader(line_schema())
     with pytest.raises(OptionError, match="the schema of this source is fixed"):

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from spark_job.accounting.audit_file import AuditRecord
 from spark_job.ranges import LogRange, Part
-from spark_job.source.audited_rows import Audited
+from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.options import AuditOptions
 from spark_job.source.readers import Conversion
 
@@ -49,7 +49,7 @@ def rows(offsets: list[int], minutes: list[int], errors: list[str | None]) -> pa
 
 def test_lines_are_counted_by_pane_and_malformed_ones_are_kept(tmp_path: Path) -> None:
     given = [rows([10, 11], [0, -1], [None, None]), rows([12, 13], [0, 0], [None, "no-match"])]
-    audited = Audited(AsTheyAre(), AuditOptions(tmp_path, MINUTE_US))
+    audited = AuditedRows(AsTheyAre(), AuditOptions(tmp_path, MINUTE_US))
     assert list(audited.convert(PART, given)) == given
     folder = tmp_path / "log-a" / "10-20"
     record = AuditRecord.read(folder / "10-14.json")
@@ -59,13 +59,13 @@ def test_lines_are_counted_by_pane_and_malformed_ones_are_kept(tmp_path: Path) -
 
 def test_events_without_a_time_are_counted_by_arrival(tmp_path: Path) -> None:
     given = [rows([10, 11], [7, 9], [None, None]).select(["offset", "received"])]
-    audited = Audited(AsTheyAre(), AuditOptions(tmp_path, MINUTE_US), time="received")
+    audited = AuditedRows(AsTheyAre(), AuditOptions(tmp_path, MINUTE_US), time="received")
     assert list(audited.convert(PART, given)) == given
     assert AuditRecord.read(tmp_path / "log-a" / "10-20" / "10-14.json").panes == {5 * MINUTE_US: 2}
 
 
 def test_the_audit_is_not_there_before_the_last_row_is_taken(tmp_path: Path) -> None:
-    converted = Audited(AsTheyAre(), AuditOptions(tmp_path, MINUTE_US)).convert(PART, [rows([10], [0], [None])])
+    converted = AuditedRows(AsTheyAre(), AuditOptions(tmp_path, MINUTE_US)).convert(PART, [rows([10], [0], [None])])
     next(converted)
     assert not list(tmp_path.rglob("*.json"))
     assert list(converted) == []
@@ -74,7 +74,7 @@ def test_the_audit_is_not_there_before_the_last_row_is_taken(tmp_path: Path) -> 
 
 def test_another_plan_clears_what_the_one_before_left(tmp_path: Path) -> None:
     inner = AsTheyAre()
-    audited = Audited(inner, AuditOptions(tmp_path, MINUTE_US))
+    audited = AuditedRows(inner, AuditOptions(tmp_path, MINUTE_US))
     list(audited.convert(PART, [rows([10], [0], [None])]))
     whole = Part(10, 20, PART.whole)
     audited.prepare([whole])

@@ -1,4 +1,4 @@
-"""The client against the real log and endpoint, and against a double that breaks on request."""
+"""The client with the real log and endpoint, and with a double that breaks on request."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_range_below_what_is_kept(tmp_path: Path) -> None:
             list(client.read(bridge.log_id, 999, 1001, headers=False))
 
 
-def test_damage_is_told_by_its_offsets() -> None:
+def test_damage_is_reported_with_its_offsets() -> None:
     with (
         FlightDouble(MemoryLog(bodies=list(BODIES), damaged=(1200, 1299))) as double,
         client_of(double.address) as client,
@@ -139,7 +139,7 @@ def test_damage_is_told_by_its_offsets() -> None:
     assert (caught.value.first, caught.value.last) == (1200, 1299)
 
 
-def test_a_read_that_breaks_off_is_taken_up_where_it_broke() -> None:
+def test_a_read_that_breaks_off_continues_where_it_broke() -> None:
     time = FakeTime()
     with FlightDouble(MemoryLog(bodies=list(BODIES))) as double, client_of(double.address, time) as client:
         double.break_reads_after = [1000, 0, 1000]
@@ -157,7 +157,7 @@ def test_patience_counts_from_the_last_progress_and_ends() -> None:
     assert time.slept_s == [0.5, 1.0, 1.0]
 
 
-def test_a_bridge_that_comes_back_is_met_again() -> None:
+def test_a_bridge_that_comes_back_is_read_again() -> None:
     log, time = MemoryLog(bodies=list(BODIES)), FakeTime()
     with FlightDouble(log) as double:
         client = client_of(double.address, time)
@@ -170,7 +170,7 @@ def test_a_bridge_that_comes_back_is_met_again() -> None:
         assert client.status().next_offset == 2500
 
 
-def test_nobody_there() -> None:
+def test_no_bridge_at_the_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     time = FakeTime()

@@ -1,4 +1,4 @@
-"""All bridges are asked at once; who does not answer is known, and who answers is found by its log."""
+"""One poll asks all bridges: it finds each log, and names the bridges that do not answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_poll_finds_each_log_where_it_is_now(world: World) -> None:
         found.require_all()
 
 
-def test_a_bridge_that_is_away_is_named_and_the_others_are_read(world: World) -> None:
+def test_a_bridge_that_does_not_answer_is_named_and_the_others_are_read(world: World) -> None:
     gone = filled(1, "gone")
     address = world.serve(gone).address
     world.serve(filled(3, "b"))

@@ -1,4 +1,4 @@
-"""The source ``flume`` in real queries over a real log: ranges, limits, crashes, logs that move and go."""
+"""The source ``flume`` in real queries over a real log: ranges, limits, crashes, and logs that move or vanish."""
 
 from __future__ import annotations
 

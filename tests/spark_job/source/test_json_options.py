@@ -1,4 +1,4 @@
-"""The options of the source json_events: fields and types are read, and what cannot be meant is refused."""
+"""The options of the source json_events: fields and types are read, and values that make no sense are refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_fields_have_their_types_in_their_order() -> None:
         ({"field": "a string"}, "unknown option 'field'; did you mean 'fields'?"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(changed: dict[str, str], said: str) -> None:
+def test_options_that_make_no_sense_are_refused(changed: dict[str, str], said: str) -> None:
     with pytest.raises(OptionError) as error:
         parse_json_events_options(GOOD | changed)
     assert said in str(error.value)

@@ -1,4 +1,4 @@
-"""Logs that move, join and go, as the driver sees them; no Spark is started."""
+"""Logs that move, join or vanish, as the driver sees them; no Spark is started."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_log_that_joins_starts_at_its_first_event(world: World) -> None:
     assert ranges(world.planner().partitions(start, end)) == [("b", 3, 8)]
 
 
-def test_a_log_that_joins_empty_is_held_from_then_on(world: World) -> None:
+def test_a_log_that_joins_empty_keeps_its_events_from_then_on(world: World) -> None:
     world.serve(filled(1, "a"))
     planner = world.planner()
     start = planner.latest_offset(planner.initial_offset(), ALL)

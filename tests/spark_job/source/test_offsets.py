@@ -1,4 +1,4 @@
-"""Arithmetic on offsets: ranges, parts, and the fair spread of a limit."""
+"""Arithmetic on offsets: ranges, parts, and fair shares of a limit."""
 
 from __future__ import annotations
 

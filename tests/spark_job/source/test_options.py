@@ -1,4 +1,4 @@
-"""The options of both sources: what is read, what is refused, and what the refusal says."""
+"""The options of all sources: their values, and the text of each refusal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_what_is_not_given_has_its_default() -> None:
     assert options.bridge_timeout_s == 30
 
 
-def test_names_are_case_insensitive_as_spark_hands_them_over() -> None:
+def test_names_are_case_insensitive_as_in_spark() -> None:
     given = CaseInsensitiveDict({"BRIDGES": "a:1, [::1]:2", "MaxEventsPerTrigger": "5", "failondataloss": "FALSE"})
     options = parse_flume_options(given)
     assert options.bridges == (Address("a", 1), Address("::1", 2))
@@ -131,7 +131,7 @@ def test_the_token_is_never_part_of_the_options(tmp_path: Path) -> None:
     assert "very-secret" not in repr(options)
 
 
-def test_a_token_does_not_cross_a_network_in_clear(tmp_path: Path) -> None:
+def test_a_token_does_not_cross_a_network_unencrypted(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("very-secret")
     beyond = {"bridges": "localhost:1,[::1]:2,bridge.example:3", "tokenFile": str(file)}
@@ -157,7 +157,7 @@ def test_a_stream_needs_a_consumer_and_has_no_end() -> None:
     check_for_stream(parse_flume_options(BRIDGE | {"consumer": "q"}))
 
 
-def test_a_batch_read_is_not_empty_by_its_words() -> None:
+def test_a_batch_read_from_latest_is_refused() -> None:
     with pytest.raises(OptionError, match="always empty"):
         check_for_batch(parse_flume_options(BRIDGE | {"startingOffsets": "latest"}))
     with pytest.raises(OptionError, match="it says whose offsets are meant"):

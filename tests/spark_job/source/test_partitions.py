@@ -1,4 +1,4 @@
-"""Ranges become partitions at the addresses where their logs are; what is gone is lost or refused, as the user said."""
+"""Ranges become partitions at the bridges that have their logs; events that are gone are skipped or refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_parts_are_read_where_their_log_is_and_know_the_whole_range(world: World
     assert {(each.address.port, each.part.whole) for each in partitions if each.address} == {(port, whole)}
 
 
-def test_partitions_of_what_is_gone_are_those_of_the_range_all_the_same(world: World) -> None:
+def test_partitions_of_lost_events_are_still_those_of_the_range(world: World) -> None:
     """The audit of a micro-batch covers its whole range, whatever is left of it."""
     log = filled(10, "a")
     log.drop_below(4)

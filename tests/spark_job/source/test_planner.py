@@ -1,4 +1,4 @@
-"""What the driver decides, asked in the orders in which Spark asks, over real Flight endpoints; no Spark is started."""
+"""The planner, called in the orders in which Spark calls it, over real Flight endpoints; no Spark is started."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_batch_0_replayed_from_latest_reads_what_it_was_planned_to(world: World)
     assert ranges(after_crash.partitions(after_crash.initial_offset(), end)) == planned == [("a", 345, 355)]
 
 
-def test_committed_goes_on_where_the_consumer_was(world: World) -> None:
+def test_committed_continues_where_the_consumer_was(world: World) -> None:
     log = filled(10, "a")
     log.consumers["q"] = {"start": 0, "committed": 7}
     world.serve(log)
     assert world.planner(startingOffsets="committed").initial_offset() == {"a": 7}
 
 
-def test_a_consumer_that_has_read_on_does_not_start_again(world: World) -> None:
+def test_a_consumer_that_has_read_further_does_not_start_again(world: World) -> None:
     log = filled(10, "a")
     log.consumers["q"] = {"start": 0, "committed": 7}
     world.serve(log)
@@ -68,7 +68,7 @@ def test_a_start_that_the_log_does_not_have(world: World, offset: int) -> None:
         world.planner(startingOffsets=f'{{"a": {offset}}}').initial_offset()
 
 
-def test_a_start_in_a_log_that_nobody_has(world: World) -> None:
+def test_a_start_in_a_log_that_no_bridge_has(world: World) -> None:
     world.serve(filled(1, "a"))
     with pytest.raises(OptionError, match="startingOffsets: no bridge has log b; known are a"):
         world.planner(startingOffsets='{"b": 1}').initial_offset()
@@ -150,7 +150,7 @@ def test_a_least_number_of_events_is_waited_for_unless_the_query_ends_now(world:
     assert planner.latest_offset(start, ReadMinRows(11)) == {"a": 10}
 
 
-def test_a_limit_without_meaning(world: World) -> None:
+def test_a_limit_that_does_not_apply_to_events(world: World) -> None:
     world.serve(filled(10, "a"))
     planner = world.planner()
     with pytest.raises(OffsetsError, match="ReadMaxFiles"):
@@ -184,7 +184,9 @@ def test_with_a_target_a_silent_bridge_is_an_error(world: World) -> None:
         planner.latest_offset(start, ALL)
 
 
-def test_a_silent_bridge_is_waited_for_once_it_was_met(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_of_a_silent_bridge_keeps_its_offset(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     here, away = filled(10, "here"), filled(10, "away")
     world.serve(here)
     port = world.serve(away).port
@@ -263,7 +265,7 @@ def test_a_batch_read_resolves_both_ends(world: World) -> None:
     assert batch_ranges(world, startingOffsets="committed", consumer="q") == [("a", 6, 10), ("b", 0, 5)]
 
 
-def test_a_batch_read_beyond_what_there_is(world: World) -> None:
+def test_a_batch_read_beyond_the_stored_events(world: World) -> None:
     log = filled(10, "a")
     log.drop_below(2)
     world.serve(log)

@@ -1,4 +1,4 @@
-"""Reading one part on an executor: events that are gone, tables of bounded size."""
+"""A part is read on an executor: events that are gone are reported, and tables have bounded sizes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_damage_costs_the_damaged_events_and_no_others(double: FlightDouble, dam
     assert read(double, failOnDataLoss="false") == kept
 
 
-def test_another_log_at_the_address_asks_for_a_new_plan(double: FlightDouble) -> None:
+def test_another_log_at_the_address_needs_a_new_plan(double: FlightDouble) -> None:
     options = parse_flume_options({"bridges": double.address})
     partition = RangePartition(options.bridges[0], Part(0, 1, LogRange("another", 0, 1)))
     with pytest.raises(BridgeUnavailable, match=r"log another is not at 127\.0\.0\.1"):

@@ -1,4 +1,4 @@
-"""The readers as Spark treats them: pickled before use, asked for limits, handed partitions without content."""
+"""The readers, used as Spark uses them: pickled first, asked for limits, and given partitions without content."""
 
 from __future__ import annotations
 
@@ -59,8 +59,10 @@ def test_a_stream_read_by_the_calls_of_spark(world: World) -> None:
     reader.stop()
 
 
-def test_stop_before_anything_was_planned_does_nothing() -> None:
-    source().streamReader(EVENT_SCHEMA).stop()
+def test_stop_before_the_first_plan_connects_to_no_bridge() -> None:
+    reader = source().streamReader(EVENT_SCHEMA)
+    reader.stop()
+    assert "_planner" not in vars(reader)
 
 
 def test_a_batch_read_by_the_calls_of_spark(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Counting in the reader changes nothing: windows, watermark and late lines are those of the raw lines."""
+"""Counting in the reader changes nothing: windows, watermark and late lines are those of single lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done once for a process that reads, and only what the collector and the C library can be asked for."""
+"""The tuning of a worker process: loaded modules are frozen once, and freed memory stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiling ahead leaves the kernels ready."""
+"""After precompiling, the kernels are ready."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scan kernel on its own: each column of what it finds, and the lines that it leaves."""
+"""The scan kernel alone: each column of its result, and the lines that it leaves."""
 
 from __future__ import annotations
 

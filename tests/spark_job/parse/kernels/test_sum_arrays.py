@@ -1,4 +1,4 @@
-"""The arrays around the kernels: their growth, collisions, and buffers as they may come over the network."""
+"""The arrays of the kernels: growth, collisions, and buffers as they may come over the network."""
 
 from __future__ import annotations
 

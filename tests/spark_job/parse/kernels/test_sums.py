@@ -1,4 +1,4 @@
-"""The kernels of sums on their own: rows are found again, and what has no slot is left."""
+"""The kernels of sums alone: equal keys share a row, and a key without a free slot is left."""
 
 from __future__ import annotations
 
