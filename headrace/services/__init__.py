@@ -1,5 +1,5 @@
-"""What runs in the containers: each service turns its environment into a configuration and becomes its program.
+"""The services in the containers: each turns its environment variables into a configuration and starts its program.
 
-Importing this package and the module of one service imports nothing of the others: the agent's image has Flume's
-packages only, the other image those of all.
+The module of one service imports nothing of the other services: the agent's image has only the packages that the agent
+needs, the Spark image has all of them.
 """

@@ -1,12 +1,12 @@
-"""``python -m headrace.services``: become a service, check one, or show how all of them do.
+"""Runs ``python -m headrace.services``, the command of every container.
 
 ::
 
-    agent | bridge | spark-master | spark-worker | driver | history     become this service
+    agent | bridge | spark-master | spark-worker | driver | history     run this service
     check SERVICE                                                       print its health; exit code 0 or 1
     status [--json]                                                     print every stage and the sums (in the driver)
-    show SERVICE                                                        print its configuration, without secrets
-    precompile                                                          make the kernels' machine code (image build)
+    show agent | bridge | driver                                        print its configuration, without secrets
+    precompile                                                          compile the kernels (in an image build)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Do what is asked for; return the exit code."""
+    """Run one of the commands above; return the exit code."""
     match arguments:
         case ["check", service]:
             from headrace.services.health import check
@@ -26,9 +26,9 @@ def main(arguments: list[str]) -> int:
 
             return show(as_json="--json" in rest)
         case ["show", ("agent" | "bridge" | "driver") as service]:
-            from headrace.services.show_config import shown
+            from headrace.services.show_config import configuration_of
 
-            sys.stdout.write(shown(service))
+            sys.stdout.write(configuration_of(service))
             return 0
         case ["precompile"]:
             from headrace.services.precompile import precompile
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
         case ["agent"]:
             return _agent()
         case [service]:
-            return _become(service)
+            return _start(service)
         case _:
             sys.stderr.write(f"{__doc__}\n")
             return 2
@@ -55,7 +55,7 @@ def _agent() -> int:
         return error.exit_code
 
 
-def _become(service: str) -> int:
+def _start(service: str) -> int:
     from headrace.services import bridge, spark
 
     services = {
@@ -66,7 +66,7 @@ def _become(service: str) -> int:
         "history": spark.run_history,
     }
     if service not in services:
-        sys.stderr.write(f"{service}: no such service; there are agent, {', '.join(services)}\n")
+        sys.stderr.write(f"{service}: no such service; the services are agent, {', '.join(services)}\n")
         return 2
     try:
         services[service]()

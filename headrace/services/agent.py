@@ -1,7 +1,7 @@
-"""The agent's container: renders the configuration, runs Flume, and ends when Flume has died or given up.
+"""The agent's container: renders the configuration, runs Flume, and exits when Flume has died or given up.
 
-The channel is the file channel on a volume: a container is killed more often than a machine is, and nothing that was
-read from the spool folder may be lost with it.
+The channel is a file channel on a volume: containers are killed more often than machines, and lines that were read from
+the spool folder must survive that.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 SPOOL, CHANNEL = "/spool", "/data/channel"
 FOLDER = Path("/tmp/agent")  # noqa: S108 - a tmpfs of this container alone
 COMPONENTS = FOLDER / "components"
-"""Names, one a line, of what the metrics page must show; the health check reads them."""
+"""The components that the metrics page must show, one name a line; the health check reads this file."""
 
-LOOK_EVERY_S = 1.0
+POLL_INTERVAL_S = 1.0
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 25.0
 
 
 def agent_values(hosts: Sequence[str], heap_mib: int) -> Values:
-    """Return the values of an agent that ships the spool folder to these bridges, balanced over them."""
+    """Return the values of an agent that ships the spool folder to these bridges, in turn."""
     return Values().changed(
         {
             "spool.folder": SPOOL,
@@ -45,9 +45,9 @@ def agent_values(hosts: Sequence[str], heap_mib: int) -> Values:
             "sinks.bridges": [{"host": host, "port": AVRO_PORT} for host in hosts],
             "sinks.group": "load_balance" if len(hosts) > 1 else "none",
             "jvm.heap_mib": heap_mib,
-            # Java keeps an address for 30 seconds, and a container that comes back may have another one.
+            # Java caches an address for 30 seconds, and a restarted container may have another one.
             "jvm.options": ["-Dsun.net.inetaddr.ttl=5", "-Dsun.net.inetaddr.negative.ttl=1"],
-            # The bridge translates this page; the network is the project's own.
+            # The bridge reads this page; only containers of the project are in the network.
             "metrics.host": "0.0.0.0",  # noqa: S104
             "metrics.port": AGENT_METRICS_PORT,
         }
@@ -55,17 +55,18 @@ def agent_values(hosts: Sequence[str], heap_mib: int) -> Values:
 
 
 def values_of_environment() -> Values:
-    """Return the values that this container's variables ask for."""
+    """Return the agent's values as this container's variables set them."""
     return agent_values(bridges(), int(read("HEADRACE_AGENT_HEAP_MIB")))
 
 
 def run() -> int:
-    """Run until SIGTERM or until Flume does not read any more; return the exit code.
+    """Run the agent until SIGTERM; return the exit code.
 
     Raises:
-        FlumeError: the configuration cannot be used, or Flume does not come up.
+        FlumeError: the configuration cannot be used, Flume does not start, or it has died or given up. The container
+            ends then, and the container engine restarts it.
     """
-    # What Flume writes into the spool folder and the channel is this account's alone.
+    # Files that Flume writes into the spool folder and the channel are for this account only.
     os.umask(0o077)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,7 +76,7 @@ def run() -> int:
         agent.start()
         COMPONENTS.write_text("".join(f"{name}\n" for name in rendered.components), encoding="ascii")
         try:
-            _look_after(agent, stop)
+            _watch(agent, stop)
         except FlumeError:
             if not stop.is_set():
                 raise
@@ -83,10 +84,10 @@ def run() -> int:
     return 0
 
 
-def _look_after(agent: Agent, stop: threading.Event) -> None:
-    """Return when a stop is asked for; any other end of the agent is an error."""
+def _watch(agent: Agent, stop: threading.Event) -> None:
+    """Return when a stop is requested; any other end of the agent is an error."""
     _wait_ready(agent, stop)
-    while not stop.wait(LOOK_EVERY_S):
+    while not stop.wait(POLL_INTERVAL_S):
         agent.poll()
 
 
@@ -94,7 +95,7 @@ def _wait_ready(agent: Agent, stop: threading.Event) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not stop.is_set():
         try:
-            agent.wait_ready(LOOK_EVERY_S)
+            agent.wait_ready(POLL_INTERVAL_S)
         except AgentNotReady:
             if time.monotonic() < deadline:
                 continue

@@ -1,11 +1,12 @@
-"""The bridge's container: writes the configuration and becomes ``python -m avro_bridge serve``."""
+"""The bridge's container: writes the configuration file and executes ``python -m avro_bridge serve``."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
+
+import tomli_w
 
 from headrace.services.environment import (
     ADMIN_PORT,
@@ -22,9 +23,10 @@ LOG_FOLDER = "/data/log"
 
 
 def configuration() -> str:
-    """Return the bridge's configuration file.
+    """Return the content of the bridge's configuration file.
 
-    It is reached by its own network only, which nothing outside the project is part of; readers show the token.
+    Every interface is bound, without TLS: only containers of the project are in the bridge's networks. Readers must
+    know the token all the same.
     """
     values: dict[str, dict[str, object]] = {
         "listen": {"host": "0.0.0.0", "port": AVRO_PORT},  # noqa: S104
@@ -43,15 +45,10 @@ def configuration() -> str:
     }
     if read("HEADRACE_LOG_MAX_BYTES"):
         values["log"]["max_bytes"] = int(read("HEADRACE_LOG_MAX_BYTES"))
-    # JSON's texts, numbers, lists and truth values are TOML's as well.
-    sections = (
-        [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items()), ""]
-        for name, section in values.items()
-    )
-    return "\n".join(line for section in sections for line in section)
+    return tomli_w.dumps(values)
 
 
 def run() -> None:
-    """Become the bridge; does not return."""
+    """Execute the bridge in place of this process; does not return."""
     CONFIGURATION.write_text(configuration(), encoding="utf-8")
     os.execv(sys.executable, [sys.executable, "-m", "avro_bridge", "serve", "--config", str(CONFIGURATION)])  # noqa: S606

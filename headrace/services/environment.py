@@ -1,4 +1,4 @@
-"""The variables that the compose file hands to a container, read with the same defaults everywhere."""
+"""Reads the container's environment variables, and holds the ports, host names and files that the services share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKEN_FILE = "/run/secrets/bridge-token"  # noqa: S105 - the name of a file
 SPARK_SECRET_FILE = "/run/secrets/spark-secret"  # noqa: S105 - the name of a file
 PASSWORD_FILE = "/run/secrets/database-password"  # noqa: S105 - the name of a file
 OWN_DATABASE = "postgresql://counter@postgres/counts"
-"""What the profile postgres runs."""
+"""The database of the profile postgres."""
 
 
 def read(name: str) -> str:
@@ -28,15 +28,15 @@ def read(name: str) -> str:
 
 
 def profiles() -> tuple[str, ...]:
-    """Return the profiles that were chosen."""
+    """Return the chosen profiles of the compose file."""
     return tuple(part.strip() for part in read("COMPOSE_PROFILES").split(",") if part.strip())
 
 
 def database() -> str:
-    """Return the URL of the database that keeps the counts; empty for none."""
+    """Return the URL of the database that keeps the counts; empty without one."""
     return read("HEADRACE_DATABASE") or (OWN_DATABASE if "postgres" in profiles() else "")
 
 
 def bridges() -> tuple[str, ...]:
-    """Return the host names of the bridges, one for each of them."""
+    """Return the host names of the bridges."""
     return tuple(part.strip() for part in read("HEADRACE_BRIDGES").split(",") if part.strip())

@@ -1,15 +1,17 @@
-"""Health checks that say something: each prints one sentence and ends with 0 (healthy) or 1.
+"""Health checks of the containers: each prints one sentence and exits with 0 (healthy) or 1.
 
 =============  =====================================================================================================
-agent          every component of the configuration is on Flume's metrics page, the channel is open, the source reads
-bridge         its own ``/readyz``: listening, the log writable and below its cap
-spark-master   ALIVE, and at least one worker is
-spark-worker   the master counts this worker as ALIVE; a worker that has lost its master is of no use
-driver         the job looks after its query, and lines that wait are being counted
+service        is healthy if
+=============  =====================================================================================================
+agent          Flume's metrics page shows every configured component, the channel is open and the source reads
+bridge         its page ``/readyz`` answers ok: it listens, and the log is writable and below its cap
+spark-master   it is ALIVE and has at least one worker that is ALIVE
+spark-worker   the master lists this worker as ALIVE; a worker without a master is useless
+driver         the job watches its query, and waiting lines are being counted
 history        it lists applications
 =============  =====================================================================================================
 
-A process that lives and a port that is open prove none of these. Only the standard library is used: a check runs every
+A running process or an open port proves none of these. The checks use the standard library only, because they run every
 few seconds.
 """
 
@@ -37,77 +39,77 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 4.0
 HEARTBEAT_S = 15.0
-"""The job writes its progress every second, but not while the whole machine is too busy."""
+"""The job writes its progress every second; on a very busy machine it may be late."""
 
 STANDSTILL_S = 60.0
-"""Lines wait, and no batch has ended for so long: many triggers, and less than the job's own patience."""
+"""Lines wait, and no micro-batch has ended for so long: many triggers, but less than the job's own --stall-after."""
 
 PROGRESS = Path("/data/job/progress.json")
 COMPONENTS = Path("/tmp/agent/components")  # noqa: S108 - a tmpfs of this container alone
 STARTED = Path("/tmp/spark-conf/spark-defaults.conf")  # noqa: S108 - a tmpfs of this container alone
-"""Written when the container starts: what the progress file says from before is another process's."""
+"""Written when the container starts: an older progress file is of an earlier process."""
 WAITING_SINCE = Path("/tmp/driver-waits-since")  # noqa: S108 - a tmpfs of this container alone
 
 
 def agent() -> str | None:
-    """Return what is wrong with the agent, None when nothing is."""
+    """Return the problem of the agent, or None."""
     try:
         expected = COMPONENTS.read_text(encoding="ascii").split()
     except FileNotFoundError:
         return "Flume is starting"
     page = _get_json(f"http://127.0.0.1:{AGENT_METRICS_PORT}/metrics")
-    return agent_fault(expected, page)
+    return agent_problem(expected, page)
 
 
-def agent_fault(expected: list[str], page: Mapping[str, Mapping[str, str]]) -> str | None:
-    """Judge Flume's metrics page."""
+def agent_problem(expected: list[str], page: Mapping[str, Mapping[str, str]]) -> str | None:
+    """Return the problem that Flume's metrics page shows, if any."""
     missing = [name for name in expected if name not in page]
     if missing:
-        return f"not at work: {', '.join(missing)}"
+        return f"not running: {', '.join(missing)}"
     for name, fields in page.items():
         if name.startswith("CHANNEL.") and fields.get("Unhealthy", "0") != "0":
             return f"{name} is not open"
         if name.startswith("SOURCE.") and fields.get("EventReadFail", "0") != "0":
-            return f"{name} has given up on a file"
+            return f"{name} has given up on a file; the agent's log names it"
     return None
 
 
 def bridge() -> str | None:
-    """Return what is wrong with the bridge, None when nothing is."""
+    """Return the problem of the bridge, or None."""
     answer = _get(f"http://127.0.0.1:{ADMIN_PORT}/readyz")
     return None if answer == "ok" else answer
 
 
 def spark_master() -> str | None:
-    """Return what is wrong with the master, None when nothing is."""
-    return master_fault(_get_json(f"http://127.0.0.1:{MASTER_UI_PORT}/json/"))
+    """Return the problem of the master, or None."""
+    return master_problem(_get_json(f"http://127.0.0.1:{MASTER_UI_PORT}/json/"))
 
 
-def master_fault(page: Mapping[str, Any]) -> str | None:
-    """Judge the master's page."""
+def master_problem(page: Mapping[str, Any]) -> str | None:
+    """Return the problem that the master's page shows, if any."""
     if page.get("status") != "ALIVE":
         return f"the master is {page.get('status')}"
     return None if page.get("aliveworkers", 0) >= 1 else "no worker is alive"
 
 
 def spark_worker() -> str | None:
-    """Return what is wrong with this worker, None when nothing is."""
+    """Return the problem of this worker, or None."""
     own = _get_json(f"http://127.0.0.1:{WORKER_UI_PORT}/json/")
     master = _get_json(f"http://{MASTER_HOST}:{MASTER_UI_PORT}/json/")
-    return worker_fault(str(own.get("id")), master)
+    return worker_problem(str(own.get("id")), master)
 
 
-def worker_fault(worker_id: str, master_page: Mapping[str, Any]) -> str | None:
-    """Judge what the master says of a worker."""
+def worker_problem(worker_id: str, master_page: Mapping[str, Any]) -> str | None:
+    """Return the problem with a worker that the master's page shows, if any."""
     for each in master_page.get("workers", []):
         if each.get("id") == worker_id:
             state = str(each.get("state"))
-            return None if state == "ALIVE" else f"the master counts this worker as {state}"
-    return "the master does not know this worker"
+            return None if state == "ALIVE" else f"the master lists this worker as {state}"
+    return "the master does not list this worker"
 
 
 def driver() -> str | None:
-    """Return what is wrong with the job, None when nothing is."""
+    """Return the problem of the job, or None."""
     try:
         if PROGRESS.stat().st_mtime < STARTED.stat().st_mtime:
             return "the job is starting"
@@ -115,10 +117,10 @@ def driver() -> str | None:
     except FileNotFoundError:
         return "the job is starting"
     waits_s = _waits_for(progress)
-    return driver_fault(progress, datetime.now(UTC), waits_s)
+    return driver_problem(progress, datetime.now(UTC), waits_s)
 
 
-def driver_fault(progress: Mapping[str, Any], now: datetime, waits_s: float) -> str | None:
+def driver_problem(progress: Mapping[str, Any], now: datetime, waits_s: float) -> str | None:
     """Judge the job's own account; ``waits_s`` is for how long lines have waited without a batch."""
     state = progress.get("state")
     if state == "failed":
@@ -127,14 +129,14 @@ def driver_fault(progress: Mapping[str, Any], now: datetime, waits_s: float) -> 
         return f"the job is {state}"
     silent_s = (now - datetime.fromisoformat(progress["checked_at"])).total_seconds()
     if silent_s > HEARTBEAT_S:
-        return f"the job has not looked after its query for {silent_s:.0f} s"
+        return f"the job has not written its progress for {silent_s:.0f} s"
     if waits_s > STANDSTILL_S:
-        return f"{progress.get('waiting')} lines wait, and no batch has ended for {waits_s:.0f} s"
+        return f"{progress.get('waiting')} lines wait, and no micro-batch has ended for {waits_s:.0f} s"
     return None
 
 
 def _waits_for(progress: Mapping[str, Any]) -> float:
-    """Return for how long checks have seen lines wait behind the same batch; a file keeps it between checks."""
+    """Return how long lines have waited while the micro-batch stayed the same; a file keeps the time between checks."""
     if not progress.get("waiting"):
         WAITING_SINCE.unlink(missing_ok=True)
         return 0.0
@@ -149,7 +151,7 @@ def _waits_for(progress: Mapping[str, Any]) -> float:
 
 
 def history() -> str | None:
-    """Return what is wrong with the history server, None when nothing is."""
+    """Return the problem of the history server, or None."""
     _get(f"http://127.0.0.1:{HISTORY_PORT}/api/v1/applications")
     return None
 
@@ -165,17 +167,17 @@ CHECKS: dict[str, Callable[[], str | None]] = {
 
 
 def check(service: str) -> int:
-    """Print how a service is; return the exit code."""
+    """Print the health of a service; return the exit code."""
     try:
-        fault = CHECKS[service]()
+        problem = CHECKS[service]()
     except (OSError, ValueError, KeyError) as error:
-        fault = f"does not answer: {error}"
-    print(fault or "ok")  # noqa: T201 - the engine keeps what a check prints
-    return 1 if fault else 0
+        problem = f"does not answer: {error}"
+    print(problem or "ok")  # noqa: T201 - the container engine keeps the output of a check
+    return 1 if problem else 0
 
 
 def _get(url: str) -> str:
-    """Return the page at ``url``, also that of an answer 503, which says what is wrong."""
+    """Return the page at ``url``; also the page of an error such as 503, which says what is wrong."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - always http inside the project
             return str(answer.read().decode("utf-8", "replace").strip())
@@ -187,5 +189,5 @@ def _get(url: str) -> str:
 def _get_json(url: str) -> dict[str, Any]:
     value = json.loads(_get(url))
     if not isinstance(value, dict):
-        raise ValueError(f"{url} is no JSON object")  # noqa: TRY004 - the page is wrong, not our argument
+        raise ValueError(f"{url} is not a JSON object")  # noqa: TRY004 - the page is wrong, not our argument
     return value

@@ -1,15 +1,15 @@
-"""``show``: what a service makes of its settings, without secrets."""
+"""The command ``show``: the configuration that a service derives from its settings, without secrets."""
 
 from __future__ import annotations
 
 import shlex
 
 
-def shown(service: str) -> str:
-    """Return the configuration of agent, bridge or driver as text.
+def configuration_of(service: str) -> str:
+    """Return the configuration of ``agent``, ``bridge`` or ``driver`` as text.
 
     Raises:
-        KeyError: another service.
+        KeyError: it is another service.
     """
     return {"agent": _agent, "bridge": _bridge, "driver": _driver}[service]()
 

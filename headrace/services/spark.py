@@ -1,8 +1,8 @@
-"""The containers of the Spark cluster: one ``spark-defaults.conf`` for all of them, and the commands they become.
+"""The containers of the Spark cluster: writes one ``spark-defaults.conf`` for all, and executes their programs.
 
-The addresses are names of services, since a container that comes back may have another address: a worker finds a
-restarted master again, and executors the driver. Ports of driver and block managers are fixed, so that a firewall
-between hosts could name them.
+Addresses are names of services, since a restarted container may have another IP address: so a worker finds a restarted
+master, and executors find the driver. The ports of driver and block managers are fixed, so that a firewall between
+hosts can allow them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import socket
 from pathlib import Path
 
+from headrace.common.files import PRIVATE_MODE, replace_file
 from headrace.container_settings import OF_THE_JOB
 from headrace.services.environment import (
     BLOCK_MANAGER_PORT,
@@ -40,35 +41,35 @@ LOGGING = Path(__file__).with_name("log4j2.properties")
 MASTER_URL = f"spark://{MASTER_HOST}:{MASTER_PORT}"
 DAY_S = 86_400
 DAEMON_MEMORY = "256m"
-"""The Java heap of master, worker and history server; what they keep is bounded above."""
+"""The Java heap of master, worker and history server; the settings below bound what they keep."""
 
 
 def defaults(secret: str) -> dict[str, str]:
-    """Return what all of the cluster is configured with: cluster, application, history."""
-    return _of_cluster(secret) | _of_application() | _of_history()
+    """Return the content of ``spark-defaults.conf``: settings of cluster, application and event log."""
+    return _cluster_settings(secret) | _application_settings() | _event_log_settings()
 
 
-def _of_cluster(secret: str) -> dict[str, str]:
+def _cluster_settings(secret: str) -> dict[str, str]:
     return {
         "spark.authenticate": "true",
         "spark.authenticate.secret": secret,
         "spark.deploy.recoveryMode": "FILESYSTEM",
         "spark.deploy.recoveryDirectory": RECOVERY,
-        # Executors come and go with their workers; by default the tenth that is lost ends the application.
+        # Executors are lost with their workers. By default the tenth lost executor ends the application.
         "spark.deploy.maxExecutorRetries": "-1",
         "spark.deploy.retainedApplications": "20",
         "spark.deploy.retainedDrivers": "20",
-        # Seconds without a heartbeat until a worker counts as lost.
+        # Seconds without a heartbeat after which a worker counts as lost.
         "spark.worker.timeout": "20",
         "spark.worker.cleanup.enabled": "true",
         "spark.worker.cleanup.interval": "1800",
         "spark.worker.cleanup.appDataTtl": str(DAY_S),
-        # The pages of workers and driver are read through the master's, the only one that is published.
+        # Only the master's port is published; its page is the proxy for the pages of workers and driver.
         "spark.ui.reverseProxy": "true",
     }
 
 
-def _of_application() -> dict[str, str]:
+def _application_settings() -> dict[str, str]:
     on_executors = f"-Dlog4j2.configurationFile=file:{LOGGING} -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
     return {
         "spark.driver.host": DRIVER_HOST,
@@ -84,7 +85,7 @@ def _of_application() -> dict[str, str]:
         "spark.executor.logs.rolling.maxRetainedFiles": "2",
         "spark.network.timeout": "60s",
         "spark.executor.heartbeatInterval": "5s",
-        # A task whose worker is killed is tried again on the next one, and a worker may be killed more than once.
+        # A task is retried when its worker is killed, and workers may be killed more than once.
         "spark.task.maxFailures": "8",
         "spark.ui.enabled": "true",
         "spark.ui.port": str(DRIVER_UI_PORT),
@@ -96,13 +97,13 @@ def _of_application() -> dict[str, str]:
         "spark.metrics.namespace": "headrace",
         "spark.metrics.conf.*.sink.prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
         "spark.metrics.conf.*.sink.prometheusServlet.path": "/metrics/prometheus",
-        # Two instances live in the master; on one path they would hide each other.
+        # The master has two metrics instances; on one path, one would hide the other.
         "spark.metrics.conf.master.sink.prometheusServlet.path": "/metrics/master/prometheus",
         "spark.metrics.conf.applications.sink.prometheusServlet.path": "/metrics/applications/prometheus",
     }
 
 
-def _of_history() -> dict[str, str]:
+def _event_log_settings() -> dict[str, str]:
     return {
         "spark.eventLog.enabled": "true" if "history" in profiles() else "false",
         "spark.eventLog.dir": f"file:{EVENTS}",
@@ -117,34 +118,33 @@ def _of_history() -> dict[str, str]:
 
 
 def write_defaults() -> None:
-    """Write ``spark-defaults.conf`` to where Spark looks for it, readable for this account only: it has the secret."""
+    """Write ``spark-defaults.conf`` where Spark reads it; it has the secret, so only this account may read it."""
     secret = Path(SPARK_SECRET_FILE).read_text(encoding="ascii").strip()
     CONF_DIR.mkdir(exist_ok=True)
-    path = CONF_DIR / "spark-defaults.conf"
-    path.touch(mode=0o600)
-    path.write_text("".join(f"{key} {value}\n" for key, value in defaults(secret).items()), encoding="utf-8")
+    text = "".join(f"{key} {value}\n" for key, value in defaults(secret).items())
+    replace_file(CONF_DIR / "spark-defaults.conf", text.encode(), mode=PRIVATE_MODE)
 
 
 def run_master() -> None:
-    """Become the master; does not return."""
+    """Execute the master in place of this process; does not return."""
     arguments = ["--host", MASTER_HOST, "--port", str(MASTER_PORT), "--webui-port", str(MASTER_UI_PORT)]
-    _become("org.apache.spark.deploy.master.Master", arguments)
+    _execute("org.apache.spark.deploy.master.Master", arguments)
 
 
 def run_worker() -> None:
-    """Become a worker; does not return."""
+    """Execute a worker in place of this process; does not return."""
     arguments = ["--host", _address_towards(MASTER_HOST), "--webui-port", str(WORKER_UI_PORT), "--work-dir", WORK_DIR]
     arguments += ["--cores", read("HEADRACE_WORKER_CORES"), "--memory", read("HEADRACE_WORKER_MEMORY")]
-    _become("org.apache.spark.deploy.worker.Worker", [*arguments, MASTER_URL])
+    _execute("org.apache.spark.deploy.worker.Worker", [*arguments, MASTER_URL])
 
 
 def run_history() -> None:
-    """Become the history server; does not return."""
-    _become("org.apache.spark.deploy.history.HistoryServer", [])
+    """Execute the history server in place of this process; does not return."""
+    _execute("org.apache.spark.deploy.history.HistoryServer", [])
 
 
 def run_driver() -> None:
-    """Become the job's process; does not return."""
+    """Execute the job in place of this process; does not return."""
     write_defaults()
     command = driver_command()
     os.execvp(command[0], command)  # noqa: S606 - every word is ours or the operator's
@@ -167,11 +167,11 @@ def driver_command() -> list[str]:
     if database():
         sinks += [f"--sink={database()}", f"--password-file={PASSWORD_FILE}"]
     named = [f"--{name}={value}" for name, value in options.items()]
-    # Python is the parent of Java here, not the other way round as with spark-submit: it gets the signal to stop.
+    # Not by spark-submit: Python must be the parent of Java, so that Python gets the signal to stop.
     return ["python", "-m", "spark_job", "url-counts", "--allow-plaintext", *named, *sinks]
 
 
-def _become(main_class: str, arguments: list[str]) -> None:
+def _execute(main_class: str, arguments: list[str]) -> None:
     import pyspark
 
     write_defaults()
@@ -184,9 +184,10 @@ def _become(main_class: str, arguments: list[str]) -> None:
 
 
 def _address_towards(host: str) -> str:
-    """Return this container's address in the network in which ``host`` is.
+    """Return this container's address in the network of ``host``.
 
-    A worker is in two networks and binds one address, which the master must reach. Nothing is sent.
+    A worker is in two networks and binds one address, which the master must reach. Connecting a UDP socket chooses the
+    address; it sends nothing.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((host, MASTER_PORT))

@@ -1,6 +1,6 @@
-"""``status`` from inside: every stage with its figures and the sums, asked over the project's own networks.
+"""The command ``status``: the status of every stage, and the sums, read over the project's networks.
 
-It runs in the driver's container, the only one that reaches all of them: agent and bridges by their names, the job by
+It runs in the driver's container, the only one that reaches every stage: agent and bridges over the network, the job by
 its folder, the spool folder by a read-only mount.
 """
 
@@ -14,17 +14,22 @@ from headrace.services import health
 from headrace.services.environment import ADMIN_PORT, AGENT_HOST, AGENT_METRICS_PORT, bridges
 from headrace.status import Snapshot, agent_status_at, bridge_status_at, combined, job_status
 
+SPOOL = Path("/spool")
+
 
 def snapshot() -> Snapshot:
-    """Ask every stage, from the job back to the agent, so that what moves meanwhile only adds on the left."""
+    """Read the status of every stage, from the job back to the agent.
+
+    In this order, lines that move on meanwhile can only make an upstream count too large, never a downstream one.
+    """
     now = datetime.now(UTC)
-    fault = health.driver()
-    job = job_status(health.PROGRESS, up=fault is None, now=now)
+    problem = health.driver()
+    job = job_status(health.PROGRESS, up=problem is None, now=now)
     bridge = combined([bridge_status_at(f"http://{host}:{ADMIN_PORT}") for host in bridges()])
-    agent = agent_status_at(f"http://{AGENT_HOST}:{AGENT_METRICS_PORT}", Path("/spool"))
-    return Snapshot(agent, bridge, job, {} if fault is None else {"job": fault})
+    agent = agent_status_at(f"http://{AGENT_HOST}:{AGENT_METRICS_PORT}", SPOOL)
+    return Snapshot(agent, bridge, job, {} if problem is None else {"job": f"unhealthy: {problem}"})
 
 
 def show(*, as_json: bool) -> int:
-    """Print it; return the exit code."""
+    """Print the status; return the exit code."""
     return show_snapshot(snapshot(), "containers", as_json=as_json)

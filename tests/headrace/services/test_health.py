@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from headrace.services import health
-from headrace.services.health import agent_fault, driver_fault, master_fault, worker_fault
+from headrace.services.health import agent_problem, driver_problem, master_problem, worker_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,51 +21,54 @@ PAGE: dict[str, dict[str, str]] = {"SOURCE.spool": {}, "CHANNEL.queue": {"Unheal
 
 
 @pytest.mark.parametrize(
-    ("page", "fault"),
+    ("page", "problem"),
     [
         (PAGE, None),
-        ({}, "not at work: SOURCE.spool, CHANNEL.queue, SINK.bridge0_0"),
+        ({}, "not running: SOURCE.spool, CHANNEL.queue, SINK.bridge0_0"),
         (PAGE | {"CHANNEL.queue": {"Unhealthy": "1"}}, "CHANNEL.queue is not open"),
-        (PAGE | {"SOURCE.spool": {"EventReadFail": "1"}}, "SOURCE.spool has given up on a file"),
+        (
+            PAGE | {"SOURCE.spool": {"EventReadFail": "1"}},
+            "SOURCE.spool has given up on a file; the agent's log names it",
+        ),
         (PAGE | {"SOURCE.spool": {"GenericProcessingFail": "2"}}, None),
     ],
 )
-def test_the_agent_is_judged_by_its_components(page: dict[str, dict[str, str]], fault: str | None) -> None:
-    assert agent_fault(EXPECTED, page) == fault
+def test_the_agent_is_judged_by_its_components(page: dict[str, dict[str, str]], problem: str | None) -> None:
+    assert agent_problem(EXPECTED, page) == problem
 
 
 def test_the_master_needs_a_living_worker() -> None:
-    assert master_fault({"status": "ALIVE", "aliveworkers": 1}) is None
-    assert master_fault({"status": "ALIVE", "aliveworkers": 0}) == "no worker is alive"
-    assert master_fault({"status": "RECOVERING", "aliveworkers": 1}) == "the master is RECOVERING"
+    assert master_problem({"status": "ALIVE", "aliveworkers": 1}) is None
+    assert master_problem({"status": "ALIVE", "aliveworkers": 0}) == "no worker is alive"
+    assert master_problem({"status": "RECOVERING", "aliveworkers": 1}) == "the master is RECOVERING"
 
 
 def test_a_worker_must_be_one_of_the_masters() -> None:
     page = {"workers": [{"id": "a", "state": "DEAD"}, {"id": "b", "state": "ALIVE"}]}
-    assert worker_fault("b", page) is None
-    assert worker_fault("a", page) == "the master counts this worker as DEAD"
-    assert worker_fault("c", page) == "the master does not know this worker"
+    assert worker_problem("b", page) is None
+    assert worker_problem("a", page) == "the master lists this worker as DEAD"
+    assert worker_problem("c", page) == "the master does not list this worker"
 
 
 @pytest.mark.parametrize(
-    ("progress", "waits_s", "fault"),
+    ("progress", "waits_s", "problem"),
     [
         (RUNNING, 0.0, None),
         (RUNNING | {"waiting": 5}, 59.0, None),
-        (RUNNING | {"waiting": 5}, 61.0, "5 lines wait, and no batch has ended for 61 s"),
+        (RUNNING | {"waiting": 5}, 61.0, "5 lines wait, and no micro-batch has ended for 61 s"),
         (RUNNING | {"state": "starting"}, 0.0, "the job is starting"),
         (RUNNING | {"state": "failed", "error": "why"}, 0.0, "the job has failed: why"),
         (
             RUNNING | {"checked_at": (NOW - timedelta(seconds=16)).isoformat()},
             0.0,
-            "the job has not looked after its query for 16 s",
+            "the job has not written its progress for 16 s",
         ),
     ],
 )
 def test_the_job_is_judged_by_what_it_does_not_by_its_process(
-    progress: dict[str, Any], waits_s: float, fault: str | None
+    progress: dict[str, Any], waits_s: float, problem: str | None
 ) -> None:
-    assert driver_fault(progress, NOW, waits_s) == fault
+    assert driver_problem(progress, NOW, waits_s) == problem
 
 
 def test_what_an_earlier_process_of_the_job_has_left_is_not_believed(

@@ -1,0 +1,39 @@
+"""Variables of the containers: an empty one counts as not set, and lists may have blanks."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace.container_settings import SETTINGS
+from headrace.services.environment import OWN_DATABASE, bridges, database, profiles, read
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "HEADRACE_WORKER_CORES"
+    monkeypatch.delenv(name, raising=False)
+    assert read(name) == SETTINGS[name].default != ""
+    monkeypatch.setenv(name, "")
+    assert read(name) == SETTINGS[name].default
+    monkeypatch.setenv(name, "7")
+    assert read(name) == "7"
+
+
+def test_a_variable_that_is_not_declared_is_an_error() -> None:
+    with pytest.raises(KeyError, match="HEADRACE_NOTHING"):
+        read("HEADRACE_NOTHING")
+
+
+def test_lists_are_cut_at_commas_and_blanks_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_BRIDGES", "a , b,,c ")
+    monkeypatch.setenv("COMPOSE_PROFILES", " metrics,history")
+    assert bridges() == ("a", "b", "c")
+    assert profiles() == ("metrics", "history")
+
+
+def test_the_database_of_the_profile_is_used_unless_another_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HEADRACE_DATABASE", raising=False)
+    assert database() == ""
+    monkeypatch.setenv("COMPOSE_PROFILES", "postgres")
+    assert database() == OWN_DATABASE
+    monkeypatch.setenv("HEADRACE_DATABASE", "mariadb://user@host/db")
+    assert database() == "mariadb://user@host/db"
