@@ -135,6 +135,17 @@ def test_a_name_that_is_not_there_is_noticed() -> None:
     assert not is_known("spark_job.windows.count_uris", modules)
 
 
+def test_the_messages_that_operators_look_up_are_those_of_the_program() -> None:
+    sources = [" ".join(path.read_text(encoding="utf-8").split()) for path in python_files(*PACKAGES)]
+    messages = [
+        span for row in tables_under("When something is wrong", page("operations.md")) for span in spans(row["you see"])
+    ]
+    fragments = {part.strip(" :;,") for message in messages if " " in message for part in message.split("...")} - {""}
+    missing = {part for part in fragments if not any(part in text for text in sources)}
+    assert missing == set()
+    assert len(fragments) >= 8, "the table of messages is gone"
+
+
 def test_every_promised_target_is_there_and_described() -> None:
     assert set(TARGETS) <= set(make_targets())
 
