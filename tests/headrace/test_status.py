@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.local.pipeline import is_shipped
 from headrace.state_folder import RunRecord, StageRecord, StateFolder
 from headrace.status import AgentStatus, BridgeStatus, JobStatus, Snapshot, combined, take_snapshot
 
@@ -103,22 +102,6 @@ def test_a_stage_that_is_on_its_way_up_is_called_so() -> None:
 def test_a_source_that_gave_up_is_a_fault() -> None:
     snapshot = Snapshot(replace(AGENT, source_dead=True), BRIDGE, JOB)
     assert snapshot.problems() == ["the agent's source gave up on a file and reads no more"]
-
-
-@pytest.mark.parametrize(
-    ("agent", "shipped"),
-    [
-        (AGENT, True),
-        (replace(AGENT, spool_files=1), False),
-        (replace(AGENT, channel=1), False),
-        (replace(AGENT, sent=99), False),
-        # After its restart the agent sends what a file channel had kept.
-        (replace(AGENT, sent=150), True),
-        (replace(AGENT, read=None, sent=None, channel=None), False),
-    ],
-)
-def test_all_is_shipped_only_when_nothing_can_be_on_its_way(agent: AgentStatus, shipped: bool) -> None:  # noqa: FBT001
-    assert is_shipped(agent) is shipped
 
 
 PAGES = {

@@ -1,130 +1,86 @@
-"""The whole pipeline with real processes: every line comes out once, whatever is killed, and nothing is left behind."""
+"""The pipeline: when everything is shipped, and what is cleaned up before and after a run."""
 
 from __future__ import annotations
 
-import gzip
 import os
-import signal
-import subprocess
 import sys
+import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-from headrace.drop import drop
-from headrace.local.orphan_guard import STATE_VARIABLE
-from headrace.sample import SampleSettings
-from tests.support.headrace_run import HeadraceRun, hits_by_url, make_sample
-from tests.support.waiting import wait_until
+from headrace.errors import UsageError
+from headrace.local.child_process import ChildProcess
+from headrace.local.orphan_guard import RUN_VARIABLE, STATE_VARIABLE
+from headrace.local.pipeline import Pipeline, is_shipped, started
+from headrace.local.run_options import parse_options
+from headrace.state_folder import StateFolder
+from headrace.status import AgentStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Spark starts up to three times in a test, each time in up to a minute on a busy machine of two cores.
-pytestmark = [pytest.mark.java, pytest.mark.spark, pytest.mark.timeout(900)]
+AGENT = AgentStatus(up=True, spool_files=0, spool_bytes=0, read=100, channel=0, sent=100)
 
 
-def processes_of(state: Path) -> list[int]:
-    """Return the processes that belong to a run over ``state``."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(STATE_VARIABLE) == str(state) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-        except psutil.Error:
-            continue
-    return found
+@pytest.mark.parametrize(
+    ("agent", "shipped"),
+    [
+        (AGENT, True),
+        (replace(AGENT, spool_files=1), False),
+        (replace(AGENT, channel=1), False),
+        (replace(AGENT, sent=99), False),
+        # After its restart the agent sends what a file channel had kept.
+        (replace(AGENT, sent=150), True),
+        (replace(AGENT, read=None, sent=None, channel=None), False),
+    ],
+)
+def test_all_is_shipped_only_when_nothing_can_be_on_its_way(agent: AgentStatus, shipped: bool) -> None:  # noqa: FBT001
+    assert is_shipped(agent) is shipped
 
 
-def run_once(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "headrace.cli.app", "run", "--once", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def test_a_memory_channel_is_refused_where_a_file_channel_may_hold_lines(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.create()
+    (state.agent / "channel").mkdir()
+    options = parse_options(channel="memory")
+    with (
+        pytest.raises(UsageError, match="may hold lines of an earlier run"),
+        started(state, options, [], lambda _: None, wake=threading.Event()),
+    ):
+        pass
 
 
-def test_once_counts_every_line_of_plain_compressed_and_empty_files(tmp_path: Path) -> None:
-    expected = make_sample(tmp_path / "a.log", SampleSettings(lines=3000, malformed=4))
-    packed = tmp_path / "b.log.gz"
-    packed.write_bytes(gzip.compress((tmp_path / "a.log").read_bytes().removesuffix(b"\n")))
-    (tmp_path / "empty.log").touch()
-    ended = run_once(tmp_path, "a.log", "empty.log", "b.log.gz", "--window", "1h", "--out", "counts.jsonl")
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == "lines read 6,000 = counted 5,992 + malformed 8 + late 0\n"
-    assert "empty.log is empty: skipped" in ended.stderr
-    assert hits_by_url(tmp_path / "counts.jsonl") == {url: 2 * hits for url, hits in expected.items()}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "b.log.gz", "counts.jsonl", "empty.log"]
+def test_what_an_earlier_run_left_is_ended_and_the_variables_of_a_run_end_with_it(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    state.create()
+    environment = {**os.environ, STATE_VARIABLE: str(state.root)}
+    orphan = ChildProcess([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "log", environment)
+    said: list[str] = []
+    with started(state, parse_options(), [], said.append, wake=threading.Event()) as pipeline:
+        assert isinstance(pipeline, Pipeline)
+        assert os.environ[STATE_VARIABLE] == str(state.root)
+        assert os.environ[RUN_VARIABLE]
+        assert not psutil.pid_exists(orphan.pid) or psutil.Process(orphan.pid).status() == psutil.STATUS_ZOMBIE
+        pipeline.record()
+        assert {name: each.state for name, each in (state.read_run() or pytest.fail("no record")).stages.items()} == {
+            "agent": "waiting",
+            "bridge": "waiting",
+            "job": "waiting",
+        }
+    assert RUN_VARIABLE not in os.environ
+    assert said == ["ended 1 processes that an earlier run of this folder left behind"]
+    orphan.end(0)
 
 
-@pytest.mark.slow
-def test_once_says_when_it_was_interrupted_and_leaves_nothing(tmp_path: Path) -> None:
-    make_sample(tmp_path / "a.log", SampleSettings(lines=1000))
-    command = [sys.executable, "-m", "headrace.cli.app", "run", "--once", "a.log", "--state", "kept"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as once:
-        wait_until(lambda: (tmp_path / "kept" / "bridge" / "ready.json").exists(), 120, "the bridge to be ready")
-        once.send_signal(signal.SIGINT)
-        _, said = once.communicate(timeout=120)
-    assert once.returncode == 130
-    assert "interrupted before every line was counted" in said
-    assert processes_of(tmp_path / "kept") == []
-
-
-@pytest.mark.slow
-def test_a_run_counts_exactly_through_kills_a_stop_and_a_new_start(tmp_path: Path) -> None:
-    parts = [tmp_path / f"part{n}.log" for n in range(4)]
-    # Each part is later than the one before, so that none is late.
-    days = [SampleSettings(lines=2000, seed=n).start.replace(day=5 + n) for n in range(4)]
-    expected = [make_sample(path, SampleSettings(2000, n, days[n])) for n, path in enumerate(parts)]
-    with HeadraceRun(tmp_path, "--channel", "file") as run:
-        run.wait_ready()
-        for number, stage in enumerate(("bridge", "agent", "job")):
-            drop([parts[number]], run.state.spool)
-            run.wait_counted(2000 * (number + 1))
-            run.kill(stage)
-        assert "was killed by signal 9" in run.said()
-        run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(180) == 0, run.said()
-        assert "stopped; the next start goes on from here" in run.said()
-    assert processes_of(run.state.root) == []
-    with HeadraceRun(tmp_path, "--channel", "file") as run:
-        run.wait_ready()
-        drop([parts[3]], run.state.spool)
-        run.wait_counted(8000)
-        run.process.send_signal(signal.SIGINT)
-        assert run.process.wait(180) == 0, run.said()
-    assert run.counted() == sum(expected[1:], expected[0])
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_leaves_no_process_and_the_next_goes_on(tmp_path: Path) -> None:
-    expected = make_sample(tmp_path / "a.log", SampleSettings(lines=2000))
-    with HeadraceRun(tmp_path, "--channel", "file") as run:
-        run.wait_ready()
-        assert len(processes_of(run.state.root)) >= 4
-        os.kill(run.process.pid, signal.SIGKILL)
-        run.process.wait()
-        wait_until(lambda: not processes_of(run.state.root), 60, "the guard to end every process")
-    with HeadraceRun(tmp_path, "--channel", "file") as run:
-        run.wait_ready()
-        drop([tmp_path / "a.log"], run.state.spool)
-        run.wait_counted(2000)
-        run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(180) == 0, run.said()
-    assert run.counted() == expected
-
-
-@pytest.mark.slow
-def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with HeadraceRun(tmp_path) as first:
-        first.wait_ready()
-        command = [sys.executable, "-m", "headrace.cli.app", "run", "--state", str(first.state.root)]
-        second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert second.returncode == 1
-        assert f"in use by process {first.process.pid}" in second.stderr
-        stopped = subprocess.run(
-            [sys.executable, "-m", "headrace.cli.app", "stop", "--state", str(first.state.root)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert stopped.returncode == 0, stopped.stderr
-        assert first.process.wait(10) == 0
+def test_finished_files_stay_while_the_agent_does_not_answer(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.create()
+    (state.spool / "a.log.COMPLETED").write_text("one\n")
+    with started(state, parse_options(), [], lambda _: None, wake=threading.Event()) as pipeline:
+        assert pipeline.remove_completed() == 0
+        assert pipeline.agent_status() == AgentStatus(up=False, spool_files=0, spool_bytes=0)
+        assert not pipeline.bridge_status().up
+    assert (state.spool / "a.log.COMPLETED").exists()
