@@ -1,5 +1,5 @@
-"""Bytes in, calls out: the protocol of Flume's Avro sink, free of sockets, clocks and logging.
+"""The wire protocol of Flume's Avro sink: bytes in, calls out, without sockets, clocks or logging.
 
-Read from the bottom: ``layers`` (deflate, TLS), ``frames``, ``handshake``, ``server``, ``events``. The compiled loops
-are in ``kernels``.
+Read it from the bottom: ``layers`` (deflate, TLS), ``frames``, ``handshake``, ``server``, ``events``. The compiled
+loops are in ``kernels``.
 """

@@ -1,4 +1,4 @@
-"""Avro's few primitives, for the small parts of a message; the events themselves belong to the kernel.
+"""Avro primitives: encodes and decodes the small parts of a message; the kernels read the events.
 
 Source: the Avro 1.11 specification, binary encoding::
 
@@ -41,14 +41,14 @@ def encode_string(value: str) -> bytes:
 
 
 class PrefixReader:
-    """Reads primitives from a message, one after the other.
+    """Reads one primitive after the other from a message.
 
-    Every length is compared with its bound and with the end of the message before it is used.
+    Checks every length against its limit and against the end of the message before using it.
 
     Args:
         message: where to read.
         position: where to start.
-        error: what to raise when the bytes are not what was asked for.
+        error: the class to raise when the bytes are malformed.
     """
 
     def __init__(self, message: bytes | bytearray, position: int, error: type[ProtocolError]) -> None:
@@ -57,11 +57,11 @@ class PrefixReader:
         self._error = error
 
     def fail(self, text: str) -> ProtocolError:
-        """An error of this reader's class that names the position."""
+        """Return an error of this reader's class that names the position."""
         return self._error(f"{text}, at byte {self.position} of the message")
 
     def read_long(self) -> int:
-        """A signed number of at most 64 bits in at most ten bytes."""
+        """Read a signed number of at most 64 bits in at most ten bytes."""
         bits = 0
         for shift in range(0, 70, 7):
             if self.position >= len(self._message):
@@ -76,7 +76,7 @@ class PrefixReader:
         return (bits >> 1) ^ -(bits & 1)
 
     def read_fixed(self, size: int) -> bytes:
-        """The next ``size`` bytes."""
+        """Read the next ``size`` bytes."""
         if size > len(self._message) - self.position:
             raise self.fail("a value reaches beyond the end of the message")
         start = self.position
@@ -84,14 +84,14 @@ class PrefixReader:
         return bytes(self._message[start : self.position])
 
     def read_bytes(self, max_bytes: int, what: str) -> bytes:
-        """Bytes with their length in front; ``what`` names them in an error."""
+        """Read bytes with their length in front; ``what`` names them in an error."""
         size = self.read_long()
         if not 0 <= size <= max_bytes:
             raise self.fail(f"{what} announces {size} bytes where 0 to {max_bytes} are allowed")
         return self.read_fixed(size)
 
     def read_string(self, max_bytes: int, what: str) -> str:
-        """Text of at most ``max_bytes`` encoded bytes."""
+        """Read a text of at most ``max_bytes`` encoded bytes."""
         encoded = self.read_bytes(max_bytes, what)
         try:
             return encoded.decode()
@@ -99,14 +99,14 @@ class PrefixReader:
             raise self.fail(f"{what} is not UTF-8") from None
 
     def read_branch(self, branches: int) -> int:
-        """Which branch of a union follows."""
+        """Read which branch of a union follows."""
         branch = self.read_long()
         if not 0 <= branch < branches:
             raise self.fail(f"a union has branches 0 to {branches - 1}, not {branch}")
         return branch
 
     def skip_metadata(self, max_bytes: int) -> None:
-        """Pass over a ``map<bytes>`` of at most ``max_bytes``; nothing in it means anything to this server."""
+        """Skip a ``map<bytes>`` of at most ``max_bytes``, which this server does not use."""
         end = self.position + max_bytes
         while count := self.read_long():
             if count < 0:

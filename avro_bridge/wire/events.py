@@ -1,12 +1,12 @@
-"""The events of a call, as numbers: checked, counted, located and copied without a Python object for any of them.
+"""Checks, counts, locates and copies the events of a payload, without a Python object per event.
 
-A *payload* is an Avro ``array<AvroFlumeEvent>`` as it came from the wire (layout: ``walk.py``). An *index* has one row
-for each event, relative to the payload::
+A *payload* is an Avro ``array<AvroFlumeEvent>`` as received (layout: ``kernels/walk.py``). An *index* has one row for
+each event, with positions in the payload::
 
-    header start | header end | body start | body length        (header end is where the body's length is written)
+    header start | header end | body start | body length        (the body's length is stored at header end)
 
-fastavro's strict decoder is the reference: what it decodes to the end is accepted with the same result, what it
-refuses is refused. Where it lets malformed bytes pass, this reader does not (``walk.py`` lists them).
+fastavro's strict decoder is the reference: this reader refuses what fastavro refuses, and reads the rest with the same
+result, except for malformed bytes that fastavro accepts (``kernels/walk.py`` lists them).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from avro_bridge.wire.limits import WireLimits
 
 Index: TypeAlias = NDArray[np.int64]
-"""Rows of four, see the head of this file."""
+"""Rows of four, see the top of this file."""
 
 _LARGEST_PAYLOAD = 2**31 - 1
 _NO_INDEX = np.empty((0, 4), np.int64)
@@ -55,10 +55,10 @@ class HeaderColumn:
 
 
 def count_events(payload: Buffer, limits: WireLimits) -> int:
-    """Check a payload completely and count its events.
+    """Check a whole payload and count its events.
 
     Raises:
-        EventError: it is malformed or over a limit.
+        EventError: the payload is malformed or over a limit.
     """
     bounds = np.array((limits.max_events, limits.max_header_bytes, limits.max_headers), np.int64)
     code, position, count = walk.walk(_bytes(payload), _NO_INDEX, bounds)
@@ -70,7 +70,7 @@ def count_events(payload: Buffer, limits: WireLimits) -> int:
 def index_events(payload: Buffer, count: int) -> Index:
     """Locate the events of a payload that :func:`count_events` has accepted.
 
-    All lengths are checked again; the headers' text is not.
+    Checks all lengths again, but not the text of the headers.
 
     Raises:
         EventError: the payload does not hold exactly ``count`` events.
@@ -102,7 +102,7 @@ def gather_headers(payload: Buffer, index: Index, lo: int, hi: int) -> HeaderCol
     """Copy the headers of events ``lo`` to ``hi`` (excluded) side by side.
 
     A key that occurs twice in one event keeps its first place and its last value, as in the dict that other Avro
-    readers make of it; Arrow allows doubles in a map, but its readers disagree about what they mean.
+    readers return. Arrow allows repeated keys in a map, but its readers disagree about their meaning.
 
     Raises:
         EventError: the index does not belong to the payload.
@@ -119,7 +119,7 @@ def gather_headers(payload: Buffer, index: Index, lo: int, hi: int) -> HeaderCol
 def header_values(payload: Buffer, index: Index, key: bytes) -> NDArray[np.int64]:
     """Locate one header in each event: rows of start and length, or -1 and -1 where an event lacks it.
 
-    Of a key that occurs twice the last value counts.
+    If the key occurs twice in an event, the last value counts.
 
     Raises:
         EventError: the index does not belong to the payload.
@@ -131,10 +131,10 @@ def header_values(payload: Buffer, index: Index, key: bytes) -> NDArray[np.int64
 
 
 def hash_values(payload: Buffer, spans: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Hash what :func:`header_values` has located, to 32 bits; -1 where there is nothing.
+    """Hash the values that :func:`header_values` has located, to 32 bits; -1 where an event has none.
 
-    The hash is quick and not keyed: whoever chooses the values can make two of them collide. It may rule out that two
-    values are equal, never prove it.
+    The hash is fast and not keyed, so a sender can make two values collide. Use it only to rule out that two values are
+    equal.
     """
     hashes = np.empty(len(spans), np.int64)
     copy.hash_spans(_bytes(payload), spans, hashes)
@@ -142,7 +142,7 @@ def hash_values(payload: Buffer, spans: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def select_events(payload: Buffer, index: Index, keep: NDArray[np.bool_], headroom: int = 0) -> bytearray:
-    """Make a payload of the events for which ``keep`` is true, in their order.
+    """Build a payload of the events for which ``keep`` is true, in their order.
 
     Returns:
         ``headroom`` free bytes and the new payload behind them.
@@ -173,7 +173,7 @@ def _bytes(payload: Buffer) -> NDArray[np.uint8]:
 def _column(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> StringColumn:
     starts = np.ascontiguousarray(starts)
     lengths = np.ascontiguousarray(lengths)
-    # Stretches of one payload that do not overlap cannot add up to more than it has, so 32 bits are enough below.
+    # Parts of one payload that do not overlap cannot add up to more than the payload, so 32 bits are enough below.
     total = int(lengths.sum())
     if not 0 <= total <= len(data):
         raise _mismatch()

@@ -1,4 +1,4 @@
-"""Frames: how Avro's Netty transport cuts a byte stream into messages.
+"""Frames: reads and writes the messages of Avro's Netty transport in a byte stream.
 
 Captured from Flume 1.9.0 and 1.11.0, the same in both directions::
 
@@ -8,10 +8,9 @@ Captured from Flume 1.9.0 and 1.11.0, the same in both directions::
     |        |        |        | bytes     |        |
     +--------+--------+--------+- - - - - -+--------+- - - -
 
-The message is all buffers joined; where they are cut means nothing, values may lie across. Flume puts handshake,
-metadata and name in the first buffer and cuts the parameters every 8,192 bytes. A reply carries its request's serial.
-There is no magic number, no terminator, and no announcement of the whole size, so the sum of the lengths is checked
-before each buffer is taken.
+A message is all buffers of a frame joined; a value may cross from one buffer to the next. Flume puts handshake,
+metadata and name into the first buffer and cuts the parameters every 8,192 bytes. A reply carries its request's serial.
+A frame has no magic number, no terminator and no total size, so the sum of the lengths is checked before each buffer.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _NOTHING = np.empty(0, np.uint8)
 
 @dataclass(slots=True)
 class Frame:
-    """One message: ``buffer[start:]``. The ``start`` bytes in front of it are free for the caller's use."""
+    """One message: ``buffer[start:]``. The caller may use the ``start`` bytes in front of it."""
 
     serial: int
     buffer: bytearray
@@ -51,7 +50,7 @@ class Frame:
 
 
 def encode_frame(serial: int, *buffers: bytes) -> bytes:
-    """A frame with these buffers, at least one: Flume's client misreads the stream after a frame that has none."""
+    """Return a frame of these buffers. Give at least one: Flume's client misreads the stream after an empty frame."""
     parts = [_HEAD.pack(serial, len(buffers))]
     for buffer in buffers:
         parts += (_LENGTH.pack(len(buffer)), buffer)
@@ -59,10 +58,10 @@ def encode_frame(serial: int, *buffers: bytes) -> bytes:
 
 
 class FrameReader:
-    """Collects the frames of one connection: :meth:`feed` bytes as they come, then take frames until there are none.
+    """Collects the frames of one connection: :meth:`feed` bytes, then call :meth:`next_frame` until it is None.
 
     ============  ==========================================  =============================================
-    state         left by                                     held meanwhile
+    state         left by                                     memory held
     ============  ==========================================  =============================================
     between       8 bytes of head                             at most 7 bytes
     in a frame    the last byte of its last buffer            headroom + at most twice what arrived + 4 KiB
@@ -71,7 +70,7 @@ class FrameReader:
 
     Args:
         limits: ``max_frame_bytes`` and ``max_buffers`` count here.
-        headroom: free bytes wanted in front of each message.
+        headroom: free bytes in front of each message.
     """
 
     def __init__(self, limits: WireLimits, headroom: int = 0) -> None:
@@ -88,13 +87,13 @@ class FrameReader:
 
     @property
     def in_frame(self) -> bool:
-        """Whether the stream would end inside of a frame if it ended here."""
+        """Whether the received bytes end inside a frame."""
         return self._message is not None or bool(self._carried)
 
     def feed(self, data: Buffer) -> None:
-        """Take bytes of any number. They are copied; the caller may reuse its buffer at once.
+        """Process received bytes. They are copied, so the caller may reuse its buffer at once.
 
-        Malformed bytes raise nothing here: :meth:`next_frame` gives the frames before them first.
+        Malformed bytes raise nothing here: :meth:`next_frame` first returns the frames before them.
         """
         view = memoryview(data).cast("B")
         source = np.frombuffer(view, np.uint8)
@@ -118,14 +117,15 @@ class FrameReader:
             if self._message is None:
                 self._begin(*_HEAD.unpack(head))
             else:
-                # A length that lay across two pieces is given to the kernel as a whole.
+                # A length that was cut between two pieces is passed to the kernel as a whole.
                 self._join(np.frombuffer(head, np.uint8), 0)
 
     def next_frame(self) -> Frame | None:
-        """The next whole frame, or None when more bytes are needed.
+        """Return the next complete frame, or None when more bytes are needed.
 
         Raises:
-            FrameError: the bytes after the last whole frame are malformed or over a limit; raised again by each call.
+            FrameError: the bytes after the last complete frame are malformed or over a limit. Every later call raises
+                it again.
         """
         if self._frames:
             return self._frames.popleft()
@@ -138,8 +138,8 @@ class FrameReader:
             self._refuse(f"a frame announces {count} buffers where {self._limits.max_buffers} are allowed")
             return
         self._serial = serial
-        # The whole size is not announced. Frames of one client resemble each other, so room is taken for one like the
-        # last one, which this peer did send; more is taken only as bytes arrive.
+        # The total size is not announced. Frames of one client are alike, so memory is taken for one like the last
+        # frame that this peer has really sent; more only as bytes arrive.
         likely = max(self._last_size + self._last_size // 4, _SMALLEST_BUFFER)
         self._reserve(min(likely, count * FLUME_BUFFER_SIZE))
         self._state[copy.BUFFERS_LEFT] = count
@@ -152,7 +152,7 @@ class FrameReader:
         self._target = np.frombuffer(self._message, np.uint8)
 
     def _join(self, source: NDArray[np.uint8], position: int) -> tuple[int, bool]:
-        """Copy what ``source`` has of the current frame; ends it when it is complete or refused.
+        """Copy the part of the current frame that ``source`` has; end the frame when it is complete or refused.
 
         Returns:
             The position reached, and whether ``source`` ended before the frame.
@@ -191,7 +191,7 @@ class FrameReader:
         self._error = FrameError(text)
 
     def _release(self) -> bytearray:
-        """Give the message away; a bytearray cannot be resized while an array looks at it."""
+        """Return the message and drop the array over it: a bytearray cannot be resized while an array uses it."""
         message = self._message or bytearray()
         self._message = None
         self._target = _NOTHING

@@ -1,4 +1,4 @@
-"""Avro's handshake: who speaks which protocol, settled by the first request of a connection.
+"""Avro's handshake: client and server agree on their protocols in the first request of a connection.
 
 ::
 
@@ -54,14 +54,14 @@ class Match(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class HandshakeRequest:
-    """What a client says of itself."""
+    """The handshake part of a client's request."""
 
     client_hash: bytes
     client_protocol: str | None
     server_hash: bytes
 
     def encode(self) -> bytes:
-        """The bytes in front of the first request."""
+        """Return the bytes in front of the first request."""
         text = _ABSENT if self.client_protocol is None else _PRESENT + encode_string(self.client_protocol)
         # Flume's clients send an empty map as metadata, not null.
         return self.client_hash + text + self.server_hash + _PRESENT + encode_long(0)
@@ -69,14 +69,14 @@ class HandshakeRequest:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeResponse:
-    """What a server answers; text and hash are there unless both sides know each other."""
+    """The handshake part of a server's reply. Protocol and hash are None if the match is BOTH."""
 
     match: Match
     server_protocol: str | None = None
     server_hash: bytes | None = None
 
     def encode(self) -> bytes:
-        """The bytes in front of the first reply, or the whole reply when the match is NONE."""
+        """Return the bytes in front of the first reply, or the whole reply when the match is NONE."""
         text = _ABSENT if self.server_protocol is None else _PRESENT + encode_string(self.server_protocol)
         server_hash = _ABSENT if self.server_hash is None else _PRESENT + self.server_hash
         return encode_long(self.match) + text + server_hash + _ABSENT
@@ -86,7 +86,7 @@ def read_request(reader: PrefixReader, limits: WireLimits) -> HandshakeRequest:
     """Read a handshake request at the reader's position.
 
     Raises:
-        ProtocolError: the class the reader was made with.
+        ProtocolError: the bytes are malformed; the class is the reader's.
     """
     client_hash = reader.read_fixed(HASH_SIZE)
     text = reader.read_string(limits.max_protocol_bytes, "the client's protocol") if reader.read_branch(2) else None
@@ -100,7 +100,7 @@ def read_response(reader: PrefixReader, limits: WireLimits) -> HandshakeResponse
     """Read a handshake response at the reader's position.
 
     Raises:
-        ProtocolError: the class the reader was made with.
+        ProtocolError: the bytes are malformed; the class is the reader's.
     """
     match = Match(reader.read_branch(len(Match)))
     text = reader.read_string(limits.max_protocol_bytes, "the server's protocol") if reader.read_branch(2) else None
@@ -111,13 +111,13 @@ def read_response(reader: PrefixReader, limits: WireLimits) -> HandshakeResponse
 
 
 class KnownProtocols:
-    """The client protocols a server knows by their hash: Flume's two for ever, others as they come.
+    """The client protocols that a server knows by their hash: Flume's two always, others once they were sent.
 
     One object may serve all connections of a server. It is not safe for use by several threads at once.
 
     Args:
         limits: how many are remembered, and how long their text may be.
-        hashes: known from the start and never forgotten.
+        hashes: known from the start and never removed.
     """
 
     def __init__(self, limits: WireLimits, hashes: frozenset[bytes] = FLUME_HASHES) -> None:
@@ -126,20 +126,20 @@ class KnownProtocols:
         self._foreign: OrderedDict[bytes, None] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many protocols are remembered beside those known from the start."""
+        """How many protocols are remembered, not counting those known from the start."""
         return len(self._foreign)
 
     def answer(self, request: HandshakeRequest) -> HandshakeResponse:
-        """Decide by the table at the head of this file.
+        """Answer by the table at the top of this file.
 
         Raises:
-            HandshakeError: the client sent a protocol that cannot be served.
+            HandshakeError: the client's protocol cannot be served.
         """
         if not self._knows(request.client_hash):
             if request.client_protocol is None:
                 return HandshakeResponse(Match.NONE, FLUME_TEXT, FLUME_HASH)
             check_client_protocol(request.client_protocol)
-            # A hash that is not the text's would vouch for protocols that were never checked.
+            # Never remember a hash that is not the text's: it could be that of a protocol which was not checked.
             if text_hash(request.client_protocol) == request.client_hash:
                 self._remember(request.client_hash)
         if request.server_hash == FLUME_HASH:

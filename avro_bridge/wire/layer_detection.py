@@ -1,7 +1,7 @@
-"""Finds out by the first two bytes which layers a client uses; the table stands at the head of ``layers.py``.
+"""Detects the layers of a client from its first two bytes; the table is at the top of ``layers.py``.
 
-Off by default where it is used: a server that is set to plain, or to deflate, should refuse a client that is set
-otherwise, because Flume's users expect a mismatch to fail.
+The ingest server detects only when it is told to, or with TLS: Flume's users expect that a client fails whose
+compression differs from the server's.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ _ZLIB_DIVISOR = 31
 
 
 def is_tls(mark: bytes) -> bool:
-    """Whether a TLS client starts like this."""
+    """Return whether a TLS client starts with these bytes."""
     return mark[:_MARK_SIZE] == _TLS_MARK
 
 
 def is_zlib(mark: bytes) -> bool:
-    """Whether a zlib stream starts like this: method deflate with the largest window, and a header that checks."""
+    """Return whether these bytes start a zlib stream: method deflate, largest window, valid header checksum."""
     return (
         mark[0] == (zlib.MAX_WBITS - 8) << 4 | _ZLIB_METHOD and int.from_bytes(mark[:_MARK_SIZE]) % _ZLIB_DIVISOR == 0
     )
 
 
 class DetectedLayer:
-    """Becomes the layers that the client's first bytes call for.
+    """Replaces itself by the layers that the client's first bytes announce.
 
-    A plain client could be mistaken for another only if it reconnects after some hundred million calls.
+    A plain client begins with a serial that counts its calls. It looks like another one only if it reconnects after
+    some hundred million calls.
 
     Args:
         limits: for deflate.
@@ -66,10 +67,10 @@ class DetectedLayer:
         self._found: Layer | None = None
 
     def receive(self, data: Buffer) -> Iterator[Buffer]:
-        """Decide by the first two bytes, then hand all on.
+        """Decide by the first two bytes, then pass everything on.
 
         Raises:
-            LayerError: the layer found is refused or broken.
+            LayerError: the detected layer is refused or broken.
         """
         if self._found is None:
             self._undecided += bytes(data)
@@ -80,21 +81,21 @@ class DetectedLayer:
         yield from self._found.receive(data)
 
     def send(self, data: bytes) -> bytes:
-        """Wrap in what was found.
+        """Wrap in the detected layers.
 
         Raises:
-            LayerError: the client has said nothing yet, so nobody knows how to speak to it.
+            LayerError: the client has sent nothing yet, so its layers are not known.
         """
         if self._found is None:
             raise LayerError("nothing can be sent before the client's first bytes")
         return self._found.send(data)
 
     def pending(self) -> bytes:
-        """What the layers found have to say."""
+        """Return what the detected layers must send."""
         return b"" if self._found is None else self._found.pending()
 
     def close(self) -> bytes:
-        """The farewell of the layers found."""
+        """Return the closing bytes of the detected layers."""
         return b"" if self._found is None else self._found.close()
 
     def _choose(self, mark: bytes) -> Layer:

@@ -1,6 +1,6 @@
-"""What may lie between the socket and the frames: deflate, TLS, and both in either order.
+"""Layers between the socket and the frames: deflate, TLS, and both in either order.
 
-Captured from Flume 1.9.0 and 1.11.0; the first byte on the wire tells which it is::
+Captured from Flume 1.9.0 and 1.11.0; the first bytes on the wire tell which layers a client uses::
 
     plain                        00 ...                the serial of a young connection
     deflate                      78 xx                 zlib: one stream for each direction of a connection, a sync
@@ -9,11 +9,11 @@ Captured from Flume 1.9.0 and 1.11.0; the first byte on the wire tells which it 
     both, Flume 1.9              16 03                 deflate inside of TLS
     both, Flume 1.10 and 1.11    78 xx                 TLS inside of deflate
 
-A client that closes may add zlib's end block; that, and whatever follows it, is ignored.
+A client that closes may send zlib's end block; the block and everything behind it are ignored.
 
-A layer turns bytes from the wire into pieces of bounded size (a compressed kilobyte can be a megabyte of blank lines),
-so it returns an iterator: go through it to the end, feed each piece on. What has to be sent meanwhile (TLS speaks for
-itself) is in :meth:`Layer.pending`, also after an error: TLS tells the peer why.
+A layer turns bytes from the wire into pieces of bounded size, since a compressed kilobyte can be a megabyte of blank
+lines. So it returns an iterator: run through it to the end and process each piece. Bytes that a layer itself must send
+(TLS does) are in :meth:`Layer.pending`, also after an error: TLS tells the peer the reason.
 """
 
 from __future__ import annotations
@@ -36,45 +36,45 @@ _TLS_READ_SIZE = 64 * 1024
 
 
 class Layer(Protocol):
-    """One step between the wire and the frames; used by one connection for both directions."""
+    """One step between the wire and the frames, for both directions of one connection."""
 
     def receive(self, data: Buffer) -> Iterator[Buffer]:
-        """Bytes from the wire, in; what they carry, in pieces of bounded size, out.
+        """Unwrap bytes from the wire; yield their contents in pieces of bounded size.
 
-        Nothing happens before the iterator is gone through; ``data`` must stay as it is until then, and each piece is
-        good until the next.
+        Nothing happens before the caller iterates. ``data`` must not change until the end, and each piece is valid
+        until the next one.
 
         Raises:
             LayerError: the stream is broken; close the connection after sending :meth:`pending`.
         """
 
     def send(self, data: bytes) -> bytes:
-        """Bytes to carry, in; bytes for the wire, out."""
+        """Wrap bytes and return what to write to the wire."""
 
     def pending(self) -> bytes:
-        """Bytes for the wire that nobody asked for; empty the second time."""
+        """Return bytes that the layer itself must send; empty at the second call."""
 
     def close(self) -> bytes:
-        """The layer's farewell for the wire; nothing can be sent afterwards."""
+        """Return the bytes that end the layer on the wire. Nothing can be sent afterwards."""
 
 
 class PlainLayer:
     """No layer at all."""
 
     def receive(self, data: Buffer) -> Iterator[Buffer]:
-        """The bytes themselves, as one piece and without a copy."""
+        """Yield the bytes unchanged, as one piece and without a copy."""
         yield data
 
     def send(self, data: bytes) -> bytes:
-        """The bytes themselves."""
+        """Return the bytes unchanged."""
         return data
 
     def pending(self) -> bytes:
-        """Nothing."""
+        """Return nothing."""
         return b""
 
     def close(self) -> bytes:
-        """Nothing."""
+        """Return nothing."""
         return b""
 
 
@@ -83,7 +83,7 @@ class DeflateLayer:
 
     Args:
         limits: ``max_inflated_bytes`` bounds a piece, ``max_inflate_ratio`` the whole connection.
-        level: of what is sent; replies are a few bytes, so the cheapest is as good.
+        level: compression of what is sent. Replies have a few bytes, so the cheapest level is good enough.
     """
 
     def __init__(self, limits: WireLimits, level: int = 1) -> None:
@@ -98,11 +98,11 @@ class DeflateLayer:
         """Inflate; a piece has at most ``max_inflated_bytes``.
 
         Raises:
-            LayerError: this is not zlib, or the ratio is over its limit.
+            LayerError: the bytes are not zlib, or the ratio is over its limit.
         """
         rest: memoryview | bytes = memoryview(data).cast("B")
         self._received += len(rest)
-        # A full piece may have left bytes inside of the inflater, so an empty rest does not mean that it is empty.
+        # After a full piece the inflater may hold more bytes, even when no input is left.
         full = True
         while (rest or full) and not self._inflater.eof:
             try:
@@ -118,15 +118,15 @@ class DeflateLayer:
                 yield piece
 
     def send(self, data: bytes) -> bytes:
-        """Deflate and flush, so that the peer can read all of it at once."""
+        """Deflate and flush, so that the peer can read everything at once."""
         return self._deflater.compress(data) + self._deflater.flush(zlib.Z_SYNC_FLUSH)
 
     def pending(self) -> bytes:
-        """Nothing: this layer never speaks for itself."""
+        """Return nothing: this layer sends nothing by itself."""
         return b""
 
     def close(self) -> bytes:
-        """The end block and its checksum."""
+        """Return the end block and its checksum."""
         if self._closed:
             return b""
         self._closed = True
@@ -136,7 +136,8 @@ class DeflateLayer:
 class TlsLayer:
     """TLS over memory instead of a socket.
 
-    Flume's client sends no certificate and no server name, and 1.9 fails with TLS 1.3 on newer Javas: leave 1.2 on.
+    Flume's client sends no certificate and no server name. Flume 1.9 fails with TLS 1.3 on newer Javas: keep 1.2
+    enabled.
 
     Args:
         context: certificates and versions.
@@ -162,7 +163,7 @@ class TlsLayer:
         self._incoming.write(data)
         try:
             if self._shake_hands():
-                # The peer's goodbye reads as nothing, or as an error when both have said it.
+                # The peer's closing alert reads as nothing, or as an error when both sides have sent one.
                 while piece := self._object.read(_TLS_READ_SIZE):
                     yield piece
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
@@ -171,7 +172,7 @@ class TlsLayer:
             raise LayerError(f"TLS: {error.reason or error}") from error
 
     def send(self, data: bytes) -> bytes:
-        """Encrypt. Before the handshake is done this keeps the data and says what the handshake needs.
+        """Encrypt. Before the handshake is done, keep the data and return what the handshake must send.
 
         Raises:
             LayerError: the handshake fails, or the layer was closed.
@@ -184,21 +185,21 @@ class TlsLayer:
         return self._outgoing.read()
 
     def pending(self) -> bytes:
-        """What the handshake, a key update or an alert needs."""
+        """Return what the handshake, a key update or an alert must send."""
         return self._outgoing.read()
 
     def close(self) -> bytes:
-        """The closing alert, when the handshake got so far."""
+        """Return the closing alert, if the handshake was done."""
         if self._established:
             try:
                 self._object.unwrap()
             except ssl.SSLError:
-                # The peer's own goodbye is not waited for; after an error there is nothing to say.
+                # The peer's own closing alert has not arrived, which is fine; or the connection has failed already.
                 pass
         return self._outgoing.read()
 
     def _shake_hands(self) -> bool:
-        """Go on with the handshake and, once it is done, encrypt what waited; True when it is done."""
+        """Continue the handshake; once it is done, encrypt the waiting data. Return whether it is done."""
         if not self._established:
             try:
                 self._object.do_handshake()
@@ -212,7 +213,7 @@ class TlsLayer:
 
 
 class StackedLayers:
-    """Layers on top of each other, the one next to the wire first.
+    """Several layers, the one next to the wire first.
 
     ``StackedLayers([tls, deflate])`` is Flume 1.9 with both, ``StackedLayers([deflate, tls])`` is 1.10 and 1.11.
     """
@@ -233,8 +234,8 @@ class StackedLayers:
         return self._wrap(len(self._layers), data)
 
     def pending(self) -> bytes:
-        """What any layer has to say, wrapped in those outside of it."""
-        # The innermost may leave something in those outside of it, so it comes first.
+        """Return what each layer must send, wrapped in the layers outside of it."""
+        # From the inside out: wrapping may make an outer layer send more.
         return b"".join(
             self._wrap(depth, said)
             for depth in reversed(range(len(self._layers)))
@@ -242,7 +243,7 @@ class StackedLayers:
         )
 
     def close(self) -> bytes:
-        """The farewells, the innermost first."""
+        """Return the closing bytes of all layers, the innermost first."""
         return b"".join(
             self._wrap(depth, said)
             for depth in reversed(range(len(self._layers)))
@@ -257,7 +258,7 @@ class StackedLayers:
             yield from self._unwrap(depth + 1, piece)
 
     def _wrap(self, depth: int, data: bytes) -> bytes:
-        """Wrap what the layer at ``depth`` says in those outside of it."""
+        """Wrap bytes of the layer at ``depth`` in the layers outside of it."""
         for layer in reversed(self._layers[:depth]):
             data = layer.send(data)
         return data

@@ -1,4 +1,4 @@
-"""Flume's protocol: its text, the two hashes its clients send, and the check of protocols of other clients.
+"""Flume's Avro protocol: its text, the two hashes that Flume's clients send, and a check for other clients' protocols.
 
 The protocol has not changed since 2012. What differs is its ``doc``: the licence comment of Flume's IDL file ends up
 in the protocol and so in its hash, with the comment's stars in what Avro up to 1.11.0 generates and without them since
@@ -59,7 +59,7 @@ _LICENCE_COMMENT = """\
 
 
 def _protocol_text(doc: str) -> str:
-    """The text as Avro's Java library writes it: this order, no spaces."""
+    """Return the protocol as Avro's Java library writes it: keys in this order, no spaces."""
     event = "AvroFlumeEvent"
     protocol = {
         "protocol": "AvroSourceProtocol",
@@ -92,7 +92,7 @@ def _without_stars(doc: str) -> str:
 
 
 def text_hash(text: str) -> bytes:
-    """The hash that names a protocol in a handshake: 16 bytes."""
+    """Return the 16-byte hash that identifies a protocol in a handshake."""
     return hashlib.md5(text.encode(), usedforsecurity=False).digest()
 
 
@@ -100,20 +100,20 @@ FLUME_TEXT = _protocol_text(_LICENCE_COMMENT)
 """Flume's protocol as its clients up to 1.11 carry it, and as this server sends it."""
 FLUME_HASH = text_hash(FLUME_TEXT)
 NEWER_FLUME_TEXT = _protocol_text(_without_stars(_LICENCE_COMMENT))
-"""The same from newer Avro compilers."""
+"""The same protocol from newer Avro compilers."""
 NEWER_FLUME_HASH = text_hash(NEWER_FLUME_TEXT)
 FLUME_HASHES = frozenset({FLUME_HASH, NEWER_FLUME_HASH})
 
 
 def check_client_protocol(text: str) -> None:
-    """Accept the protocol of another client when the calls it can make have the bytes of Flume's.
+    """Check that another client's calls are encoded like Flume's.
 
-    It needs ``append`` or ``appendBatch``, and those it has must take and give what Flume's do. Names of types and
-    parameters, docs and further messages are free; the order and the types of an event's fields are not, because
-    the events are read by their place.
+    The protocol needs ``append`` or ``appendBatch``, with the parameter and the response of Flume's. Names of types and
+    parameters, docs and further messages do not matter. The order and the types of an event's fields do, because events
+    are decoded by position.
 
     Raises:
-        HandshakeError: it cannot be parsed, or one of the calls has other bytes.
+        HandshakeError: the protocol cannot be parsed, or one of the calls is encoded differently.
     """
     protocol = _parse(text)
     messages = {name: message for name, message in (protocol.messages or {}).items() if name in (APPEND, APPEND_BATCH)}
@@ -135,7 +135,7 @@ def check_client_protocol(text: str) -> None:
 def _parse(text: str) -> avro.protocol.Protocol:
     try:
         with warnings.catch_warnings():
-            # The library warns about annotations it does not know, which is the client's business.
+            # The library warns about unknown annotations, which do not matter here.
             warnings.simplefilter("ignore")
             return avro.protocol.parse(text)
     except (avro.errors.AvroException, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:

@@ -1,16 +1,16 @@
-"""The server's side of one connection: bytes in; calls, and bytes to send at once, out.
+"""The server's side of one connection: received bytes in; calls and immediate replies out.
 
-A message, captured from Flume 1.9.0 and 1.11.0 (primitives: ``primitives.py``, frames: ``frames.py``)::
+A message, captured from Flume 1.9.0 and 1.11.0 (primitives: ``avro_primitives.py``, frames: ``frames.py``)::
 
     request   [handshake request] | metadata map | name string | parameter
     reply     [handshake response] | metadata map | 00 status                    status: 00 OK, 02 FAILED, 04 UNKNOWN
               [handshake response] | metadata map | 01 00 string                 the call failed as a whole
               handshake response                                                 to a ping, and whenever it says NONE
 
-The brackets stand in the first request of a connection that is answered BOTH or CLIENT, and in its reply:
+The parts in brackets are only in the first request that is answered BOTH or CLIENT, and in its reply:
 
 ============  =======================================  ============  ==============================================
-state         a frame comes                            next          given out
+state         a frame arrives                          next          returned
 ============  =======================================  ============  ==============================================
 new           handshake of a known or usable client    established   the call, its reply will carry the response
 new           handshake of an unknown client           new           bytes: NONE; the call in the frame is discarded
@@ -21,8 +21,8 @@ any           malformed, over a limit                  failed        a ProtocolE
 failed        anything                                 failed        the same ProtocolError again
 ============  =======================================  ============  ==============================================
 
-The first frame of a connection can lack the handshake: Flume's client may reconnect underneath just as it writes. It
-gets over a closed connection, so that is an error like any other.
+The first frame of a connection can lack the handshake, because Flume's client may reconnect internally just as it
+writes. It recovers from a closed connection, so this is an error like any other.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _MAX_ERROR_CHARACTERS = 500
 
 @dataclass(slots=True)
 class Call:
-    """One ``append`` or ``appendBatch`` whose events are checked; each call must be answered once.
+    """One ``append`` or ``appendBatch`` with valid events. Each call must be answered once.
 
     ``buffer[start:]`` is an Avro array of ``event_count`` events, also for ``append``; at least the connection's
     headroom is free in front of ``start``.
@@ -65,18 +65,18 @@ class Call:
     start: int
     event_count: int
     reply_prefix: bytes = b""
-    """The handshake response, when this call's request carried the handshake."""
+    """The handshake response, if this call's request carried the handshake."""
 
 
 class ServerConnection:
-    """Speaks with one Flume client.
+    """Decodes the requests of one Flume client and encodes the replies.
 
-    Calls may be answered in any order; the client matches replies by their serial.
+    Calls may be answered in any order: the client matches replies by their serial.
 
     Args:
-        limits: what the peer may cost.
-        headroom: free bytes wanted in front of each payload.
-        protocols: the hashes known so far, shared by a server's connections; without it this connection's own.
+        limits: what the peer may send.
+        headroom: free bytes in front of each payload.
+        protocols: the known hashes, shared by the connections of a server; by default for this connection only.
     """
 
     def __init__(self, limits: WireLimits, headroom: int = 0, protocols: KnownProtocols | None = None) -> None:
@@ -86,7 +86,7 @@ class ServerConnection:
         self._established = False
         self._refusals = 0
         self.error: ProtocolError | None = None
-        """Set when the connection is beyond repair; close it after the calls given out before are answered."""
+        """Why the connection cannot go on. Close it after the calls returned before are answered."""
 
     @property
     def established(self) -> bool:
@@ -95,18 +95,18 @@ class ServerConnection:
 
     @property
     def in_frame(self) -> bool:
-        """Whether the stream would end inside of a frame if it ended here."""
+        """Whether the received bytes end inside a frame."""
         return self._frames.in_frame
 
     def receive(self, data: Buffer) -> tuple[list[Call], bytes]:
-        """Take bytes as they come from the peer.
+        """Process received bytes.
 
         Returns:
-            The calls that are now complete, and bytes to send at once (both may be empty).
+            The calls that are complete now, and bytes to send at once. Both may be empty.
 
         Raises:
-            ProtocolError: the bytes are malformed or over a limit. When something good stood before them in ``data``,
-                that is returned first, with :attr:`error` set, and the next call raises.
+            ProtocolError: the bytes are malformed or over a limit. If ``data`` has valid calls before them, those are
+                returned first, with :attr:`error` set, and the next call raises.
         """
         if self.error is not None:
             raise self.error
@@ -127,15 +127,15 @@ class ServerConnection:
         return calls, b"".join(replies)
 
     def reply_ok(self, call: Call) -> bytes:
-        """The reply that acknowledges: from now on the events are this side's duty."""
+        """Return the reply that acknowledges: from now on the bridge is responsible for the events."""
         return _reply(call.serial, call.reply_prefix, _IS_VALUE + encode_long(Status.OK))
 
     def reply_failed(self, call: Call) -> bytes:
-        """The reply that refuses for now: Flume keeps the events, waits and sends them again."""
+        """Return the reply that refuses for now: Flume keeps the events, waits and sends them again."""
         return _reply(call.serial, call.reply_prefix, _IS_VALUE + encode_long(Status.FAILED))
 
     def reply_error(self, call: Call, text: str) -> bytes:
-        """The reply that refuses with a text, which Flume writes to its log; cut after 500 characters."""
+        """Return the reply that refuses with a text, which Flume logs; the text is cut after 500 characters."""
         return _reply(call.serial, call.reply_prefix, _error(text))
 
     def _process(self, frame: Frame) -> Call | bytes:
@@ -160,19 +160,19 @@ class ServerConnection:
     def _refuse(self, serial: int, response: bytes) -> bytes:
         self._refusals += 1
         if self._refusals > self._limits.max_handshake_refusals:
-            raise HandshakeError("the client goes on sending an unknown hash without its protocol")
+            raise HandshakeError("the client keeps sending an unknown hash without its protocol")
         return encode_frame(serial, response)
 
     def _call(self, frame: Frame, start: int, name: str, prefix: bytes) -> Call:
         if name == APPEND:
-            # The event becomes an array of one. Its count replaces the last letter of the name in front of it.
+            # Turn the event into an array of one. The count overwrites the last letter of the name in front of it.
             start -= 1
             frame.buffer[start] = _ARRAY_OF_ONE
             frame.buffer.append(_ARRAY_END)
         with memoryview(frame.buffer)[start:] as payload:
             count = count_events(payload, self._limits)
         if name == APPEND and count != 1:
-            # What followed the event was made to look like more of the array.
+            # Bytes behind the event were read as more of the array.
             raise EventError("there are bytes after the event", 0)
         return Call(frame.serial, name, frame.buffer, start, count, prefix)
 

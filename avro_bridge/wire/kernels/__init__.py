@@ -1,1 +1,1 @@
-"""Compiled loops over Avro bytes."""
+"""Kernels: loops over Avro bytes, compiled by numba."""

@@ -1,4 +1,4 @@
-"""The kernels that copy: messages out of their 8 KiB buffers, and chosen stretches of a payload side by side."""
+"""Kernels that copy: join the buffers of a frame, gather parts of a payload, and hash values."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ TOO_LONG = 4
 
 @kernel(f"UniTuple(int64, 2)({BYTES}, int64, {WRITABLE_BYTES}, {NUMBERS})")
 def join_buffers(source: Bytes, position: int, message: Bytes, state: Numbers) -> tuple[int, int]:
-    """Copy the buffers of a frame, as far as they are there, to the message under construction.
+    """Copy the received part of a frame's buffers to the message under construction.
 
     Args:
         source: bytes as received.
-        position: where to go on in ``source``.
+        position: where to continue in ``source``.
         message: the message under construction, with room behind what is written.
-        state: buffers whose length was not read yet, bytes missing of the current buffer, bytes that the message may
-            still grow by, and where in ``message`` to write; updated.
+        state: number of buffers whose length was not read yet, bytes missing of the current buffer, bytes by which the
+            message may still grow, and where to write in ``message``; updated.
 
     Returns:
-        Why it stopped and the position reached: MORE (``source`` is used up but for at most three bytes of a length),
-        GROW (``message`` is full), DONE (the message is complete), or a fault at the length that stands before the
-        position.
+        Why it stopped, and the position reached: MORE (``source`` is used up, except for at most three bytes of a
+        length), GROW (``message`` is full), DONE (the message is complete), or NEGATIVE_LENGTH or TOO_LONG (for the
+        length right before the position).
     """
     end = len(source)
     while True:
@@ -52,7 +52,7 @@ def join_buffers(source: Bytes, position: int, message: Bytes, state: Numbers) -
             wanted = state[BUFFER_BYTES_LEFT]
             written = state[WRITTEN]
             size = min(wanted, end - position, len(message) - written)
-            # numba copies slices byte by byte, but a loop that starts at 0 in whole registers.
+            # numba copies a slice byte by byte, but vectorises a loop that starts at 0.
             origin = source[position : position + size]
             target = message[written : written + size]
             for each in range(size):
@@ -81,10 +81,10 @@ def join_buffers(source: Bytes, position: int, message: Bytes, state: Numbers) -
 
 @kernel(f"boolean({BYTES}, {NUMBERS}, {NUMBERS}, {WRITABLE_BYTES})")
 def gather(source: Bytes, starts: Numbers, lengths: Numbers, target: Bytes) -> bool:
-    """Copy stretches of ``source`` one behind the other into ``target``.
+    """Copy parts of ``source`` one behind the other into ``target``.
 
     Returns:
-        False where a stretch lies outside of ``source`` or ``target`` is too small.
+        False if a part lies outside of ``source`` or ``target`` is too small.
     """
     written = 0
     for each in range(len(starts)):
@@ -100,12 +100,12 @@ def gather(source: Bytes, starts: Numbers, lengths: Numbers, target: Bytes) -> b
 
 @kernel(f"void({BYTES}, {TABLE}, {NUMBERS})")
 def hash_spans(data: Bytes, spans: Numbers, hashes: Numbers) -> None:
-    """Hash stretches of bytes: FNV-1a of 32 bits, since nothing in it goes beyond a signed number of 64 bits.
+    """Hash parts of ``data`` with 32-bit FNV-1a, whose steps all fit into a signed number of 64 bits.
 
     Args:
-        data: where the stretches lie.
-        spans: start and length of each; a negative length means that there is none.
-        hashes: filled, one for each row of ``spans``; -1 where there is none.
+        data: the bytes.
+        spans: start and length of each part; a negative length means that it has none.
+        hashes: filled, one for each row of ``spans``; -1 where ``spans`` has no part.
     """
     for row in range(len(spans)):
         start = spans[row, 0]

@@ -1,6 +1,6 @@
-"""The codes by which the reading kernels say what is wrong.
+"""Error codes that the reading kernels return, with a text for each.
 
-Compiled kernels carry these numbers in their cached machine code, so a number keeps its meaning for ever.
+The numbers are part of cached machine code, so a number never changes its meaning.
 """
 
 from __future__ import annotations
@@ -33,4 +33,4 @@ TEXTS = {
     MAX_HEADER_BYTES: "an event's headers take more bytes than max_header_bytes allows",
     INDEX_MISMATCH: "the index does not belong to these events",
 }
-"""What a code means, for people."""
+"""What each code means, for error messages."""

@@ -1,4 +1,4 @@
-"""The kernels that read Avro: where each event and each header lies.
+"""Kernels that read Avro: locate each event and each header in a payload.
 
 Source of the layout: the Avro 1.11 specification (binary encoding) and Flume's protocol, captured from Flume 1.9.0
 and 1.11.0::
@@ -13,11 +13,11 @@ and 1.11.0::
 
     every count, size and length is a long: base 128, lowest group first, high bit = more follow, zig-zag signed
 
-Refused here although lenient readers take it: a number of more than ten bytes or beyond 64 bits, a negative length, a
-block whose size does not match, anything after the last block. A number written longer than needed but within ten
-bytes is legal Avro and accepted. Keys and values must be UTF-8 as Python's strict decoder understands it.
+Refused here, although lenient readers accept it: a number of more than ten bytes or 64 bits, a negative length, a block
+whose size does not match, anything after the last block. A number that takes more bytes than needed, but at most ten,
+is legal Avro and accepted. Keys and values must be UTF-8 as Python's strict decoder defines it.
 
-A position is never used before it was compared with the end of the data.
+Every position is compared with the end of the data before it is used.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _NO_SIZE = -1
 
 @inlined
 def _read_long(data: Bytes, position: int, end: int) -> tuple[int, int]:
-    """The number at ``position`` and the position after it, or a code and -1."""
-    # A position is never negative; saying so spares the compiler Python's rule for negative ones at each access.
+    """Return the number at ``position`` and the position after it, or a code and -1."""
+    # A position is never negative. The check spares the compiler Python's rule for negative indexes at each access.
     if position < 0 or position >= end:
         return error_codes.TRUNCATED, -1
-    # The mask makes a signed number of what numba takes from the array.
+    # The mask turns numba's unsigned byte into a signed number.
     byte = int(data[position]) & 0xFF
     if byte < 0x80:
         return (byte >> 1) ^ -(byte & 1), position + 1
@@ -66,7 +66,7 @@ def _read_long(data: Bytes, position: int, end: int) -> tuple[int, int]:
 
 @inlined
 def _read_span(data: Bytes, position: int, end: int) -> tuple[int, int]:
-    """Start and stop of the bytes whose length stands at ``position``, or a code and -1."""
+    """Return start and stop of the bytes whose length is at ``position``, or a code and -1."""
     length, start = _read_long(data, position, end)
     if start < 0:
         return length, -1
@@ -79,7 +79,7 @@ def _read_span(data: Bytes, position: int, end: int) -> tuple[int, int]:
 
 @inlined
 def _read_block(data: Bytes, position: int, end: int) -> tuple[int, int, int]:
-    """A block's count, the position after its head, and where it must end (or -1); or a code, -1 and -1."""
+    """Return a block's count, the position after its head, and where it must end (or -1); or a code, -1 and -1."""
     count, after = _read_long(data, position, end)
     if after < 0:
         return count, -1, -1
@@ -93,7 +93,7 @@ def _read_block(data: Bytes, position: int, end: int) -> tuple[int, int, int]:
         if size > end - after:
             return error_codes.BEYOND_END, -1, -1
         block_end = after + size
-        # The lowest number of 64 bits has no positive twin.
+        # The lowest number of 64 bits cannot be negated.
         if count < -0x7FFFFFFFFFFFFFFF:
             return error_codes.TOO_MANY_ANNOUNCED, -1, -1
         count = -count
@@ -105,7 +105,7 @@ def _read_block(data: Bytes, position: int, end: int) -> tuple[int, int, int]:
 
 @called
 def _lead_byte(lead: int) -> tuple[int, int, int]:
-    """How many bytes follow this first byte of a character (0: it is none), and the range of the next."""
+    """Return how many bytes follow this first byte of a character (0: it is none), and the range of the next one."""
     if 0xC2 <= lead <= 0xDF:
         return 1, 0x80, 0xBF
     if 0xE0 <= lead <= 0xEF:
@@ -117,7 +117,7 @@ def _lead_byte(lead: int) -> tuple[int, int, int]:
 
 @called
 def _is_wide_utf8(data: Bytes, start: int, stop: int) -> bool:
-    """Whether the bytes are UTF-8: shortest form, no surrogates, nothing above U+10FFFF."""
+    """Return whether the bytes are UTF-8: shortest form, no surrogates, nothing above U+10FFFF."""
     position = start
     while position < stop:
         lead = int(data[position]) & 0xFF
@@ -136,7 +136,7 @@ def _is_wide_utf8(data: Bytes, start: int, stop: int) -> bool:
 
 @inlined
 def _is_utf8(data: Bytes, start: int, stop: int) -> bool:
-    """Whether the bytes are UTF-8; nearly every header is ASCII, and this loop runs on whole registers."""
+    """Return whether the bytes are UTF-8. Nearly every header is ASCII, for which this loop is vectorised."""
     if start < 0:
         return False
     seen = np.uint8(0)
@@ -147,7 +147,7 @@ def _is_utf8(data: Bytes, start: int, stop: int) -> bool:
 
 @inlined
 def _walk_headers(data: Bytes, position: int, end: int, max_headers: int, rows: int) -> tuple[int, int]:
-    """``(OK, position after the map)``, or a code and the position of the fault."""
+    """Return ``(OK, position after the map)``, or a code and the position of the error."""
     total = 0
     while True:
         at = position
@@ -172,7 +172,7 @@ def _walk_headers(data: Bytes, position: int, end: int, max_headers: int, rows: 
 
 @inlined
 def _note(index: Numbers, row: int, header: int, header_end: int, body: int, stop: int) -> None:
-    """Fill a row of the index, where there is one."""
+    """Fill a row of the index, if it has that row."""
     if row < len(index):
         index[row, 0] = header
         index[row, 1] = header_end
@@ -182,16 +182,16 @@ def _note(index: Numbers, row: int, header: int, header_end: int, body: int, sto
 
 @kernel(f"UniTuple(int64, 3)({BYTES}, {TABLE}, {NUMBERS})")
 def walk(data: Bytes, index: Numbers, limits: Numbers) -> tuple[int, int, int]:
-    """Read a whole payload: either check everything, or note where each event lies.
+    """Read a whole payload: either check everything, or locate each event.
 
     Args:
         data: an encoded array of events.
-        index: no rows to check the headers' text too; or one row of four for each event of a payload that passed that
-            check before, which saves looking at the text again.
+        index: no rows to check everything, also the headers' text; or one row of four for each event of a payload that
+            has passed this check before, so that the text is not checked again.
         limits: max_events, max_header_bytes, max_headers.
 
     Returns:
-        A code, the position of the fault (or the end), the number of events read.
+        A code, the position of the error (or the end), the number of events read.
     """
     end = len(data)
     rows = len(index)
@@ -230,10 +230,10 @@ def walk(data: Bytes, index: Numbers, limits: Numbers) -> tuple[int, int, int]:
 
 @inlined
 def _next_header(data: Bytes, position: int, end: int, left: int) -> tuple[int, int, int, int, int]:
-    """Key start, key stop, value start, value stop, and how many entries the block has left.
+    """Return key start, key stop, value start, value stop, and how many entries are left in the block.
 
-    ``position`` and ``left`` are those of the entry before, at first the start of the map and 0. A key start of -1
-    means that the map has ended, of -2 that these are not headers.
+    ``position`` and ``left`` are those of the previous entry; for the first one the start of the map and 0. A key start
+    of -1 means that the map has ended, -2 that the bytes are no headers.
     """
     if left == 0:
         left, position, _ = _read_block(data, position, end)
@@ -252,7 +252,7 @@ def _next_header(data: Bytes, position: int, end: int, left: int) -> tuple[int, 
 
 @called
 def _place(data: Bytes, entries: Numbers, first: int, total: int, key: int, length: int) -> int:
-    """The row among ``first`` to ``total`` that has this key already, or ``total``."""
+    """Return the row among ``first`` to ``total`` that has this key already, or ``total``."""
     for row in range(first, total):
         if entries[row, 1] == length:
             earlier = entries[row, 0]
@@ -266,14 +266,14 @@ def _place(data: Bytes, entries: Numbers, first: int, total: int, key: int, leng
 
 @kernel(f"int64({BYTES}, {TABLE}, {NUMBERS}, {TABLE})")
 def list_headers(data: Bytes, index: Numbers, offsets: Numbers, entries: Numbers) -> int:
-    """Note where each header's key and value lie, a repeated key once with its last value, as a Python dict has it.
+    """Locate the key and the value of each header; a repeated key once, with its last value, as in a Python dict.
 
     Args:
         data: the payload that ``index`` was made from.
         index: rows of four, one for each event wanted.
         offsets: filled: where each event's headers start in ``entries``; one longer than ``index``.
-        entries: no rows to count only (an upper bound: repeated keys included); else filled with key start, key
-            length, value start, value length.
+        entries: no rows to only count the headers, repeated keys included; else filled with key start, key length,
+            value start, value length.
 
     Returns:
         The number of entries, or the negative of a code.
@@ -307,7 +307,7 @@ def list_headers(data: Bytes, index: Numbers, offsets: Numbers, entries: Numbers
 
 @inlined
 def _same(data: Bytes, position: int, key: Bytes) -> bool:
-    """Whether ``key`` stands at ``position``; the caller has checked that it fits."""
+    """Return whether ``key`` is at ``position``. The caller has checked that it fits."""
     ahead = 0
     while ahead < len(key) and data[position + ahead] == key[ahead]:
         ahead += 1
@@ -316,13 +316,13 @@ def _same(data: Bytes, position: int, key: Bytes) -> bool:
 
 @kernel(f"int64({BYTES}, {TABLE}, {BYTES}, {TABLE})")
 def find_header(data: Bytes, index: Numbers, key: Bytes, spans: Numbers) -> int:
-    """Note where one header's value lies in each event: start and length, or twice -1 where an event lacks it.
+    """Locate the value of one header in each event: start and length, or twice -1 where an event lacks it.
 
     Args:
         data: the payload that ``index`` was made from.
         index: rows of four, one for each event wanted.
         key: the header's name.
-        spans: filled: two numbers for each row of ``index``; of a key that occurs twice the last value.
+        spans: filled: two numbers for each row of ``index``; for a repeated key, those of the last value.
 
     Returns:
         OK, or the negative of a code.
