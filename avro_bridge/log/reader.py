@@ -1,8 +1,8 @@
-"""Reading a range of offsets, in order, without holding the log up.
+"""Reads a range of offsets in order, in short read transactions.
 
-While a read transaction is open, LMDB reuses no page that was freed after it began: a reader that sleeps in one makes
-the file grow. So a reader takes a new transaction every some batches, and its user ends the current one with
-:meth:`RangeReader.release` before doing anything slow, such as writing to a socket.
+While a read transaction is open, LMDB reuses no page that was freed after it began, so a reader that waits in one makes
+the file grow. A reader therefore begins a new transaction every 64 batches or 16 MiB, and its user ends the current one
+with :meth:`RangeReader.release` before anything slow, such as writing to a socket.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class RangeReader:
     The first and the last batch may reach beyond the range: the caller slices them by event.
 
     The payload of a batch points into the mapped file and is valid until the next step, :meth:`release` or
-    :meth:`close`, whichever comes first. Whoever keeps it longer reads other bytes, without an error.
+    :meth:`close`, whichever comes first. After that it may hold other bytes, and reading them raises no error.
 
     A step raises:
-        LogDamaged: a batch is damaged or missing. The next step goes on behind it; so does a new reader that starts
+        LogDamaged: a batch is damaged or missing. The next step continues behind it; so does a new reader that starts
             at the error's ``last + 1``.
         LogVersion: a newer program wrote the batch, or one that is too old.
-        RangeBelow: what was still to be read has been deleted meanwhile.
+        RangeBelow: retention has deleted the next batch meanwhile.
         LogClosed: the log was closed.
 
-    It belongs to one thread at a time, and must be closed, or read to its end.
+    Use a reader in one thread at a time, and close it or read it to its end.
     """
 
     def __init__(self, environment: Environment, start: int, end: int) -> None:
@@ -57,7 +57,7 @@ class RangeReader:
         return self._next
 
     def skip_to(self, offset: int) -> None:
-        """Go on at ``offset``, if that is further on."""
+        """Continue at ``offset``, unless the reader is beyond it already."""
         self.release()
         self._next = max(self._next, offset)
 
@@ -81,6 +81,8 @@ class RangeReader:
             raise
 
     def _step(self) -> record.StoredBatch:
+        # The start of the next batch bounds this one. It is read first, and ``_next`` moves before this batch is
+        # checked, so that damage is reported once and the next step continues behind it.
         transaction, cursor = self._open or self._begin()
         first, value = record.unpack_key(cursor.key()), cursor.value()
         if cursor.next():
@@ -105,7 +107,7 @@ class RangeReader:
         return batch
 
     def _begin(self) -> tuple[Transaction, Cursor]:
-        """Open a transaction and place its cursor on the batch that holds, or should hold, the next offset."""
+        """Begin a transaction and place its cursor on the batch that holds, or should hold, the next offset."""
         transaction = self._environment.begin_read()
         cursor = transaction.cursor(self._environment.batches)
         self._open = transaction, cursor
@@ -118,7 +120,7 @@ class RangeReader:
         return transaction, cursor
 
     def release(self) -> None:
-        """End the read transaction; the current payload is gone. The next step opens another transaction."""
+        """End the read transaction, which invalidates the current payload. The next step begins another one."""
         self._release_payload()
         if self._open is not None:
             transaction, cursor = self._open
@@ -127,7 +129,7 @@ class RangeReader:
             self._environment.end_read(transaction)
 
     def _release_payload(self) -> None:
-        """Make late use of the payload an error where possible: arrays made of it keep it from being released."""
+        """Make later use of the payload an error where possible; while an array uses it, it cannot be released."""
         if self._payload is not None:
             try:
                 self._payload.release()
@@ -136,7 +138,7 @@ class RangeReader:
             self._payload = None
 
     def close(self) -> None:
-        """End the reader; it gives nothing more."""
+        """End the reader. It returns no more batches."""
         self._next = self._end
         self.release()
 

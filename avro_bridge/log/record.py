@@ -1,4 +1,4 @@
-"""How one batch lies on disk.
+"""The stored form of one batch: its key, its header, its checksum.
 
 The key is the batch's first offset, eight bytes big-endian, because LMDB orders keys by their bytes. The value is a
 header of fixed size, directly followed by the payload::
@@ -11,9 +11,8 @@ header of fixed size, directly followed by the payload::
                                   |<------------- covered by the checksum, up to the end ------------->|
 
 All numbers of the header are little-endian. The checksum is xxh3_64 over everything behind it, seeded with the first
-offset: a batch that turns up under another key is damage as well. The version stands in front of the checksum and
-alone, so that a value of a newer program is told apart from a damaged one before anything else of it is believed;
-later versions may change all but these four bytes.
+offset, so a batch under a wrong key is detected too. The version comes first and outside of the checksum: a program can
+tell a newer format from damage before it trusts anything else. Later versions may change all but these four bytes.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ import xxhash
 from avro_bridge.errors import LogDamaged, LogVersion
 
 FORMAT_VERSION: Final = 1
-"""What this program writes."""
+"""The version that this program writes."""
 
 OLDEST_VERSION: Final = 1
-"""The oldest that it still reads. Batches of several versions may lie in one log."""
+"""The oldest version that it reads. One log may hold batches of several versions."""
 
 MAX_COUNT: Final = 2**32 - 1
 
@@ -45,23 +44,25 @@ HEADER_SIZE: Final = _COVERED + _FIELDS.size
 
 
 class PayloadKind(IntEnum):
-    """What the payload is. The log itself never looks inside."""
+    """The kind of a payload. Except for event ids (``dedup/event_ids.py``), the log never looks inside."""
 
     EVENTS = 1
     """An Avro array of events, as Flume sent it."""
     LINES = 2
-    """Whole lines of one file."""
+    """Whole lines of one file. Part of the stored format, so the number stays reserved: a log with such batches can be
+    verified and dumped. The bridge stores none yet and cannot serve them; tests use it for payloads without structure.
+    """
 
 
 @dataclass(slots=True)
 class PendingBatch:
     """A batch on its way into the log.
 
-    The payload is ``buffer[start:]``. At least ``HEADER_SIZE`` bytes in front of ``start`` belong to the log: the
-    header is packed into them, so that header and payload reach LMDB as one slice and the payload is not copied. The
-    buffer must not be touched between handing it over and the answer.
+    The payload is ``buffer[start:]``. At least ``HEADER_SIZE`` bytes in front of ``start`` belong to the log. It packs
+    the header into them, so that header and payload reach LMDB as one slice and the payload is not copied. The caller
+    must not touch the buffer until the batch is answered.
 
-    A batch of ``count`` 0 stores nothing and has no offset; it carries ``duplicates`` into the counters.
+    A batch with ``count`` 0 stores nothing and has no offset; its ``duplicates`` are counted all the same.
     """
 
     buffer: bytearray
@@ -71,7 +72,7 @@ class PendingBatch:
     connection_id: int
     received_us: int
     duplicates: int = 0
-    """How many events were left out of this batch because they are stored already."""
+    """Events that were dropped from this batch because they are stored already."""
 
     def __post_init__(self) -> None:
         if not HEADER_SIZE <= self.start <= len(self.buffer):
@@ -87,9 +88,9 @@ class PendingBatch:
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
-    """A batch as the log gives it back.
+    """A batch read from the log.
 
-    ``payload`` points into the mapped file: it is valid until the next step of the reader that gave it, not longer.
+    ``payload`` points into the mapped file. It is valid only until the next step of its reader.
     """
 
     first_offset: int
@@ -111,7 +112,7 @@ def pack_key(first_offset: int) -> bytes:
 
 
 def unpack_key(key: memoryview | bytes) -> int:
-    """Return the first offset that ``key`` stands for."""
+    """Return the first offset of the batch with this key."""
     return int(_KEY.unpack(key)[0])
 
 
@@ -131,10 +132,10 @@ def pack_in_place(batch: PendingBatch, first_offset: int) -> memoryview:
 
 
 def check_version(version: int, what: str) -> None:
-    """Refuse what this program cannot read, and say which one can.
+    """Check that this program can read a format version.
 
     Raises:
-        LogVersion: ``what`` was written by a newer program, or by one that is too old.
+        LogVersion: ``what`` was written by a newer program, or by one that is too old; the text says what to do.
     """
     if version > FORMAT_VERSION:
         raise LogVersion(
@@ -151,12 +152,12 @@ def check_version(version: int, what: str) -> None:
 def unpack(first_offset: int, value: memoryview, next_first: int) -> StoredBatch:
     """Read and check the batch stored under ``first_offset``; ``payload`` is a view into ``value``.
 
-    ``next_first`` is where the following batch starts: it bounds the damaged range, since a damaged header cannot say
-    how many events it had.
+    ``next_first`` is where the next batch starts. It bounds the damaged range, since the count in a damaged header
+    cannot be trusted.
 
     Raises:
         LogVersion: a newer program wrote it, or one that is too old.
-        LogDamaged: it is not what was written.
+        LogDamaged: the value is not what was written.
     """
     last = max(first_offset, next_first - 1)
     version = _VERSION.unpack_from(value)[0] if len(value) >= _VERSION.size else 0
@@ -175,7 +176,7 @@ def unpack(first_offset: int, value: memoryview, next_first: int) -> StoredBatch
 
 
 def peek(value: memoryview) -> tuple[int, int]:
-    """Return received-at (microseconds) and connection id of a stored batch without checking it; zeros if cut short."""
+    """Return ``received_us`` and connection id of a stored batch without checking it; zeros if it is cut short."""
     if len(value) < HEADER_SIZE:
         return 0, 0
     received_us, connection_id, _count, _kind = _FIELDS.unpack_from(value, _COVERED)

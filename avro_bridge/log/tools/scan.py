@@ -1,4 +1,4 @@
-"""Reading a log past its damage: for the tools that look at logs rather than serve them."""
+"""Scan: reads a log past damaged ranges, for the tools that check and list logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DamagedRange:
-    """Offsets ``first`` to ``last``, both inclusive, that cannot be read, and why."""
+    """Offsets ``first`` to ``last``, both inclusive, that cannot be read, with the reason."""
 
     first: int
     last: int
@@ -24,14 +24,14 @@ class DamagedRange:
 
     @property
     def events(self) -> int:
-        """How many offsets that are."""
+        """The number of offsets."""
         return self.last - self.first + 1
 
 
 def scan(view: LogView, start: int, end: int) -> Iterator[StoredBatch | DamagedRange]:
-    """Yield what holds the offsets ``start <= offset < end``, and in its place what cannot be read.
+    """Yield the batches that hold ``start <= offset < end``, and a damaged range in place of what cannot be read.
 
-    A batch's payload is valid until the next step. What a bridge deletes meanwhile is passed over.
+    A batch's payload is valid until the next step. Batches that a bridge deletes meanwhile are skipped.
 
     Raises:
         RangeBelow, RangeAbove, BadRequest: as ``LogView.read``.

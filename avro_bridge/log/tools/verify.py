@@ -1,11 +1,11 @@
-"""Checking a log from end to end, offline or beside the bridge that writes it.
+"""Verify: checks a log from end to end, offline or while a bridge writes it.
 
-What is checked, in this order:
+The checks, in this order:
 
-1. structure: the pages of the file, by py-lmdb's own offline verifier, which never lets LMDB itself near a damaged
-   page. Only while nobody writes the log, since a file that changes meanwhile has no one structure;
-2. batches: checksums, versions, and that each starts where the one before it ends;
-3. books: that counters, first and next offset and what the consumers committed agree with each other and with 2.
+1. structure: py-lmdb's offline verifier checks the pages of the file without LMDB, which could crash on a damaged page.
+   Only while no bridge writes the log, since a file that changes meanwhile cannot be checked this way;
+2. batches: checksums, versions, and that each one starts where the one before it ends;
+3. metadata: counters, first and next offset and the consumers' offsets agree with each other and with 2.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PROGRESS_EVERY: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
-    """What was found. Sizes in bytes; ``batches``, ``events`` and ``payload_bytes`` count what is whole."""
+    """The result of a check. Sizes in bytes; ``batches``, ``events`` and ``payload_bytes`` count undamaged batches."""
 
     folder: str
     log_id: str = ""
@@ -45,30 +45,30 @@ class VerifyReport:
     payload_bytes: int = 0
     damaged: tuple[DamagedRange, ...] = ()
     problems: tuple[str, ...] = ()
-    """Disagreements that no range of offsets can be given for, a sentence each."""
+    """Disagreements that belong to no range of offsets, one sentence each."""
     structure_checked: bool = False
-    """False while a bridge writes the log."""
+    """False when a bridge was writing the log."""
 
     @property
     def ok(self) -> bool:
-        """Whether the log is whole."""
+        """Whether nothing is damaged and everything agrees."""
         return not self.damaged and not self.problems
 
 
 def verify(folder: Path, progress: Callable[[int, int], None] = lambda _offset, _end: None) -> VerifyReport:
     """Check the log in ``folder`` without changing it.
 
-    ``progress`` is called now and then with the offset reached and the offset at which the log ends.
+    ``progress`` is called every 64 batches with the offset reached and the offset at which the log ends.
 
     Raises:
         LogVersion: a newer program wrote it, or one that is too old.
-        LogError: it cannot be opened at all.
+        LogError: the log cannot be opened.
     """
     structure_checked = not is_locked(folder)
     if structure_checked:
         problems = _structure(folder)
         if problems:
-            # LMDB trusts its pages: opening this file could end the process.
+            # LMDB trusts its pages: opening a damaged file could crash the process.
             return VerifyReport(folder=str(folder), problems=problems, structure_checked=True)
     with Log.open_readonly(folder) as view:
         return verify_view(view, progress, structure_checked=structure_checked)
@@ -80,7 +80,7 @@ def verify_view(
     *,
     structure_checked: bool = False,
 ) -> VerifyReport:
-    """Check batches and books of a log that is open already."""
+    """Check batches and metadata of a log that is open already."""
     now = view.metadata()
     damaged = list(_missing_at_head(now))
     batches = events = payload_bytes = 0
@@ -127,7 +127,7 @@ def _missing_at_head(now: Metadata) -> Iterator[DamagedRange]:
 
 
 def _disagreements(now: Metadata, batches: int | None) -> Iterator[str]:
-    """Yield what does not add up; ``batches`` is None when what was read cannot be compared."""
+    """Yield each disagreement; ``batches`` is None when the number that was read cannot be compared."""
     counters = now.counters
     if counters["stored_events"] != now.next_offset:
         yield f"{counters['stored_events']} events were counted as stored, the next offset is {now.next_offset}"
