@@ -1,4 +1,4 @@
-"""``python -m avro_bridge``."""
+"""Entry point of ``python -m avro_bridge``."""
 
 from avro_bridge.cli import main
 

@@ -1,9 +1,9 @@
-"""Health, metrics and status over HTTP, on a thread of its own.
+"""The admin server: health, metrics and status over HTTP, on its own thread.
 
 ========== ===== ==============================================================================================
 ``/livez``  200  the ingest loop turned within the last seconds; else 503
-``/readyz`` 200  the listener is bound, the log is writable and below its cap, no stop has begun; else 503
-``/metrics``     Prometheus text: the bridge's own and, when configured, the agents' Flume metrics translated
+``/readyz`` 200  the port is bound, the log accepted the last batch, no stop has begun; else 503
+``/metrics``     Prometheus text: the bridge's metrics and, when configured, those of the Flume agents
 ``/status``      the Flight status as JSON
 ========== ===== ==============================================================================================
 """
@@ -29,7 +29,7 @@ REQUEST_TIMEOUT_S = 10.0
 
 
 class AdminServer:
-    """The pages. ``live`` and ``ready`` return nothing when all is well, else one sentence that says what is not."""
+    """Serves the pages. ``live`` and ``ready`` return None when all is well, else one sentence about the problem."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class AdminServer:
         ready: Callable[[], str | None],
         status: Callable[[], Status],
     ) -> None:
-        """Bind the address; nothing is served before ``start``."""
+        """Bind the address. The pages are served from ``start`` on."""
 
         def health(check: Callable[[], str | None]) -> tuple[int, str, bytes]:
             trouble = check()
@@ -70,7 +70,7 @@ class AdminServer:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-                """Say nothing: a probe every second is no event."""
+                """Log nothing: a probe arrives every second."""
 
         self._server = ThreadingHTTPServer(address, Handler)
         self._server.daemon_threads = True
@@ -82,11 +82,11 @@ class AdminServer:
         return int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start serving."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering and free the port."""
+        """Stop serving and free the port."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()

@@ -1,7 +1,7 @@
-"""The bridge as one process: assembles the stages, runs them, and takes them down in the order of the data.
+"""The bridge process: assembles the log and the servers, runs them, and stops them in the order of the data.
 
-A stop (SIGTERM or SIGINT) goes: not ready any more, stop accepting and reading, answer what is in flight, stop serving
-readers, sync and close the log. Nothing that was acknowledged depends on this order; it only spares Flume a resend.
+The order of a stop (SIGTERM or SIGINT): report not ready, stop accepting and reading, answer the calls in flight, stop
+serving readers, sync and close the log. No acknowledged event depends on this order; it only spares Flume a resend.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from avro_bridge.log.retention import Deleted
 
 LIVE_WITHIN_S = 5.0
-"""The ingest loop must turn within this time to be called alive."""
+"""The bridge is alive if its event loop runs a callback within this time."""
 
 EMPTY_ARRAY = b"\0"
 
@@ -51,7 +51,7 @@ logger = structlog.get_logger("bridge")
 class Bridge:
     """One log with its ingest, egress and admin servers.
 
-    Promise: ``run`` returns only after everything that was acknowledged is on disk and every port is free again.
+    Promise: when ``run`` returns, everything acknowledged is on disk and every port is free again.
     """
 
     def __init__(self, config: BridgeConfig, ready_file: Path | None = None) -> None:
@@ -62,7 +62,7 @@ class Bridge:
         self._loop = asyncio.get_running_loop()
 
     def stop(self) -> None:
-        """Begin the stop. Must be called on the loop's thread; a second call changes nothing."""
+        """Begin the stop. Call it on the loop's thread; a second call changes nothing."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -146,8 +146,8 @@ class Bridge:
         try:
             self._loop.call_soon_threadsafe(turned.set)
         except RuntimeError:
-            return "the ingest loop has ended"
-        return None if turned.wait(LIVE_WITHIN_S) else f"the ingest loop has not turned for {LIVE_WITHIN_S:g} s"
+            return "the event loop has ended"
+        return None if turned.wait(LIVE_WITHIN_S) else f"the event loop has not run for {LIVE_WITHIN_S:g} s"
 
     def _trouble(self, refusal: BridgeError | None) -> str | None:
         if not self._ready:

@@ -1,4 +1,4 @@
-"""``python -m avro_bridge``: serve, check a configuration, or compile the kernels ahead.
+"""The command line ``python -m avro_bridge``: serve, check a configuration, or compile the kernels in advance.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 """
@@ -28,7 +28,7 @@ def serve(
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
-    """Take events from Flume, store them, and serve them to readers, until SIGTERM."""
+    """Receive events from Flume, store them, and serve them to readers, until SIGTERM."""
     from avro_bridge.app import serve as run
 
     logging_setup.configure(log_level)
@@ -37,13 +37,13 @@ def serve(
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Read a configuration and say whether the bridge could use it."""
+    """Check a configuration file without starting the bridge."""
     _load(config)
 
 
 @app.command()
 def precompile() -> None:
-    """Compile the kernels into their cache, so that a first start need not."""
+    """Compile the kernels into their cache, so that the first start is fast."""
     from headrace.common.kernels import precompile as compile_kernels
 
     compile_kernels()
@@ -54,7 +54,7 @@ def _load(path: Path | None) -> BridgeConfig:
 
 
 def main() -> None:
-    """Run the command line; every expected failure is one sentence and an exit code."""
+    """Run the command line. Every expected failure is one sentence and an exit code."""
     try:
         app()
     except ConfigError as error:

@@ -1,17 +1,17 @@
-"""Every error that the bridge raises on purpose.
+"""The errors of the bridge, in one tree.
 
 ::
 
     BridgeError
     ├── ConfigError                 operator   never retry    the configuration cannot be used
-    ├── ProtocolError               peer       never retry    bytes that are not what Flume sends: close the connection
+    ├── ProtocolError               peer       never retry    bytes that Flume never sends: close the connection
     │   ├── FrameError              peer       never retry    a frame is malformed or over a limit
     │   ├── HandshakeError          peer       never retry    the handshake is malformed or cannot be resolved
     │   ├── CallError               peer       never retry    the message name or its call metadata is malformed
     │   ├── EventError              peer       never retry    the events of a call are malformed or over a limit
     │   └── LayerError              peer       never retry    the compressed or encrypted stream is broken
     ├── LogError                    storage    see below
-    │   ├── LogFull                 operator   retry          the cap or the disk is full; recovers when there is room
+    │   ├── LogFull                 operator   retry          the cap is reached or the disk is full; recovers
     │   ├── LogWriteFailed          storage    retry          a write or sync failed; nothing of it became visible
     │   ├── LogDamaged              storage    never retry    a stored range does not match its checksum
     │   ├── LogLocked               operator   retry          another process has the log open for writing
@@ -23,8 +23,8 @@
         ├── RangeAbove              reader     retry          the range ends above what is stored
         └── BadRequest              reader     never retry    the ticket or action cannot be understood
 
-The column after the name says whose fault it is, then whether doing the same again is sane. ``case`` is the stable word
-for metrics and for the Flight error; it never holds text from a peer.
+The first column says who caused the error (``storage``: the disk), the second whether a retry makes sense. ``case`` is
+the stable word for metrics and for Flight errors; it never contains text from a peer.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from typing import ClassVar
 
 
 class BridgeError(Exception):
-    """Root of everything the bridge raises on purpose."""
+    """Root of all errors that the bridge raises on purpose."""
 
     case: ClassVar[str] = "bridge"
     retry: ClassVar[bool] = False
 
 
 class ConfigError(BridgeError):
-    """The configuration cannot be used; the text names the file, the key and what would be right."""
+    """The configuration cannot be used; the text names the file, the key and the problem."""
 
     case = "config"
 
 
 class ProtocolError(BridgeError):
-    """The peer sent what no Flume client sends. The connection is closed; other connections are not touched."""
+    """The peer sent what no Flume client sends. Its connection is closed; others are not affected."""
 
     case = "protocol"
 
@@ -72,7 +72,7 @@ class CallError(ProtocolError):
 class EventError(ProtocolError):
     """The events of a call are malformed or over a limit.
 
-    ``position`` is the byte of the payload at which the reader gave up.
+    ``position`` is the byte of the payload at which reading stopped.
     """
 
     case = "events"
@@ -89,13 +89,13 @@ class LayerError(ProtocolError):
 
 
 class LogError(BridgeError):
-    """The durable log cannot do what was asked."""
+    """The durable log cannot do what was requested."""
 
     case = "log"
 
 
 class LogFull(LogError):
-    """The cap or the disk is reached. Nothing of the refused batches is stored; it works again when there is room."""
+    """The cap is reached or the disk is full. Nothing of the refused batches is stored; the log recovers by itself."""
 
     case = "full"
     retry = True
@@ -139,7 +139,7 @@ class LogClosed(LogError):
 
 
 class ReadError(BridgeError):
-    """A reader asked for what this log cannot give."""
+    """A reader requested something that this log does not have."""
 
     case = "read"
 

@@ -1,4 +1,4 @@
-"""Flume's own metrics beside the bridge's: the agents' JSON pages, translated to Prometheus at each scrape.
+"""Metrics of Flume agents: translates their JSON pages to Prometheus at each scrape.
 
 Flume 1.11 has no Prometheus endpoint. A component's name comes from the operator's agent configuration, not from log
 text, so it may be a label. An agent that does not answer shows as ``headrace_agent_up 0``, never as a failed scrape.
@@ -25,13 +25,13 @@ _TIMES = frozenset({"StartTime", "StopTime"})
 
 
 class AgentCollector(Collector):
-    """Fetches each page when Prometheus asks. Gauges throughout: Flume's counters fall back to zero with its agent."""
+    """Fetches each page at a scrape. All are gauges, since Flume's counters restart at zero with their agent."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = tuple(urls)
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing ahead, so that registering does not fetch."""
+        """Describe no metric in advance, so that registering does not fetch the pages."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
@@ -53,7 +53,7 @@ class AgentCollector(Collector):
 
 
 def _fetch(url: str) -> dict[str, dict[str, str]]:
-    """Read one page: component to figures, all of them texts."""
+    """Return one page: the figures of each component, all of them texts."""
     with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:  # noqa: S310 - the operator configures the URL
         page = loads(response.read(MAX_PAGE_BYTES))
     if not isinstance(page, dict) or not all(isinstance(figures, dict) for figures in page.values()):

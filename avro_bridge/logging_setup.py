@@ -1,6 +1,6 @@
-"""Structured logs: one JSON object a line on standard error.
+"""Set-up of structured logs: one JSON object per line on standard error.
 
-No event body and no header ever goes into a log line; a peer shows as its address and as the ``case`` of its fault.
+A log line never contains an event's body or headers. Of a peer it shows the address and the ``case`` of its error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The bridge's metrics, each declared here once with its sentence.
+"""The bridge's metrics, each declared here once with its help text.
 
-No label ever holds text from a peer: the only label values are the ``case`` words of :mod:`avro_bridge.errors` and the
-fixed words below. Counters that must survive a restart live in the log (see ``LogCollector``); the others start at zero
-with the process, as Prometheus expects.
+No label ever contains text from a peer: the only label values are the ``case`` words of :mod:`avro_bridge.errors` and
+the fixed words below. Counters that must survive a restart live in the log (see ``LogCollector``); the others start at
+zero with the process, as Prometheus expects.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class LogCollector(Collector):
-    """Reads the log's own durable figures when Prometheus asks, so that no second copy can drift."""
+    """Reads the log's durable counters at each scrape, so that no second copy can drift."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -51,7 +51,7 @@ class LogCollector(Collector):
 
 
 class BridgeMetrics:
-    """The counters that the running process keeps."""
+    """The counters of the running process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)

@@ -1,1 +1,1 @@
-"""Arrow Flight out of the log."""
+"""Egress: serves stored events to readers over Arrow Flight."""

@@ -1,8 +1,8 @@
-"""Stored batches to Arrow record batches, without a Python object per event.
+"""Converts stored batches to Arrow record batches, without a Python object per event.
 
-A stored batch is walked once by the wire's kernel, which gives where each header block and body lies; the bodies are
-then gathered into one Arrow buffer. Small stored batches (a trickle of single events) are joined, so that a reader
-never pays the cost of a record batch for each event.
+The wire's kernel walks a stored batch once and locates each header map and body; the bodies are then copied into one
+Arrow buffer. Small stored batches (a trickle of single events) are joined, so that a reader never pays for one record
+batch per event.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from avro_bridge.wire.events import Index, StringColumn
 
 MAX_BATCH_BYTES = 16 * 1024 * 1024
-"""A record batch is handed on once its bodies reach this size, whatever the number of events."""
+"""A record batch is passed on once it reaches this size, whatever its number of events."""
 
 
 def record_batches(
@@ -38,7 +38,7 @@ def record_batches(
         start: first offset wanted; may lie inside the first batch.
         end: offset behind the last one wanted; may lie inside the last batch.
         headers: whether the headers column is built.
-        batch_events: a record batch is handed on once it has about so many events.
+        batch_events: a record batch is passed on once it has at least so many events.
     """
     waiting: list[pa.RecordBatch] = []
     events = size = 0
@@ -60,8 +60,8 @@ def _join(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 def _record_batch(batch: StoredBatch, start: int, end: int, *, headers: bool) -> pa.RecordBatch:
     """Build the part of one stored batch that lies in the range."""
-    if batch.kind is not PayloadKind.EVENTS:  # pragma: no cover - no writer of another kind exists yet
-        raise NotImplementedError(f"payload kind {batch.kind.name}")
+    if batch.kind is not PayloadKind.EVENTS:  # pragma: no cover - the bridge stores no other kind yet
+        raise NotImplementedError(f"offset {batch.first_offset}: payload kind {batch.kind.name} cannot be served")
     index = index_events(batch.payload, batch.count)
     low = max(start - batch.first_offset, 0)
     high = min(end - batch.first_offset, batch.count)
@@ -85,11 +85,11 @@ def _headers(payload: memoryview, index: Index, low: int, high: int) -> pa.Array
 
 
 def _numbers(kind: pa.DataType, numbers: NDArray[np.int64] | NDArray[np.int32]) -> pa.Array:
-    """Look at numbers as an Arrow column. ``pa.array`` would do, but it loads pandas: 0.4 s in the first request."""
+    """Wrap numbers as an Arrow column. ``pa.array`` does the same, but loads pandas: 0.4 s in the first request."""
     return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
 
 
 def _column(kind: pa.DataType, column: StringColumn) -> pa.Array:
-    """Look at gathered bytes as an Arrow column, without a copy."""
+    """Wrap gathered bytes as an Arrow column, without a copy."""
     buffers = [None, pa.py_buffer(column.offsets), pa.py_buffer(column.data)]
     return pa.Array.from_buffers(kind, len(column.offsets) - 1, buffers)

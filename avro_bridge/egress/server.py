@@ -1,7 +1,7 @@
-"""The Flight server: reads, status, and the two small things that flow back from a reader.
+"""The Flight server: reads of a range, the log's status, and what readers send back: start, commit and forget.
 
-Every error leaves as a Flight error whose ``extra_info`` names its case (``avro_bridge.contract``), so that a reader
-decides by a word, not by a text.
+Every error becomes a Flight error whose ``extra_info`` names its case (``avro_bridge.contract``), so that a reader can
+decide by one word instead of a text.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ logger = structlog.get_logger("bridge.egress")
 class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
     """Serves one log.
 
-    Promise: a read gives exactly the events of its range, in order, or an error that names the case; a ``start`` or
-    ``commit`` is on disk before it is answered. Trap: a read that fails in the middle has already sent what came
-    before; the reader must count on nothing until the stream has ended well.
+    Promise: a read returns exactly the events of its range, in order, or an error that names the case; a ``start`` or
+    ``commit`` is on disk before it is answered. Trap: a read that fails in the middle has sent its first events
+    already. The reader must discard them unless the stream ends without an error.
     """
 
     def __init__(
@@ -80,27 +80,27 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
         return flight.GeneratorStream(schema(headers=wanted.headers), self._events(wanted, stored))
 
     def _events(self, wanted: Ticket, stored: RangeReader) -> Iterator[pa.RecordBatch]:
-        # Closed on every way out, a client that went away included.
+        # The reader is closed on every way out, also when the client disconnects.
         with _Translated(self._metrics, self._log), stored:
             for batch in record_batches(
                 stored, wanted.start, wanted.end, headers=wanted.headers, batch_events=self._batch_events
             ):
                 self._metrics.served_events.inc(batch.num_rows)
-                # What is handed over is copied. The log must not wait for a slow client's socket.
+                # ``batch`` is a copy. A slow client must not keep the read transaction open.
                 stored.release()
                 yield batch
 
     def list_actions(self, _context: flight.ServerCallContext) -> list[tuple[str, str]]:
-        """Name the actions."""
+        """Return the actions with a description each."""
         return [
-            ("status", "what the log holds"),
+            ("status", "offsets, size, counters and consumers of the log"),
             ("start", "store and return a consumer's first offset"),
-            ("commit", "let go of all below an offset"),
-            ("forget", "forget a consumer"),
+            ("commit", "store that a consumer needs nothing below an offset"),
+            ("forget", "remove a consumer"),
         ]
 
     def do_action(self, _context: flight.ServerCallContext, action: flight.Action) -> Iterator[flight.Result]:
-        """Run one action and give its JSON result."""
+        """Run one action and return its JSON result."""
         with _Translated(self._metrics, self._log):
             body = read_json_object(action.body.to_pybytes() if action.body else b"", action.type)
             if action.type == "status":
@@ -112,7 +112,7 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
         yield flight.Result(result)
 
     def status(self) -> Status:
-        """Return what the log holds now."""
+        """Return the status of the log."""
         now = self._log.metadata()
         return Status(
             version=CONTRACT_VERSION,
@@ -130,14 +130,14 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
         self._check_log_id(_text(body, "log_id"))
         position = body.get("position")
         if position not in ("earliest", "latest") and type(position) is not int:
-            raise BadRequest("start: position is earliest, latest or an offset")
+            raise BadRequest("start: position must be 'earliest', 'latest' or an offset")
         return {"offset": self._writer.start_consumer(_name(body), position).result()}
 
     def _commit(self, body: dict[str, Any]) -> dict[str, Any]:
         self._check_log_id(_text(body, "log_id"))
         offset = body.get("offset")
         if type(offset) is not int:
-            raise BadRequest("commit: offset is an integer")
+            raise BadRequest("commit: offset must be an integer")
         return {"offset": self._writer.commit(_name(body), offset).result()}
 
     def _forget(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
 
     def _check_log_id(self, log_id: str) -> None:
         if log_id != self._log.log_id:
-            raise LogIdDiffers(f"this is log {self._log.log_id}; the request is for another")
+            raise LogIdDiffers(f"this bridge serves log {self._log.log_id}; the request is for another log")
 
 
 class _Translated:
@@ -175,7 +175,7 @@ class _Translated:
 
 
 class _TokenFactory(flight.ServerMiddlewareFactory):  # type: ignore[misc]
-    """Refuses every call that lacks the bearer token; compares in constant time."""
+    """Refuses every call without the bearer token; compares in constant time."""
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()
@@ -194,12 +194,12 @@ def _certificates(tls: TlsConfig | None) -> list[tuple[bytes, bytes]] | None:
 def _text(body: dict[str, Any], key: str) -> str:
     value = body.get(key)
     if not isinstance(value, str) or not value:
-        raise BadRequest(f"{key} is a text that is not empty")
+        raise BadRequest(f"{key} must be a text that is not empty")
     return value
 
 
 def _name(body: dict[str, Any]) -> str:
     name = _text(body, "consumer")
     if not is_consumer_name(name):
-        raise BadRequest(f"consumer is a printable text of at most {MAX_CONSUMER_BYTES} bytes")
+        raise BadRequest(f"consumer must be a printable text of at most {MAX_CONSUMER_BYTES} bytes")
     return name

@@ -171,7 +171,7 @@ class FlightDouble(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow.fl
 
     def _check_log_id(self, log_id: str) -> None:
         if log_id != self.log.log_id:
-            raise LogIdDiffers(f"this is log {self.log.log_id}; the request is for another")
+            raise LogIdDiffers(f"this bridge serves log {self.log.log_id}; the request is for another log")
 
 
 class _AsFlight:
