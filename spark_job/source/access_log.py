@@ -22,7 +22,6 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from pyspark.sql.datasource import DataSource
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import (
@@ -41,13 +40,21 @@ from spark_job.errors import OptionError
 from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.options import AccessLogOptions, check_for_batch, check_for_stream, parse_access_log_options
 from spark_job.source.range_reader import as_tables
-from spark_job.source.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
+from spark_job.source.readers import (
+    POSITION_FIELDS,
+    Conversion,
+    EventBatchReader,
+    EventStreamReader,
+    require_schema,
+    rows_of,
+)
 from spark_job.source.worker_tuning import limit_polars_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import polars as pl
+    import pyarrow as pa
     from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
 
     from spark_job.parse import Counts, LineCounter, LineParser
@@ -90,12 +97,7 @@ def line_schema() -> StructType:
         pl.Float64: DoubleType(),
         pl.Datetime: TimestampType(),
     }
-    places = [
-        StructField("bridge", StringType()),
-        StructField("offset", LongType()),
-        StructField("received", TimestampType()),
-    ]
-    return StructType(places + [StructField(name, kinds[type(kind)]) for name, kind in SCHEMA.items()])
+    return StructType([*POSITION_FIELDS, *(StructField(name, kinds[type(kind)]) for name, kind in SCHEMA.items())])
 
 
 class Lines(Conversion):
@@ -108,12 +110,7 @@ class Lines(Conversion):
         """Yield rows in :func:`line_schema`."""
         schema = to_arrow_schema(line_schema(), timezone="UTC")
         for table in as_tables(batches):
-            columns = dict(zip(table.column_names, table.columns, strict=True))
-            parsed = _to_arrow(_parse(self._options, table))
-            columns |= dict(zip(parsed.column_names, parsed.columns, strict=True))
-            columns["bridge"] = pa.chunked_array([pa.repeat(part.log_id, table.num_rows)])
-            rows = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
-            yield from rows.combine_chunks().to_batches()
+            yield from rows_of(part, schema, table, _to_arrow(_parse(self._options, table)))
 
 
 class RollUp(Conversion):

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import BinaryType, LongType, MapType, StringType, StructField, StructType, TimestampType
+from pyspark.sql.types import BinaryType, MapType, StringType, StructField, StructType
 
 from spark_job.source.access_log import AccessLogDataSource
 from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.json_events import JsonEventsDataSource
 from spark_job.source.options import check_for_batch, check_for_stream, parse_flume_audit, parse_flume_options
-from spark_job.source.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
+from spark_job.source.readers import POSITION_FIELDS, Conversion, EventBatchReader, EventStreamReader, require_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 
 EVENT_SCHEMA = StructType(
     [
-        StructField("bridge", StringType()),
-        StructField("offset", LongType()),
-        StructField("received", TimestampType()),
+        *POSITION_FIELDS,
         StructField("headers", MapType(StringType(), StringType())),
         StructField("body", BinaryType()),
     ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from pyspark.sql.datasource import DataSource
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import (
@@ -27,12 +26,20 @@ from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.json_options import JsonEventsOptions, parse_json_events_options
 from spark_job.source.options import check_for_batch, check_for_stream
 from spark_job.source.range_reader import as_tables
-from spark_job.source.readers import Conversion, EventBatchReader, EventStreamReader, require_schema
+from spark_job.source.readers import (
+    POSITION_FIELDS,
+    Conversion,
+    EventBatchReader,
+    EventStreamReader,
+    require_schema,
+    rows_of,
+)
 from spark_job.source.worker_tuning import limit_polars_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    import pyarrow as pa
     from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
 
     from spark_job.ranges import Part
@@ -48,9 +55,8 @@ KINDS: dict[str, DataType] = {
 
 def json_schema(fields: Mapping[str, str]) -> StructType:
     """Return the columns of events with these fields."""
-    places = [("bridge", "string"), ("offset", "long"), ("received", "timestamp")]
-    columns = [*places, *fields.items(), ("raw", "string"), ("error", "string")]
-    return StructType([StructField(name, KINDS[kind]) for name, kind in columns])
+    columns = [*fields.items(), ("raw", "string"), ("error", "string")]
+    return StructType([*POSITION_FIELDS, *(StructField(name, KINDS[kind]) for name, kind in columns)])
 
 
 class JsonObjects(Conversion):
@@ -70,11 +76,7 @@ class JsonObjects(Conversion):
         for table in as_tables(batches):
             parsed = parse_objects(table.column("body").to_pylist(), self._fields)
             found = parsed.to_arrow(compat_level=pl.CompatLevel.oldest())
-            columns = dict(zip(found.column_names, found.columns, strict=True))
-            columns |= {name: table.column(name) for name in ("offset", "received")}
-            columns["bridge"] = pa.chunked_array([pa.repeat(part.log_id, table.num_rows)])
-            rows = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
-            yield from rows.combine_chunks().to_batches()
+            yield from rows_of(part, schema, table, found)
 
 
 class JsonEventsDataSource(DataSource):

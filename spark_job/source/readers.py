@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+import pyarrow as pa
 from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
 from pyspark.sql.streaming.datasource import (
     ReadAllAvailable,
@@ -18,6 +19,7 @@ from pyspark.sql.streaming.datasource import (
     ReadMaxRows,
     SupportsTriggerAvailableNow,
 )
+from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
 
 from spark_job.errors import OptionError
 from spark_job.source.bridges import Bridges
@@ -29,12 +31,18 @@ from spark_job.source.worker_tuning import THIS_PROCESS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    import pyarrow as pa
     from pyspark.sql.datasource import InputPartition
-    from pyspark.sql.types import StructType
 
     from spark_job.ranges import Part
     from spark_job.source.options import FlumeOptions
+
+
+POSITION_FIELDS: Final = (
+    StructField("bridge", StringType()),
+    StructField("offset", LongType()),
+    StructField("received", TimestampType()),
+)
+"""The first columns of every source whose rows are lines or events: the log, the offset in it, the time of arrival."""
 
 
 class Conversion(ABC):
@@ -135,6 +143,22 @@ def _read(conversion: Conversion, partition: RangePartition, ranges: PartitionRe
     """Read and convert one part in the process of a task."""
     yield from conversion.convert(partition.part, ranges.read(partition))
     THIS_PROCESS.after_task()
+
+
+def rows_of(part: Part, schema: pa.Schema, events: pa.Table, parsed: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some events, with the columns of ``schema``.
+
+    Args:
+        part: what the events are part of: its log is the column ``bridge``.
+        schema: the source's columns.
+        events: the events, as the bridge sent them.
+        parsed: the columns that were made from the events, in the same order.
+    """
+    columns = dict(zip(parsed.column_names, parsed.columns, strict=True))
+    columns |= {name: events.column(name) for name in ("offset", "received")}
+    columns["bridge"] = pa.chunked_array([pa.repeat(part.log_id, events.num_rows)])
+    rows = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
+    yield from rows.combine_chunks().to_batches()
 
 
 def require_schema(given: StructType, wanted: StructType) -> None:
