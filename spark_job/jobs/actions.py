@@ -1,17 +1,17 @@
-"""The job ``actions``: how often each action happened in each hour, from JSON objects in a bucket into a database.
+"""The job ``actions``: counts actions per hour, from JSON objects in a bucket, into a table of a database.
 
-It needs no bridge: objects that are put into the bucket while it runs are found there. The whole of it is the function
-:func:`actions` and one call for the table::
+It needs no bridge: it finds new objects in the bucket while it runs. The whole job is the function :func:`actions` and
+one call for the table::
 
     events = spark.readStream.schema(...).json("s3a://bucket/events")
     upsert(actions(events), "postgresql://counter@db/counts", "actions", key=["action", "window"])
 
-:mod:`spark_job.runner.object_store_job` has what stands around that: what is no event goes, with the name of its
-object, into the table ``actions_malformed``.
+:mod:`spark_job.runner.object_store_run` runs it. Malformed records go into the table ``actions_malformed``, with the
+name of their object.
 
-There is no watermark, so an object may come as late as it likes. What Spark keeps grows with the number of different
-actions and hours, not with that of events. Objects are read once: one that is overwritten or deleted later changes
-nothing. Each look at the bucket costs two LIST requests, so with Amazon's prices take ``--trigger 1m``.
+There is no watermark, so an object is never too late. Spark's state grows with the number of different actions and
+hours, not with the number of events. Each object is read once: overwriting or deleting it later changes nothing. Each
+listing of the bucket costs two LIST requests, so with Amazon's prices use ``--trigger 1m``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import Field
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
 
 from headrace.common.durations import spark_interval
 from spark_job.options.model import Length
@@ -38,7 +38,7 @@ class ActionsOptions(ObjectsOptions):
 
 def actions(events: DataFrame, options: ActionsOptions) -> DataFrame:
     """Count events by action and window."""
-    return events.groupBy("action", f.window("time", spark_interval(options.window))).count()
+    return events.groupBy("action", F.window("time", spark_interval(options.window))).count()
 
 
 JOB = ObjectsJob(

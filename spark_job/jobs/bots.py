@@ -1,12 +1,12 @@
-"""The job ``bots``: how much a visitor behaves like a program, learned from visitors who say that they are one.
+"""The job ``bots``: scores how much a visitor behaves like a program, with a model trained on the log itself.
 
-:func:`features` says what a visitor does in a window. It is given a batch of all that the bridges hold to train on,
-and then the stream to score: the same DataFrame function in both worlds. What is learned is the agents' own word
-(:data:`spark_job.jobs.visitors.DECLARED_BOT`) from behaviour alone, so programs that pose as a browser get a high score
-too.
+:func:`features` describes the behaviour of a visitor in a window. Training applies it to a batch of all lines that the
+bridges hold, scoring applies it to the stream: the same DataFrame function for both. The label is whether the user
+agent declares itself a program (:data:`spark_job.jobs.visitors.DECLARED_BOT`); the features are behaviour only, so
+programs that pose as a browser get a high score too.
 
-The model is trained once and kept in the job's folder, so that a restarted job scores as before. Training draws no
-lots and sees the visitors in one order: the same lines give the same scores.
+The model is trained once and kept in the job's folder, so that a restarted job scores as before. Training uses no
+random numbers and sorts the visitors: the same lines give the same scores.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class BotsOptions(JobOptions):
 
 
 def features(lines: DataFrame, options: BotsOptions) -> DataFrame:
-    """Return one row a window and visitor: how much, and of what kind, it asked for."""
+    """Return one row per window and visitor: the number and kinds of its requests."""
     requests = F.count("*")
     return (
         lines.withColumns({"agent": agent(), "declared": is_declared_bot()})
@@ -74,16 +74,16 @@ def features(lines: DataFrame, options: BotsOptions) -> DataFrame:
 
 
 def train(lines: DataFrame, options: BotsOptions) -> PipelineModel:
-    """Return a model that gives the probability that a visitor calls itself a program.
+    """Return a model for the probability that a visitor declares itself a program.
 
     Raises:
-        OptionError: there are not both kinds of visitors to learn from.
+        OptionError: the lines have only one of the two kinds of visitors.
     """
     known = features(lines, options).withColumn("label", F.col("declared").cast("double"))
-    # In one part and one order: sums of floating point numbers depend on both.
+    # One partition and one order: sums of floating point numbers depend on both.
     known = known.orderBy("window", "host", "agent").coalesce(1).cache()
     if known.select("label").distinct().count() < len(("person", "program")):
-        raise OptionError("--train-on: the lines so far are all of programs, or all of people; train on more lines")
+        raise OptionError("--train-on: so far all lines come from programs, or all from people; train on more lines")
     pipeline = Pipeline(
         stages=[
             VectorAssembler(inputCols=list(FEATURES), outputCol="raw_features"),
@@ -95,10 +95,14 @@ def train(lines: DataFrame, options: BotsOptions) -> PipelineModel:
 
 
 def prepared(read: Callable[[], DataFrame], options: BotsOptions, folder: Path, stop: Event) -> BotsOptions:
-    """Return the options with a model that is there; train it, once, on what the bridges hold."""
+    """Return the options with an existing model; train it first, on what the bridges hold, if there is none.
+
+    Raises:
+        OptionError: the model that the options name does not exist.
+    """
     if options.model is not None:
         if not (options.model / "metadata").is_dir():
-            raise OptionError(f"--model {options.model}: no model is kept there")
+            raise OptionError(f"--model {options.model}: the folder holds no model")
         return options
     model = folder / "model"
     if not (model / "trained").exists():
@@ -111,7 +115,7 @@ def prepared(read: Callable[[], DataFrame], options: BotsOptions, folder: Path, 
 
 
 def bots(lines: DataFrame, options: BotsOptions) -> DataFrame:
-    """Return one row a window and visitor with its score, from 0 (a person) to 1 (a program)."""
+    """Return one row per window and visitor with its score, from 0 (a person) to 1 (a program)."""
     score = vector_to_array(F.col("probabilities"))[1]
     return (
         PipelineModel.load(str(options.model))

@@ -1,12 +1,12 @@
-"""The jobs that there are, for lists and for finding a job by its name. Imports no Spark."""
+"""Registry of the built-in jobs, for lists and for finding a job by name. Imports no Spark."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, cast
 
+from headrace.common.suggest import did_you_mean
 from spark_job.errors import OptionError
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """One job, as a list shows it.
+    """One job in the registry.
 
     Attributes:
-        name: as in ``headrace job NAME``.
+        name: the name on the command line, ``headrace job NAME``.
         summary: what it computes, in one sentence.
-        api: the streaming API that it is written in.
-        shows: the terms of Spark that it is an example of.
+        api: the streaming API that it uses.
+        shows: the features of Spark that it demonstrates.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Entry:
 
     @property
     def module(self) -> str:
-        """The module that has the job as its constant ``JOB``."""
+        """The module of the job, which is its constant ``JOB``."""
         return f"spark_job.jobs.{self.name.replace('-', '_')}"
 
 
@@ -116,27 +116,26 @@ SQL = Entry(
     "structured",
     "spark.sql over a stream, complete, update and append mode",
 )
-"""A job as well, started by ``headrace sql``."""
+"""A job too, but started by ``headrace sql``."""
 
 
 def entry_of(name: str) -> Entry:
     """Return the entry of a job.
 
     Raises:
-        OptionError: there is no such job; the text names the nearest one.
+        OptionError: no job has that name; the text names the nearest one.
     """
     names = {entry.name: entry for entry in (*JOBS, SQL)}
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-        raise OptionError(f"no job is called {name!r}; {hint}")
+        hint = did_you_mean(name, names, f"the jobs are {', '.join(names)}")
+        raise OptionError(f"no job is called {name!r}{hint}")
     return names[name]
 
 
 def load(name: str) -> Job:
-    """Return a job, importing its module and with it Spark.
+    """Return a job; this imports its module, and with it Spark.
 
     Raises:
-        OptionError: there is no such job.
+        OptionError: no job has that name.
     """
     return cast("Job", import_module(entry_of(name).module).JOB)

@@ -1,7 +1,7 @@
-r"""The job ``hashtags``: how often each text that a regular expression picks came, in lines of any kind.
+r"""The job ``hashtags``: counts the texts that a regular expression finds in lines of any kind.
 
-The pattern is that of Rust's regex, which needs time in proportion to the line, whatever stands in it: lines are what
-strangers write. It has no look-around and no back-references.
+The pattern is one of Rust's regex, whose time is linear in the length of the line, which matters because strangers
+write the lines. It has no look-around and no back-references.
 
 Bounded run: the newest window, which holds every line unless the run took longer than the window.
 """
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from spark_job.runner.job_settings import JobSettings
 
 LONGEST = 200
-"""Characters of a key; what is longer is cut."""
+"""Characters of a key; a longer text is cut."""
 
 
 class HashtagsOptions(SlidingOptions):
-    """What is picked."""
+    """Options of the job: the pattern."""
 
     pattern: str = Field(r"#\w+", min_length=1, description="Regular expression of what is counted.")
 
 
 def hashtags(tables: DStream[Any], options: HashtagsOptions) -> DStream[tuple[str, int]]:
-    """Count the picks of the window."""
+    """Count the matches in the window."""
     window, slide, pattern = seconds(options.intervals.window), seconds(options.intervals.slide), options.pattern
     return (
         tables.flatMap(lambda table: picked(table, pattern))
@@ -49,13 +49,17 @@ def hashtags(tables: DStream[Any], options: HashtagsOptions) -> DStream[tuple[st
 
 
 def picked(table: pl.DataFrame, pattern: str) -> Iterable[str]:
-    """Return every pick of every line, in order; an empty one is none."""
+    """Return every match of every line, in order, without empty ones."""
     picks = table["line"].str.extract_all(pattern).explode(empty_as_null=False).str.head(LONGEST)
     return picks.filter(picks != "").to_list()
 
 
 def decoder(_settings: JobSettings, options: HashtagsOptions) -> TextLines:
-    """Read text, after a look at the pattern."""
+    """Return the decoder for text.
+
+    Raises:
+        OptionError: the pattern is wrong.
+    """
     import polars as pl
 
     try:

@@ -1,6 +1,6 @@
-"""The job ``intervals``: which batches a window covers, shown on the lines of any log.
+"""The job ``intervals``: shows which batches each window covers, on the lines of any log.
 
-Every batch gives its own time and its number of lines, and the window gathers them: so each result lists the batches
+Each batch contributes its time and its number of lines, and the window collects them, so each result lists the batches
 that it covers. With a batch of 1 s, a window of 3 s and a slide of 2 s::
 
     17:00:00 to 17:00:03                    17:00:02 to 17:00:05
@@ -9,7 +9,7 @@ that it covers. With a batch of 1 s, a window of 3 s and a slide of 2 s::
                7  17:00:02                             0  17:00:04
                9  17:00:03                            15  17:00:05
 
-Bounded run: all windows. A line is in as many of them as cover its batch.
+Bounded run: all windows. A line is counted in each window that covers its batch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class IntervalsOptions(SlidingOptions):
-    """Short ones, so that there is something to see."""
+    """Options of the job: intervals so short that a window fills while one watches."""
 
     window: Length = Field(timedelta(seconds=3), description="Length of the window: a whole number of batches.")
     slide: Annotated[Length | None, Flag()] = Field(
@@ -43,20 +43,20 @@ class IntervalsOptions(SlidingOptions):
 
 
 def covered_batches(tables: DStream[Any], options: IntervalsOptions) -> DStream[tuple[datetime, int]]:
-    """Gather the batches of the window. Spark would not use an inverse function in so short a window."""
+    """Collect the batches of the window. In so short a window Spark would not use an inverse function."""
     window, slide = seconds(options.intervals.window), seconds(options.intervals.slide)
     return tables.transform(lines_of_batch).reduceByKeyAndWindow(add, None, window, slide).map(with_instant)
 
 
 def lines_of_batch(time: datetime, tables: RDD[Any]) -> RDD[tuple[int, int]]:
-    """Count the lines of a batch, under its time; a batch without lines is there as well."""
+    """Count the lines of a batch under its time, also in a batch without lines."""
     batch_ms = epoch_ms(time)
     none_yet = tables.context.parallelize([(batch_ms, 0)], 1)
     return tables.map(lambda table: (batch_ms, len(table))).union(none_yet)
 
 
 def with_instant(count: tuple[int, int]) -> tuple[datetime, int]:
-    """Show a batch by its time."""
+    """Return the count with the batch time as an instant."""
     return datetime.fromtimestamp(count[0] / 1000, UTC), count[1]
 
 

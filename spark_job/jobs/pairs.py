@@ -1,4 +1,4 @@
-"""Sums of two numbers at once, and the way back: reduce functions of windows, whose inverse takes away what leaves."""
+"""Reduce and inverse-reduce functions on pairs of numbers, for sliding windows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ Pair = tuple[int, int]
 
 
 def plus(one: Pair, other: Pair) -> Pair:
-    """Add what comes into the window."""
+    """Add a pair that enters the window."""
     return one[0] + other[0], one[1] + other[1]
 
 
 def minus(whole: Pair, part: Pair) -> Pair:
-    """Take away what leaves the window."""
+    """Subtract a pair that leaves the window."""
     return whole[0] - part[0], whole[1] - part[1]

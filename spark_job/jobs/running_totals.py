@@ -1,11 +1,11 @@
-"""The job ``running-totals``: hits and bytes of each URL since the start, in both APIs.
+"""The job ``running-totals``: adds up hits and bytes of each URL since the start, in both APIs.
 
-``updateStateByKey`` calls a function for every key that it knows, in every batch, with what the batch brought for it:
-its cost grows with the number of keys, so keys can be let go (``--expire``). Totals can begin with those of an earlier
-run (``--initial``, a file that ``--out`` wrote).
+``updateStateByKey`` calls a function for every known key in every batch, so its cost grows with the number of keys;
+keys can therefore expire (``--expire``). Totals can start from an earlier run (``--initial``, a file that ``--out``
+wrote).
 
-In Structured Streaming the same is an aggregation without a window, which touches the keys of a batch only. That, and
-that its API is still being worked on, is why it is the default. It forgets nothing and begins with nothing.
+In Structured Streaming the same is an aggregation without a window, which touches only the keys of a batch. It is the
+default for that reason, and because its API is still developed. It never forgets a key and always starts empty.
 
 Bounded run: one row for each URL.
 """
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class TotalsOptions(BatchOptions):
-    """Which API, and what the state of the classic one begins and ends with."""
+    """Options of the job: the API, and how the state of the classic one starts and expires."""
 
     api: Annotated[str, choice_of("structured", "dstream")] = Field("structured", description="structured or dstream.")
     expire: Annotated[Length | None, Flag(shown_default="never")] = Field(
@@ -56,7 +56,7 @@ class Total(NamedTuple):
 
 
 def totals_of_dstream(tables: DStream[Any], options: TotalsOptions) -> DStream[tuple[str, int, int]]:
-    """Add up by URL; a batch gives the totals that it changed."""
+    """Add up by URL; each batch emits the totals that it changed."""
     longest = options.expire // options.batch_interval if options.expire is not None else None
     hits = tables.flatMap(rows_of).map(lambda line: (line.url, Total(1, line.bytes or 0))).reduceByKey(plus)
     totals: DStream[Any] = beginning_with(hits, read_totals(options.initial)).updateStateByKey(
@@ -71,7 +71,7 @@ def plus(one: Total, other: Total) -> Total:
 
 
 def updated(new: list[Total], total: Total | None, longest: int | None) -> Total | None:
-    """Return the state of a URL after a batch; None lets it go."""
+    """Return the state of a URL after a batch; None deletes it."""
     if not new and total is not None:
         idle = total._replace(idle=total.idle + 1)
         return None if longest is not None and idle.idle > longest else idle
@@ -89,7 +89,7 @@ def read_totals(path: Path | None) -> list[tuple[str, Total]]:
     """Return the totals of a file.
 
     Raises:
-        OptionError: it is not such a file.
+        OptionError: the file holds something else, or cannot be read.
     """
     if path is None:
         return []
@@ -101,7 +101,11 @@ def read_totals(path: Path | None) -> list[tuple[str, Total]]:
 
 
 def decoder(settings: JobSettings, options: TotalsOptions) -> AccessLines:
-    """Read URL and size."""
+    """Return the decoder for URL and size.
+
+    Raises:
+        OptionError: the file of initial totals cannot be used.
+    """
     read_totals(options.initial)
     return AccessLines(("url", "bytes"), settings.log_format, settings.url, settings.timezone)
 

@@ -1,12 +1,12 @@
-"""The job ``sensors``: readings of devices per window, and an alarm for each device that has fallen silent.
+"""The job ``sensors``: sums readings of devices per window, and raises an alarm when a device falls silent.
 
 Readings are JSON objects: ``{"device": "a7", "time": "2026-05-01T10:00:00Z", "value": 21.5}``. Two stateful operators
-follow one another: windows are added up, and once the watermark has closed them their sums go to a state of each device
-(transformWithState), which knows the device's newest window and has set a timer. When the timer fires, or a window
-comes that lies behind a pause, the device was silent: a row without readings says since when, once for each silence.
+follow one another: the first adds up windows, and once the watermark has closed them their sums go to a state per
+device (transformWithState), which holds the device's newest window and a timer. If the timer fires, or a window comes
+after a pause, the device was silent: a row without readings says since when, once for each silence.
 
-A batch has no watermark, so its timers never fire. A bounded run takes the newest window of all devices for the
-present: who has been silent until then has an alarm.
+A batch has no watermark, so its timers never fire. A bounded run treats the newest window of all devices as the
+present: a device that is silent up to then gets an alarm.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class SensorsOptions(JobOptions):
 
 
 def sensors(readings: DataFrame, options: SensorsOptions) -> DataFrame:
-    """Return one row a device and window with readings, and one a silence."""
+    """Return one row per device and window with readings, and one per silence."""
     sums = (
         readings.withWatermark("time", spark_interval(options.watermark))
         .groupBy("device", F.window("time", spark_interval(options.window)))
@@ -87,14 +87,14 @@ def sensors(readings: DataFrame, options: SensorsOptions) -> DataFrame:
 
 
 class SilenceAlarm(StatefulProcessor):
-    """Hands the sums of a device on, and adds a row when none has come for ``limit_ms`` of event time.
+    """Passes on the sums of a device, and adds a row when none has come for ``limit_ms`` of event time.
 
-    The answer does not depend on how Spark cuts the stream into batches: a device's windows come in their order, and
-    a silence is found either by the timer or by the window after it, whichever comes first.
+    The result does not depend on how Spark cuts the stream into micro-batches: a device's windows come in order, and
+    either the timer or the next window finds a silence, whichever comes first.
 
     Args:
-        limit_ms: how long a silence becomes an alarm.
-        present_ms: for a batch, what time it is at its end.
+        limit_ms: length of a silence that raises an alarm.
+        present_ms: for a batch, the time at its end; None for a stream.
     """
 
     def __init__(self, limit_ms: int, present_ms: int | None) -> None:
@@ -102,12 +102,12 @@ class SilenceAlarm(StatefulProcessor):
         self._present_ms = present_ms
 
     def init(self, handle: StatefulProcessorHandle) -> None:
-        """Take the state that Spark keeps for each device."""
+        """Open the state that Spark keeps for each device."""
         self._handle = handle
         self._newest = handle.getValueState("newest", NEWEST)
 
     def handleInputRows(self, key: Any, rows: Iterator[Row], timerValues: TimerValues) -> Iterator[Row]:  # noqa: ARG002
-        """Take the windows of one device that were closed in this batch."""
+        """Process the windows of one device that closed in this micro-batch."""
         newest_ms, alarmed = self._newest.get() or (None, False)
         if newest_ms is not None and not alarmed:
             self._handle.deleteTimer(newest_ms + self._limit_ms)
@@ -144,7 +144,7 @@ class SilenceAlarm(StatefulProcessor):
         yield self._silence(key, since_ms)
 
     def close(self) -> None:
-        """Do nothing: the state is Spark's."""
+        """Do nothing: Spark owns the state."""
 
     def _silence(self, key: Any, since_ms: int) -> Row:
         return Row(

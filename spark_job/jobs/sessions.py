@@ -1,10 +1,10 @@
-"""The job ``sessions``: the visits to a web site.
+"""The job ``sessions``: finds the visits to a web site.
 
-A visit is all that one visitor (host and user agent) asks for without a pause longer than the gap. Spark calls that a
-session window: its length is not known before it is over. So the results come in append mode, each once, when the
-watermark has passed the last request by the gap; a request that fills a pause joins two sessions before that.
+A visit is the sequence of requests of one visitor (host and user agent) without a pause longer than the gap. Spark
+calls that a session window: its length is known only when it ends. So results come in append mode, each once, when the
+watermark has passed the last request by the gap. Until then, a request inside a pause joins two sessions.
 
-A request that comes too late to begin a session of its own is late and counted as such.
+A request that arrives too late to start a session is counted as late.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SessionsOptions(JobOptions):
 
 
 def sessions(lines: DataFrame, options: SessionsOptions) -> DataFrame:
-    """Return one row a session: who, when, how much, and where it began and ended."""
+    """Return one row per session: visitor, times, numbers, entry page and exit page."""
     page = F.when(is_page(), in_order())
     return (
         lines.withColumn("agent", agent())

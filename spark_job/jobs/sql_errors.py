@@ -1,8 +1,8 @@
-"""What is wrong with a query, in one sentence that begins with the place.
+"""Turns Spark's error about a query into one sentence that begins with line and column.
 
-Spark's texts have a condition in brackets before the sentence, and behind it a state, the plan and, from the parser,
-the query with a line of hats below. The place comes from the error's context; where Spark gives none, from what the
-error names, if the query has it.
+Spark's text has an error condition in brackets before the sentence, and an SQLSTATE, the plan and, from the parser, the
+query with a line of carets after it. The place comes from the error's query context. If Spark gives none, it is the
+place of the name that the error mentions, if the query contains it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS = 300
 WORDS = {"Sorting": "order by", "Distinct aggregations": "distinct", "Limits": "limit"}
-"""What Spark refuses over streams without telling where: how its text begins, and the words of the query."""
+"""Errors about streams without a place: how Spark's text begins, and the words to look for in the query."""
 NAMING = ("objectName", "relationName", "routineName", "expression", "sqlExpr", "functionName")
 
 
 def refusal_of(error: PySparkException, query: str) -> OptionError:
-    """Return the error of a query as one of the user's."""
+    """Return an error of Spark about a query as an error about the option."""
     text = sentence_of(str(error))
     place = place_of(error, text, query)
     where = f"line {place[0]}, column {place[1]}" if place is not None else "query"
@@ -30,7 +30,7 @@ def refusal_of(error: PySparkException, query: str) -> OptionError:
 
 
 def sentence_of(text: str) -> str:
-    """Return the first sentence or two of an error's text: what is wrong, without codes and plans."""
+    """Return the first one or two sentences of an error's text, without codes and plans."""
     text = re.split(r"\n\n== |;\n|\nSearch path|\nVerify|\nIf you|\nTo tolerate| Verify the spelling", text.strip())[0]
     text = re.sub(r"^\[[\w.]+\] ", "", text)
     text = re.sub(r"\s*SQLSTATE: \w+", "", text)
@@ -40,7 +40,7 @@ def sentence_of(text: str) -> str:
 
 
 def place_of(error: PySparkException, text: str, query: str) -> tuple[int, int] | None:
-    """Return line and column, from 1, of what is wrong; None where nobody can tell."""
+    """Return line and column of the error, counted from 1; None if they are unknown."""
     for context in error.getQueryContext() or ():
         if context.fragment():
             return _place(query, context.startIndex())

@@ -1,8 +1,8 @@
-"""The job ``status-per-batch``: answers by status, of bots and of people, for every batch by itself.
+"""The job ``status-per-batch``: counts answers by status, of bots and of people, in each batch separately.
 
-Nothing is kept from one batch to the next. ``transform`` gives the RDD of a batch, and with it what an RDD can do and a
-DStream cannot: here, to hand every executor the list of known bots once, as a broadcast variable. It is looked up with
-each batch, because a broadcast variable does not survive in a checkpoint, while a function does.
+No state passes from one batch to the next. ``transform`` exposes the RDD of a batch, which can do things that a DStream
+cannot: here, send the list of known bots to each executor once, as a broadcast variable. The variable is looked up in
+each batch, because a checkpoint keeps functions but no broadcast variables.
 
 Bounded run: one row for each batch, visitor and status.
 """
@@ -33,7 +33,7 @@ KNOWN_BOTS = ("bot", "crawler", "spider", "slurp", "feedfetcher", "facebookexter
 
 
 class StatusOptions(BatchOptions):
-    """Which user agents are bots."""
+    """Options of the job: which user agents are bots."""
 
     bots: Path | None = Field(None, description="File with a part of a bot's user agent in each line.")
 
@@ -50,24 +50,24 @@ def status_per_batch(tables: DStream[Any], options: StatusOptions) -> DStream[tu
 
 
 def by_visitor(lines: RDD[Any], bots: Path | None) -> RDD[tuple[tuple[str, int], int]]:
-    """Tell bots from people, by the list that every executor has."""
+    """Tell bots from people by the broadcast list."""
     known = broadcast_bots(lines.context, bots)
     return lines.map(lambda line: ((visitor(line.agent or "", known.value), line.status), 1))
 
 
 def visitor(agent: str, bots: tuple[str, ...]) -> str:
-    """Return whether a user agent names itself a bot."""
+    """Return ``bot`` if the user agent contains a part of the list, else ``person``."""
     return "bot" if any(part in agent.lower() for part in bots) else "person"
 
 
 @lru_cache(maxsize=1)
 def broadcast_bots(context: SparkContext, path: Path | None) -> Broadcast[tuple[str, ...]]:
-    """Send the list to the executors, once a context."""
+    """Send the list to the executors, once per context."""
     return context.broadcast(read_bots(path))
 
 
 def read_bots(path: Path | None) -> tuple[str, ...]:
-    """Return parts of user agents, in lower case.
+    """Return the parts of bots' user agents, in lower case.
 
     Raises:
         OptionError: the file cannot be read.
@@ -82,7 +82,11 @@ def read_bots(path: Path | None) -> tuple[str, ...]:
 
 
 def decoder(settings: JobSettings, options: StatusOptions) -> AccessLines:
-    """Read status and user agent."""
+    """Return the decoder for status and user agent.
+
+    Raises:
+        OptionError: the list of bots cannot be read.
+    """
     read_bots(options.bots)
     return AccessLines(("status", "agent"), settings.log_format, settings.url, settings.timezone)
 

@@ -1,12 +1,12 @@
-"""The job ``top-sellers``: units by item over the past hour, sliding with every batch, in both APIs.
+"""The job ``top-sellers``: adds up units sold per item over the past hour, in both APIs.
 
-Events are JSON objects: ``{"time": "2026-05-17T10:05:03Z", "item": "teapot", "units": 2}``. In the classic API the
-past hour is that of the batches, whatever times the events carry; that is what a shop's screen shows, and the default.
-In Structured Streaming it is the hour of the events: right for purchases that arrive late, or from a file, and every
-hour that one could ask for is there, ``--slide`` apart.
+Events are JSON objects: ``{"time": "2026-05-17T10:05:03Z", "item": "teapot", "units": 2}``. The classic API
+takes the past hour by arrival, whatever times the events carry; a shop's screen shows that, and it is the default.
+Structured Streaming takes the hour by event time, which is right for purchases that arrive late or come from a file; it
+has a window for each hour, ``--slide`` apart.
 
-Bounded run: with ``--api dstream`` the newest window, which holds every purchase unless the run took longer than it;
-with ``--api structured`` every window.
+Bounded run: with ``--api dstream`` the newest window, which holds every purchase unless the run took longer than the
+window; with ``--api structured`` every window.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WINDOWS_IN_HOUR = 60
 
 
 class SellersOptions(SlidingOptions):
-    """Which API, and its windows."""
+    """Options of the job: the API and its windows."""
 
     api: Annotated[str, choice_of("dstream", "structured")] = Field("dstream", description="dstream or structured.")
     window: Length = Field(timedelta(hours=1), description="Length of the window.")
@@ -56,7 +56,7 @@ class SellersOptions(SlidingOptions):
 
 
 def sellers_of_dstream(tables: DStream[Any], options: SellersOptions) -> DStream[tuple[str, int, int]]:
-    """Add up the window by item. Units may be given back, so purchases tell whether an item is in the window at all."""
+    """Add up the window by item. Units may be negative, so the count of purchases says if an item is in the window."""
     window, slide = seconds(options.intervals.window), seconds(options.intervals.slide)
     return (
         tables.flatMap(rows_of)

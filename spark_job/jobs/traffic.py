@@ -1,7 +1,7 @@
-"""The job ``traffic``: requests and bytes over a window that slides with every batch.
+"""The job ``traffic``: adds up requests and bytes over a window that slides with every batch.
 
-``reduceByWindow`` reduces all that is in the window to one value. Its inverse takes away what leaves the window, so
-the cost of a slide does not grow with the window.
+``reduceByWindow`` reduces the whole window to one value. Its inverse function subtracts what leaves the window, so the
+cost of a slide does not grow with the window.
 
 Bounded run: the newest window, which holds every line unless the run took longer than the window.
 """
@@ -32,7 +32,7 @@ def traffic(tables: DStream[Any], options: SlidingOptions) -> DStream[Pair]:
 
 
 def decoder(settings: JobSettings, _options: SlidingOptions) -> AccessLines:
-    """Read the one column that is needed."""
+    """Return the decoder for the one column needed."""
     return AccessLines(("bytes",), settings.log_format, settings.url, settings.timezone)
 
 

@@ -1,9 +1,9 @@
-"""The job ``url-counts-dstream``: how often each URL was asked for, in a window that slides with every batch.
+"""The job ``url-counts-dstream``: counts requests per URL, in a window that slides with every batch.
 
-The same question as ``url-counts``, in the classic API. There the time in the line says into which window it goes; here
-it is the batch in which the line was read, and the window is the newest batches. With the inverse function a slide
-costs two batches, the one that comes and the one that goes, however many lie between. The filter lets go of URLs of
-which nothing is left in the window; without it every URL that ever came would stay, with 0 hits.
+The same question as ``url-counts``, in the classic API. There the time in the line decides its window; here it is the
+batch that reads the line, and the window consists of the newest batches. With the inverse function a slide costs two
+batches, the one that enters and the one that leaves, however long the window is. The filter drops URLs without requests
+in the window; otherwise every URL ever seen would stay, with 0 hits.
 
 Bounded run: the newest window, which holds every line unless the run took longer than the window.
 """
@@ -38,7 +38,7 @@ def url_counts(tables: DStream[Any], options: SlidingOptions) -> DStream[tuple[s
 
 
 def decoder(settings: JobSettings, _options: SlidingOptions) -> AccessLines:
-    """Read the one column that is needed."""
+    """Return the decoder for the one column needed."""
     return AccessLines(("url",), settings.log_format, settings.url, settings.timezone)
 
 
