@@ -1,1 +1,1 @@
-"""The command line over the whole pipeline."""
+"""The command line of Headrace, and the helpers that all packages share."""

@@ -198,7 +198,7 @@ def _with_progress(original: BinaryIO, source: Path, progress: Progress) -> Iter
 
 
 def _unpacked(source: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the content of ``source``, unpacked if its suffix says that it is compressed."""
+    """Yield the content of ``source``, unpacked if its suffix is that of a compressed file."""
     suffix = source.suffix.lower()
     if suffix == ".gz":
         return _bounded(source, _gunzip(source, chunks))

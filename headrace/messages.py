@@ -14,4 +14,4 @@ def say(text: str) -> None:
             sys.stderr.write(f"headrace: {line}\n")
         sys.stderr.flush()
     except OSError:
-        pass  # the terminal is gone; whoever speaks must still be able to stop what it started
+        pass  # the terminal is gone; the caller must still be able to stop the stages

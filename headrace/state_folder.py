@@ -1,4 +1,4 @@
-"""The state folder: everything that a run keeps on disk, and the file that says what runs now.
+"""The state folder: everything that a run keeps on disk, and the record of the running stages.
 
 ::
 

@@ -168,7 +168,7 @@ class Snapshot:
         )
 
     def problems(self) -> list[str]:
-        """Return what is wrong, one sentence each: stages that are down, a dead source, sums that do not hold."""
+        """Return the problems, one sentence each: stages that are down, a dead source, sums that do not hold."""
         found = [f"the {name} is {self.state_of(name)}" for name in STAGES if self.state_of(name) != "up"]
         if self.agent.source_dead:
             found.append("the agent's source gave up on a file and reads no more")

@@ -25,7 +25,7 @@ app = typer.Typer(
     help="Take access logs from Apache Flume into Apache Spark and count URLs in windows.",
 )
 log_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="markdown", help="Check a bridge's log, or print what is in it."
+    no_args_is_help=True, rich_markup_mode="markdown", help="Check a bridge's log, or print its events."
 )
 
 job_app = typer.Typer(cls=job_commands.JobGroup, no_args_is_help=True, rich_markup_mode="markdown")

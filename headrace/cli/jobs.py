@@ -135,7 +135,7 @@ class JobGroup(TyperGroup):
         """Return the command that was called, with its options.
 
         Raises:
-            UsageError: there is no such job.
+            UsageError: no job has that name.
         """
         name, *rest = args
         app = typer.Typer(add_completion=False, rich_markup_mode="markdown")

@@ -53,7 +53,7 @@ def dump(
     events: Annotated[bool, typer.Option("--events", help="Print a line for each event, not for each batch.")] = False,
     body: Annotated[int, typer.Option("--body", min=0, help="With --events: bytes of each body to show.")] = 0,
 ) -> None:
-    """Print what is in a log, one JSON object a line.
+    """Print the batches or events of a log, one JSON object a line.
 
     Bodies are left out unless --body asks for them; then they are escaped. Ends with 1 when a range is damaged.
 
@@ -78,11 +78,11 @@ def log_folder(folder: Path | None, state: Path) -> Path:
     """Return the log folder that is meant: the one named, or the only one of a state folder.
 
     Raises:
-        UsageError: there is none, or none was named and there are several.
+        UsageError: the folder does not exist, or none was named and the state folder has not just one log.
     """
     if folder is not None:
         if not folder.is_dir():
-            raise UsageError(f"{folder}: there is no such folder")
+            raise UsageError(f"{folder}: no such folder")
         return folder
     data = state / "bridge" / "data"
     found = sorted(path for path in data.glob("*") if path.is_dir())

@@ -47,8 +47,8 @@ def find_ranking(
         at: an instant in its last window; None for the newest.
 
     Raises:
-        SparkJobError: the URL cannot be used, or there are no counts of that time.
-        NotRunning: there is no results table.
+        SparkJobError: the URL cannot be used, or that time has no counts.
+        NotRunning: the state folder has no results table.
         SinkError: the database cannot be read.
     """
     if url is None and not counts.is_file():

@@ -1,5 +1,5 @@
-"""The commands behind ``make up`` and its like: the pipeline in containers, as seen from the machine that runs them.
+"""Runs the pipeline in containers: what ``headrace up`` and its like do on the machine that calls them.
 
-Nothing but the standard library is imported here, so that a machine with Docker and Python needs no virtual environment
-for it, and no Java.
+Only the standard library is imported here. So a machine with Docker and Python needs no virtual environment, and no
+Java.
 """

@@ -45,7 +45,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Command:
-    """One command; ``help`` begins with a sentence of its own, which lists show, and ends with examples."""
+    """One command. The first paragraph of ``help`` is one sentence, which lists show; the last one is an example."""
 
     name: str
     help: str

@@ -135,7 +135,7 @@ class Commands:
         running = engine.running(self._arguments.service)
         if not running:
             known = sorted({each.service for each in engine.containers()})
-            raise NotRunning(f"no {self._arguments.service} runs; there are {', '.join(known) or 'no containers'}")
+            raise NotRunning(f"no {self._arguments.service} runs; these do: {', '.join(known) or 'none'}")
         terminal = ["-it"] if sys.stdin.isatty() else ["-i"]
         command = engine.docker_command("exec", *terminal, running[0].id, "bash")
         return subprocess.run(command, env=engine.environment, check=False).returncode
@@ -144,7 +144,7 @@ class Commands:
         """Hand files over."""
         spool = self._folders["spool"]
         if not spool.is_dir():
-            raise NotRunning(f"there is no folder {spool}: `{typed('up')}` makes it")
+            raise NotRunning(f"{spool} does not exist: `{typed('up')}` makes it")
         # The agent may run as another account than the caller. The folder itself keeps other accounts out.
         os.umask(OTHERS_CAN_READ)
         output.print_lines(each.outcome for each in drop(self._arguments.files, spool))
@@ -177,7 +177,7 @@ def run(command: str, options: dict[str, Any]) -> int:
     """Run a command with its options by their keys; return the exit code.
 
     Raises:
-        HeadraceError: it failed; the text says why.
+        HeadraceError: it failed; the message says why.
     """
     work: Callable[[], int] = getattr(Commands(argparse.Namespace(**options)), command)
     return work()

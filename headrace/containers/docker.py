@@ -71,7 +71,7 @@ class Engine:
         project_folder: where relative paths in the compose file start.
 
     Raises:
-        MissingPrerequisite: there is no engine or no compose. The text has two lines: how to get it, and how to go on
+        MissingPrerequisite: the engine or compose is missing. The text has two lines: how to get it, and how to go on
             without containers.
     """
 
@@ -236,7 +236,7 @@ def _go_on_without() -> str:
 def _find_docker(environment: Mapping[str, str]) -> str:
     docker = shutil.which("docker", path=environment.get("PATH"))
     if docker is None:
-        raise MissingPrerequisite(f"there is no Docker engine: {INSTALL}\n{_go_on_without()}")
+        raise MissingPrerequisite(f"no Docker engine was found: {INSTALL}\n{_go_on_without()}")
     asked = subprocess.run(
         [docker, "version", "--format", "{{.Server.Version}}"],
         env=environment,
@@ -271,6 +271,6 @@ def _find_compose(docker: str, environment: Mapping[str, str]) -> list[str]:
         if version is not None and (int(version[1]), int(version[2])) >= OLDEST_COMPOSE:
             return command
     raise MissingPrerequisite(
-        "there is no Docker compose 1.27 or newer: `sudo apt-get install docker-compose` (Fedora: `sudo dnf install "
+        "no Docker compose 1.27 or newer was found: `sudo apt-get install docker-compose` (Fedora: `sudo dnf install "
         f"docker-compose`, macOS: `brew install docker-compose`)\n{_go_on_without()}"
     )

@@ -14,6 +14,7 @@ CALLED_BY = "HEADRACE_CALLED_BY"
 """Environment variable; the Makefile sets it to ``make``."""
 SHARED_WITH_RUNS = ("drop", "status")
 """Commands that mean a run on this machine unless they are told ``--containers``."""
+NUMBERS = ("workers", "bridges")
 
 
 def typed(
@@ -27,11 +28,19 @@ def typed(
     """Return a command as the caller of this program types it."""
     values = {"workers": workers, "bridges": bridges, "service": service, "file": file}
     given = {name: value for name, value in values.items() if value is not None}
-    if os.environ.get(CALLED_BY) == "make":
-        return " ".join(["make", command, *(f"{name.upper()}={value}" for name, value in given.items())])
+    if _called_by_make():
+        return " ".join(["make", command, *(typed_number(name, value) for name, value in given.items())])
     words = ["headrace", command]
     if command in SHARED_WITH_RUNS:
         words.append("--containers")
-    for name, value in given.items():
-        words += [f"--{name}", str(value)] if name in ("workers", "bridges") else [str(value)]
+    words += [typed_number(name, value) if name in NUMBERS else str(value) for name, value in given.items()]
     return " ".join(words)
+
+
+def typed_number(name: str, value: object) -> str:
+    """Return a number of replicas as the caller of this program types it: ``WORKERS=3`` or ``--workers 3``."""
+    return f"{name.upper()}={value}" if _called_by_make() else f"--{name} {value}"
+
+
+def _called_by_make() -> bool:
+    return os.environ.get(CALLED_BY) == "make"

@@ -17,7 +17,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headrace.containers.hints import typed
+from headrace.containers.hints import typed, typed_number
 from headrace.containers.places import IS_CHECKOUT, assemble
 from headrace.containers.readiness import Wait
 from headrace.containers.settings import PROFILES
@@ -134,14 +134,15 @@ class Lifecycle:
         return Wait(self._engine, self._say).until_ready()
 
     def _check_replicas(self, replicas: Replicas) -> None:
-        for name, number in (("WORKERS", replicas.workers), ("BRIDGES", replicas.bridges)):
+        for name, number in (("workers", replicas.workers), ("bridges", replicas.bridges)):
             if not 1 <= number <= MAX_REPLICAS:
-                raise UsageError(f"{name}={number}: must be 1 to {MAX_REPLICAS}")
+                raise UsageError(f"{typed_number(name, number)}: must be 1 to {MAX_REPLICAS}")
         before = self._folder.replicas().bridges
         if replicas.bridges < before:
+            wanted = typed_number("bridges", replicas.bridges)
             raise UsageError(
-                f"BRIDGES={replicas.bridges}: there are {before}, and none can go: each keeps a log that the job "
-                f"reads; to start over with fewer, `{typed('down')}` when all is counted, then `{typed('reset')}`"
+                f"{wanted}: {before} exist, and none can go: each keeps a log that the job reads; to start over with "
+                f"fewer, `{typed('down')}` when all is counted, then `{typed('reset')}`"
             )
 
     def _check_secrets(self, folder: Path, uid: int) -> None:
@@ -153,12 +154,12 @@ class Lifecycle:
             )
         if not folder.is_dir() and self._engine.volumes():
             raise StateUnusable(
-                f"there are volumes of project {self._engine.project}, but {folder} is gone: was it moved? Put it "
+                f"project {self._engine.project} has volumes, but {folder} is gone: was it moved? Put it "
                 f"back, take another COMPOSE_PROJECT_NAME, or delete the old data with `{typed('reset')}`"
             )
 
     def _wait_counted(self) -> None:
-        """Wait until the job has counted what is stored. It is not needed: the next start would count the rest."""
+        """Wait until the job has counted all stored lines. This only spares the next start that work."""
         drivers = self._engine.running("driver")
         deadline = time.monotonic() + COUNT_WITHIN_S
         announced = False
@@ -183,7 +184,7 @@ class Lifecycle:
 
 
 def failed_services(containers: list[Container]) -> list[str]:
-    """Return what is wrong with the containers, one sentence each."""
+    """Return the problems of the containers, one sentence each."""
     found = []
     for each in containers:
         if each.state != "running":

@@ -56,8 +56,8 @@ class Wait:
         """Return the containers when all of them are ready.
 
         Raises:
-            StageRefused: a service says that its configuration cannot be used.
-            ContainersFailed: a container ends again and again, or there is none.
+            StageRefused: a service refuses its configuration.
+            ContainersFailed: a container ends again and again, or none was started.
             StageTimeout: one is not ready in time; the text has the output of its health check.
         """
         begun = self.clock()

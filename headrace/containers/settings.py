@@ -51,7 +51,7 @@ class Settings:
         in_file = parse(chosen) if chosen.exists() else {}
         for name in in_file.keys() - defaults.keys():
             hint = did_you_mean(name, defaults, otherwise=f"{EXAMPLE} lists them all")
-            raise UsageError(f"{chosen}: there is no setting {name}{hint}")
+            raise UsageError(f"{chosen}: no setting is called {name}{hint}")
         file_name = f"{chosen.parent.name}/{chosen.name}"
         self.values: dict[str, Value] = {}
         for name, default in defaults.items():

@@ -1,1 +1,1 @@
-"""A run as processes of this machine."""
+"""Runs the pipeline as processes of this machine: stages, their supervisor, and the commands that use it."""

@@ -47,7 +47,7 @@ class Pipeline:
         options: what runs.
         jars: the agent's class path.
         say: gets the messages for the user.
-        wake: set by whoever wants the run to end.
+        wake: an event that is set when the run should end.
         stdout: where the job's tables go; None for our own standard output.
     """
 
@@ -150,11 +150,11 @@ class Pipeline:
         self.agent.stop(0 if hurried() else AGENT_GRACE_S)
 
     def _stop_job(self, hurried: Callable[[], bool]) -> None:
-        """Wait until the job has counted what is stored, then stop it."""
+        """Wait until the job has counted all stored lines, then stop it."""
         slots = self.supervisor.slots
         end = self.bridge_status().next_offset
         if slots["job"].state == slots["bridge"].state == "ready" and end is not None and not hurried():
-            self._say("stopping: the job counts what is stored")
+            self._say("stopping: the job counts the stored lines")
             self.job.drain_to({self.bridge.log_id: end})
             self._wait(lambda: self.job.exit_code() is not None or self._job_is_done(), ("bridge",), hurried)
         self.supervisor.release("job")

@@ -181,13 +181,13 @@ def _fresh_folder(root: Path | None) -> Iterator[StateFolder]:
     try:
         yield state
     except StageRefused:
-        # Nothing was computed, so there is nothing to keep.
+        # Nothing was computed, so nothing is worth keeping.
         if root is None:
             shutil.rmtree(folder)
         raise
     except BaseException:
         if any(state.logs.iterdir()):
-            say(f"what was counted is kept in {state.root}, the logs of the stages in {state.logs}")
+            say(f"the counts so far are kept in {state.root}, the logs of the stages in {state.logs}")
         elif root is None:
             shutil.rmtree(folder)
         raise

@@ -24,10 +24,10 @@ def exit_failure(process: ChildProcess | None) -> Failure | None:
     if process is None or code is None:
         return None
     cause = last_message(process.last_lines())
-    said = f": {cause}" if cause else ""
+    reason = f": {cause}" if cause else ""
     if code == CONFIGURATION_REFUSED:
-        return Failure(f"refused its configuration{said}", final=True)
-    return Failure(f"was killed by signal {-code}{said}" if code < 0 else f"ended with exit code {code}{said}")
+        return Failure(f"refused its configuration{reason}", final=True)
+    return Failure(f"was killed by signal {-code}{reason}" if code < 0 else f"ended with exit code {code}{reason}")
 
 
 def last_message(lines: Sequence[str]) -> str:

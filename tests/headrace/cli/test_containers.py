@@ -32,9 +32,9 @@ def test_options_reach_the_command(command: CommandLine, tmp_path: Path, monkeyp
     scaled = command("scale", "--workers", "65", "--folder", "mine")
     assert (scaled.code, "no containers run" in scaled.err) == (1, True)
     too_many = command("up", "--workers", "65", "--folder", "mine")
-    assert (too_many.code, too_many.err) == (2, "headrace: WORKERS=65: must be 1 to 64\n")
+    assert (too_many.code, too_many.err) == (2, "headrace: --workers 65: must be 1 to 64\n")
     none_at_all = command("up", "--workers", "0", "--folder", "mine")
-    assert (none_at_all.code, none_at_all.err) == (2, "headrace: WORKERS=0: must be 1 to 64\n")
+    assert (none_at_all.code, none_at_all.err) == (2, "headrace: --workers 0: must be 1 to 64\n")
 
 
 def test_nothing_runs_where_nothing_was_started(
@@ -44,6 +44,6 @@ def test_nothing_runs_where_nothing_was_started(
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert "no driver runs: `headrace up` starts it" in command("counts", "--folder", "mine").err
-    assert "no agent runs; there are no containers" in command("shell", "agent", "--folder", "mine").err
+    assert "no agent runs; these do: none" in command("shell", "agent", "--folder", "mine").err
     assert "no containers run: `headrace up` starts them" in command("status", "--containers", "--folder", "mine").err
     assert command("reset", "--folder", "mine").code == 0

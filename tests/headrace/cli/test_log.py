@@ -14,7 +14,7 @@ from avro_bridge.log.settings import LogSettings
 from headrace.cli.app import app
 from headrace.cli.log import log_folder
 from headrace.errors import UsageError
-from tests.support.log_kit import MIB, edit_batch, identified
+from tests.support.log_helpers import MIB, edit_batch, identified
 
 if TYPE_CHECKING:
     from pathlib import Path

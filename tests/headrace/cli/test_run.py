@@ -52,5 +52,5 @@ def test_the_status_of_containers_needs_an_engine_and_not_a_state_folder(
     monkeypatch.setenv("PATH", str(tmp_path))
     shown = command("status", "--containers", "--folder", str(tmp_path / "mine"))
     assert (shown.code, shown.out) == (1, "")
-    assert "there is no Docker engine" in shown.err
+    assert "no Docker engine was found" in shown.err
     assert list(tmp_path.iterdir()) == []

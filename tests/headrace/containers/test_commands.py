@@ -33,7 +33,7 @@ def test_without_an_engine_two_lines_say_how_to_get_one_and_how_to_go_on(tmp_pat
     ended = run(tmp_path, "up", "--folder", tmp_path / "containers")
     first, second = ended.stderr.splitlines()
     assert ended.returncode == 1
-    assert first.startswith("headrace: there is no Docker engine: install one")
+    assert first.startswith("headrace: no Docker engine was found: install one")
     assert "apt-get install docker.io docker-compose" in first
     assert second == "headrace: or go on without containers: `headrace run`"
     assert not (tmp_path / "containers").exists()

@@ -51,7 +51,7 @@ def test_numbers_that_cannot_be_are_refused(tmp_path: Path, replicas: Replicas) 
 
 def test_bridges_do_not_become_fewer(tmp_path: Path) -> None:
     ContainersFolder(tmp_path).set_replicas(Replicas(workers=3, bridges=2))
-    with pytest.raises(UsageError, match="there are 2, and none can go"):
+    with pytest.raises(UsageError, match="2 exist, and none can go"):
         lifecycle(tmp_path).up(Replicas(workers=1, bridges=1), folders(tmp_path))
     assert lifecycle(tmp_path).wanted(None, None) == Replicas(3, 2)
     assert lifecycle(tmp_path).wanted(1, None) == Replicas(1, 2)

@@ -41,7 +41,7 @@ def test_the_environment_goes_before_the_file_and_that_before_the_default(tmp_pa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("HEADRACE_WINDOWS=1m\n", "no setting HEADRACE_WINDOWS; did you mean 'HEADRACE_WINDOW'"),
+        ("HEADRACE_WINDOWS=1m\n", "no setting is called HEADRACE_WINDOWS; did you mean 'HEADRACE_WINDOW'"),
         ("QUITE_ANOTHER_THING=1\n", "lists them all"),
         ("HEADRACE_WINDOW\n", "line 1: neither a comment nor NAME=value"),
     ],
