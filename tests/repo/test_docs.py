@@ -41,7 +41,12 @@ def page(name: str) -> str:
 
 def guides() -> list[Path]:
     """Return the pages for users: all but the changelog, its fragments, and forms of the hosting site."""
-    return [path for path in pages() if path.parent == ROOT or DOCS in path.parents if path.name != "CHANGELOG.md"]
+    folders = (DOCS, ROOT / "examples")
+    return [
+        path
+        for path in pages()
+        if path.name != "CHANGELOG.md" and (path.parent == ROOT or any(folder in path.parents for folder in folders))
+    ]
 
 
 def own_code(document: Path) -> str:

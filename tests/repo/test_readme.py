@@ -29,6 +29,7 @@ def test_the_readme_is_short() -> None:
 
 
 @pytest.mark.spark
+@pytest.mark.slow
 @pytest.mark.timeout(TIMEOUT_S + 60)
 def test_the_snippet_prints_what_stands_below_it(tmp_path: Path) -> None:
     """Only the port differs: the bridge of this test takes a free one."""
