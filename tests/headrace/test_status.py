@@ -1,4 +1,4 @@
-"""The sums between the stages' figures: which hold, which are broken, and which cannot be told."""
+"""The sums between the stages' counters: which hold, which are broken, and which cannot be told."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def test_of_several_bridges_a_silent_one_leaves_the_sum_unknown() -> None:
 def test_a_line_that_is_missing_anywhere_breaks_a_sum(bridge: BridgeStatus, job: JobStatus, broken: list[int]) -> None:
     snapshot = Snapshot(AGENT, bridge, job)
     assert differences(snapshot) == broken
-    # More stored than acknowledged is what a lost OK looks like; everything else is a fault.
+    # More stored than acknowledged is what a lost OK looks like; everything else is a problem.
     expected = sum(bool(n) for n in broken) - (broken[0] < 0)
     assert len(snapshot.problems()) == expected
 
 
-def test_an_ok_that_may_be_lost_is_explained_and_is_no_fault() -> None:
+def test_an_ok_that_may_be_lost_is_explained_and_is_no_problem() -> None:
     snapshot = Snapshot(AGENT, replace(BRIDGE, acknowledged=105), JOB)
     assert snapshot.sums()[0].difference == -5
     assert "Flume would send it again" in snapshot.sums()[0].note
@@ -99,7 +99,7 @@ def test_a_stage_that_is_on_its_way_up_is_called_so() -> None:
     assert snapshot.problems() == ["the job is starting"]
 
 
-def test_a_source_that_gave_up_is_a_fault() -> None:
+def test_a_source_that_gave_up_is_a_problem() -> None:
     snapshot = Snapshot(replace(AGENT, source_dead=True), BRIDGE, JOB)
     assert snapshot.problems() == ["the agent's source gave up on a file and reads no more"]
 

@@ -53,7 +53,7 @@ class HeadraceRun:
         return self._said.read_text()
 
     def snapshot(self) -> Snapshot:
-        """Return the figures of its stages."""
+        """Return the status of its stages."""
         return take_snapshot(self.state, datetime.now(UTC))
 
     def pid_of(self, stage: str) -> int:
