@@ -67,13 +67,13 @@ class BridgeMetrics:
         )
         self.replies = Counter(
             "headrace_bridge_replies",
-            "Answers to calls by status: ok, failed (come again later) or error.",
+            "Replies to calls by status: ok, failed (send again later) or error.",
             ["status"],
             registry=self.registry,
         )
         self.rejected = Counter(
             "headrace_bridge_rejected",
-            "Connections that were closed because of what they sent, by the kind of fault.",
+            "Connections that were closed, by the reason.",
             ["reason"],
             registry=self.registry,
         )

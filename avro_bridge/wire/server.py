@@ -173,7 +173,7 @@ class ServerConnection:
             count = count_events(payload, self._limits)
         if name == APPEND and count != 1:
             # Bytes behind the event were read as more of the array.
-            raise EventError("there are bytes after the event", 0)
+            raise EventError("bytes follow after the event", 0)
         return Call(frame.serial, name, frame.buffer, start, count, prefix)
 
 

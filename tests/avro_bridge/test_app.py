@@ -36,7 +36,7 @@ def test_sigterm_answers_what_is_in_flight_and_ends_with_zero(tmp_path: Path) ->
         assert len(stored) >= acknowledged
 
 
-def test_a_restart_remembers_what_is_in_doubt(tmp_path: Path) -> None:
+def test_a_restart_remembers_the_newest_batches(tmp_path: Path) -> None:
     with running_bridge(tmp_path) as bridge:
         with Peer(bridge.avro_port) as peer:
             peer.store(lines_with_ids(0, 10))

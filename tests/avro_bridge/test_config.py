@@ -45,14 +45,14 @@ def test_an_empty_file_gives_the_defaults_which_bind_loopback_only(tmp_path: Pat
         ("[listen", "not TOML"),
     ],
 )
-def test_a_fault_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+def test_a_problem_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         load(tmp_path, text)
     assert message in str(refused.value)
     assert str(tmp_path / "bridge.toml") in str(refused.value)
 
 
-def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path) -> None:
+def test_every_problem_of_a_file_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         load(tmp_path, "[listen]\nport = -1\n[admin]\nhots = 'x'")
     assert "listen.port" in str(refused.value)

@@ -11,7 +11,7 @@ from avro_bridge.log.log import Log
 from avro_bridge.log.metadata import COUNTERS
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.metrics import BridgeMetrics, LogCollector
-from tests.support.log_kit import MIB, lines
+from tests.support.log_helpers import MIB, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

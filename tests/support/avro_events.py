@@ -1,4 +1,4 @@
-"""Events in Avro, written and read by fastavro: the reference that the kernel is held against."""
+"""Avro events written and read by fastavro, the reference for the kernels."""
 
 from __future__ import annotations
 

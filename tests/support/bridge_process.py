@@ -1,4 +1,4 @@
-"""Real bridges for tests: each a process of its own, in a folder of the test, ended with it."""
+"""Real bridges for tests: separate processes in a folder of the test, ended with the test."""
 
 from __future__ import annotations
 

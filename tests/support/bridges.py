@@ -1,4 +1,4 @@
-"""The real log behind the real Flight endpoint, in this process; only Flume's side of the bridge is left out."""
+"""A real log with a real Flight endpoint in this process: a bridge without its ingest side."""
 
 from __future__ import annotations
 

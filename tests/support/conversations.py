@@ -1,4 +1,4 @@
-"""The recorded conversations with real Flume clients, and ways to cut a stream of bytes."""
+"""Recorded conversations of real Flume clients, and ways to cut a stream of bytes."""
 
 from __future__ import annotations
 

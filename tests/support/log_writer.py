@@ -1,4 +1,4 @@
-"""What the tests of the log's writer share: holding its thread, and hearing what it says."""
+"""Helpers for tests of the log's writer: hold its thread, record its callbacks."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import threading
 from typing import TYPE_CHECKING
 
 from avro_bridge.log.group_commit import CommittedGroup, WriterHooks
-from tests.support.log_kit import FaultyEnvironment
+from tests.support.log_helpers import FaultyEnvironment
 
 if TYPE_CHECKING:
     from avro_bridge.errors import BridgeError
     from avro_bridge.log.log import Log
     from avro_bridge.log.retention import Deleted
     from avro_bridge.log.writer import GroupCommitWriter
-    from tests.support.log_kit import Answers
+    from tests.support.log_helpers import Answers
 
 
 class Gate:
-    """Holds the writer's thread at a known place, so that batches wait until the test lets it go."""
+    """Blocks the writer's thread, so that batches wait in the queue until :meth:`open`."""
 
     def __init__(self, writer: GroupCommitWriter) -> None:
         self._open = threading.Event()
@@ -31,13 +31,13 @@ class Gate:
         assert reached.wait(30)
 
     def open(self) -> None:
-        """Let the thread go, and wait until it went."""
+        """Unblock the thread, and wait until it runs."""
         self._open.set()
         self._passed.result(30)
 
 
 class Watch:
-    """Writes down what the writer tells."""
+    """Records what the writer reports."""
 
     def __init__(self) -> None:
         self.groups: list[CommittedGroup] = []
@@ -47,7 +47,7 @@ class Watch:
         self.room = 0
 
     def hooks(self) -> WriterHooks:
-        """Return hooks that write everything down."""
+        """Return hooks that record everything."""
         return WriterHooks(
             after_group=self.groups.append,
             answered=self._count_answered,
@@ -64,14 +64,14 @@ class Watch:
 
 
 def faults(log: Log) -> FaultyEnvironment:
-    """Return the environment of a log that was opened to break."""
+    """Return the environment of a log that was opened with ``FaultyEnvironment``."""
     environment = log._environment
     assert isinstance(environment, FaultyEnvironment)
     return environment
 
 
 def wait_for_queue(writer: GroupCommitWriter) -> None:
-    """Wait until the writer has done all that was queued before."""
+    """Wait until the writer has processed everything queued so far."""
     writer.call(lambda: None).result(30)
 
 

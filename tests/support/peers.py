@@ -1,4 +1,4 @@
-"""A client of the bridge that blocks: Flume's side of a conversation, one socket, under the test's control."""
+"""A blocking client of the bridge: one connection of a Flume sink, under the test's control."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECEIVE_BYTES = 65_536
 
 
 class Peer:
-    """One connection. Every wait has a time limit, so that a bridge that stays silent fails the test."""
+    """One connection. Every wait has a time limit, so that a silent bridge fails the test."""
 
     def __init__(self, port: int, layer: Layer | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
@@ -76,10 +76,10 @@ class Peer:
 
 
 def lines(first: int, count: int) -> list[tuple[dict[str, str], bytes]]:
-    """Events without headers whose bodies are numbered."""
+    """Return events without headers and with numbered bodies."""
     return [({}, b"line %d" % number) for number in range(first, first + count)]
 
 
 def lines_with_ids(first: int, count: int) -> list[tuple[dict[str, str], bytes]]:
-    """Events with an id header, as UUIDInterceptor gives one, whose bodies are numbered."""
+    """Return events with numbered bodies and an id header, as UUIDInterceptor adds it."""
     return [({"id": f"id-{number:08d}"}, b"line %d" % number) for number in range(first, first + count)]

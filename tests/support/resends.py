@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from avro_bridge.log.dedup.suspects import Suspects
-from tests.support.log_kit import bodies, identified
+from tests.support.log_helpers import bodies, identified
 
 if TYPE_CHECKING:
     from avro_bridge.log.log import Log

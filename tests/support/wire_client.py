@@ -1,7 +1,7 @@
-"""The client's side of one connection, as Flume plays it: for tests, load generators and benchmarks.
+"""The client's side of one connection, as Flume's sink behaves: for tests, load generators and benchmarks.
 
-What it writes is what Flume's client writes, byte for byte: lazily a handshake in front of the first call, metadata as
-empty maps, parameters cut every 8,192 bytes, serials counting from 1 (captured from Flume 1.9.0 and 1.11.0).
+It writes the same bytes as Flume's client: a handshake only in front of the first call, metadata as empty maps,
+parameters cut every 8,192 bytes, serials counting from 1 (captured from Flume 1.9.0 and 1.11.0).
 
 ============  =====================================  ============  ==================================================
 state         what happens                           next          effect
@@ -70,7 +70,7 @@ def encode_events(events: Iterable[tuple[Mapping[str, str], bytes]]) -> bytes:
 
 
 class ClientConnection:
-    """Makes the frames of calls and reads the replies.
+    """Encodes the frames of calls and decodes the replies.
 
     Args:
         limits: what the server may cost.

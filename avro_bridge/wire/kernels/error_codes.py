@@ -27,7 +27,7 @@ TEXTS = {
     TOO_MANY_ANNOUNCED: "a block announces more items than its bytes can hold",
     BLOCK_SIZE: "a block's announced size does not match its items",
     NOT_UTF8: "a header's key or value is not UTF-8",
-    TRAILING: "there are bytes after the last event",
+    TRAILING: "bytes follow after the last event",
     MAX_EVENTS: "the call has more events than max_events allows",
     MAX_HEADERS: "an event has more headers than max_headers allows",
     MAX_HEADER_BYTES: "an event's headers take more bytes than max_header_bytes allows",

@@ -1,4 +1,4 @@
-"""What a reader sees of a bridge over Arrow Flight."""
+"""The Flight server of a real bridge, as a reader uses it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from avro_bridge.wire.handshake import KnownProtocols
 from avro_bridge.wire.layers import PlainLayer
 from avro_bridge.wire.limits import WireLimits
 from avro_bridge.wire.protocol import Status
-from tests.support.log_kit import MIB
+from tests.support.log_helpers import MIB
 from tests.support.peers import lines, lines_with_ids
 from tests.support.wire_client import ClientConnection, Reply
 

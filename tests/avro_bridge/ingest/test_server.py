@@ -1,4 +1,4 @@
-"""What a Flume client sees of a bridge: a real process, real sockets."""
+"""The ingest server of a real bridge, as a Flume client uses it: a real process, real sockets."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def test_what_came_before_the_garbage_is_stored_and_answered(bridge: RunningBrid
     assert bridge.status().next_offset == first + 3
 
 
-def test_a_frame_that_is_never_finished_is_let_go(bridge: RunningBridge) -> None:
+def test_a_frame_that_is_never_finished_ends_its_connection(bridge: RunningBridge) -> None:
     with Peer(bridge.avro_port) as slow, Peer(bridge.avro_port) as idle:
         slow.send(slow.wire.append_batch(lines(0, 10))[:-3])
         assert slow.is_closed()
-        # Flume's sink is silent for hours when it has nothing to send; that is no fault.
+        # Flume's sink is silent for hours when it has nothing to send, and may stay connected.
         assert idle.store(lines(0, 1)).status is Status.OK
 
 

@@ -77,7 +77,7 @@ def test_a_client_without_tls_is_refused(tls_bridge: RunningBridge, layer: Calla
             peer.replies()
 
 
-def test_a_client_that_distrusts_the_certificate_is_let_go(tls_bridge: RunningBridge) -> None:
+def test_a_client_that_distrusts_the_certificate_is_disconnected(tls_bridge: RunningBridge) -> None:
     before = tls_bridge.metric('headrace_bridge_rejected_total{reason="layer"}')
     with Peer(tls_bridge.avro_port, tls_layer(trustme.CA())) as peer:
         peer.send(peer.wire.append_batch(lines(0, 1)))

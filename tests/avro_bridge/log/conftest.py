@@ -1,4 +1,4 @@
-"""A log that can break, with a writer whose groups and queue are small and which does nothing unasked."""
+"""Fixtures: a log whose writes can fail, and a writer with small groups, a small queue and no timed upkeep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
-from tests.support.log_kit import MIB, Answers, FaultyEnvironment
+from tests.support.log_helpers import MIB, Answers, FaultyEnvironment
 from tests.support.log_writer import Watch
 
 if TYPE_CHECKING:

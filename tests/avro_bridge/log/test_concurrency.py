@@ -13,7 +13,7 @@ from avro_bridge.errors import BridgeError, RangeBelow
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
-from tests.support.log_kit import MIB, lines, pending
+from tests.support.log_helpers import MIB, lines, pending
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""The seam to LMDB: labels, errors, and memory that is not unmapped under a reader."""
+"""The LMDB environment: labels, errors, and memory that stays mapped while a reader uses it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from avro_bridge.errors import LogClosed, LogError, LogFull, LogWriteFailed
 from avro_bridge.log.environment import Environment
 from avro_bridge.log.folder_lock import FolderLock, is_locked
-from tests.support.log_kit import MIB, FaultyEnvironment
+from tests.support.log_helpers import MIB, FaultyEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def test_every_commit_is_synced_and_the_map_is_not_writable(environment: FaultyE
 
 
 def test_the_kernel_may_read_ahead(environment: FaultyEnvironment) -> None:
-    """Without that, each page of a backlog that is not in memory is a request of its own to the disk."""
+    """Without it, each page of a backlog that is not in memory costs one request to the disk."""
     assert environment._lmdb.flags()["readahead"]
 
 

@@ -13,19 +13,19 @@ from avro_bridge.errors import LogFull
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.tools.verify import verify
-from tests.support.log_kit import MIB, fill, lines, stored
+from tests.support.log_helpers import MIB, fill, lines, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# A limit on file sizes concerns the whole process, so this runs in one of its own.
+# A limit on file sizes applies to the whole process, so this runs in a separate one.
 LIMITED = """
 import pathlib, resource, sys
 from avro_bridge.errors import LogError
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.log import Log
-from tests.support.log_kit import lines, stored
+from tests.support.log_helpers import lines, stored
 
 limit = 2 * 2**20
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -54,7 +54,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     mount = shutil.which("mount")
     if mount is None:
-        pytest.skip("there is no mount here")
+        pytest.skip("this machine has no mount command")
     mounted = subprocess.run(
         [mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, check=False, text=True
     )

@@ -10,7 +10,7 @@ from avro_bridge.errors import BridgeError, EventError, LogFull, LogWriteFailed
 from avro_bridge.log.dedup.suspects import Suspects
 from avro_bridge.log.group_commit import CommittedGroup, GroupCommit, WaitingBatch
 from avro_bridge.log.record import PayloadKind
-from tests.support.log_kit import MIB, identified, lines, pending
+from tests.support.log_helpers import MIB, identified, lines, pending
 from tests.support.log_writer import Watch, faults
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.tools.verify import verify
-from tests.support.log_kit import MIB
+from tests.support.log_helpers import MIB
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ def _run_and_kill(folder: Path, life: int, instant_s: float) -> list[str]:
     ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
-        # The instant itself is what is being varied; there is no condition to wait for.
+        # The test varies the instant itself, so it waits for no condition.
         timer = time.monotonic() + instant_s
         lines = [first]
         while time.monotonic() < timer:

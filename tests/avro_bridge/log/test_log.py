@@ -21,7 +21,7 @@ from avro_bridge.errors import (
 from avro_bridge.log.folder_lock import claim_folder, is_locked
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
-from tests.support.log_kit import MIB, FaultyEnvironment, edit_meta, fill, lines, pending, stored
+from tests.support.log_helpers import MIB, FaultyEnvironment, edit_meta, fill, lines, pending, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from avro_bridge.log import metadata, record
 from avro_bridge.log.folder_lock import is_locked
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
-from tests.support.log_kit import MIB, pending
+from tests.support.log_helpers import MIB, pending
 
 PAGE_BYTES = 4096
 SETTINGS = LogSettings(max_bytes=8 * MIB)

@@ -21,7 +21,7 @@ from avro_bridge.log.log import Log
 from avro_bridge.log.metadata import growth_bytes
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.tools.verify import verify_view
-from tests.support.log_kit import MIB, FaultyEnvironment, pending
+from tests.support.log_helpers import MIB, FaultyEnvironment, pending
 
 NAMES = ("spark", "audit")
 SETTINGS = LogSettings(max_bytes=MIB, slack_bytes=MIB, retain_batches=3)

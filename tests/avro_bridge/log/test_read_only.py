@@ -10,7 +10,7 @@ from avro_bridge.errors import BadRequest, LogClosed, RangeAbove, RangeBelow
 from avro_bridge.log.log import Log
 from avro_bridge.log.metadata import Consumer
 from avro_bridge.log.settings import LogSettings
-from tests.support.log_kit import MIB, identified, lines, stored
+from tests.support.log_helpers import MIB, identified, lines, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

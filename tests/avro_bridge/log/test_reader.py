@@ -11,7 +11,7 @@ from avro_bridge.errors import BadRequest, LogClosed, RangeAbove, RangeBelow
 from avro_bridge.log import reader as reader_module
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
-from tests.support.log_kit import MIB, lines, pending, stored
+from tests.support.log_helpers import MIB, lines, pending, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from avro_bridge.log.record import (
     unpack,
     unpack_key,
 )
-from tests.support.log_kit import pending
+from tests.support.log_helpers import pending
 
 # Written by hand from the table at the head of record.py. The checksum is xxh3_64 (python-xxhash 4.1.0, seed 258) of
 # the bytes behind it, computed apart from this code on 2026-11-22.

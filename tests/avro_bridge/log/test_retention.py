@@ -1,4 +1,4 @@
-"""What is deleted, what is kept, and what is counted as dropped."""
+"""Retention: which batches are deleted or kept, and which events count as dropped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from avro_bridge.log.log import Log
 from avro_bridge.log.record import PayloadKind
 from avro_bridge.log.retention import Deleted
 from avro_bridge.log.settings import LogSettings
-from tests.support.log_kit import MIB, edit_batch, identified, lines, pending, stored
+from tests.support.log_helpers import MIB, edit_batch, identified, lines, pending, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ def test_work_is_bounded_and_the_rest_follows(tmp_path: Path) -> None:
         assert log.first_offset == log.next_offset == 5
 
 
-def test_a_batch_in_doubt_leaves_its_ids_behind(tmp_path: Path) -> None:
+def test_the_ids_of_a_newest_batch_are_kept_in_its_record(tmp_path: Path) -> None:
     with Log.open(tmp_path, LogSettings(max_bytes=MIB)) as log:
         log.append([identified(["a", "b"], connection_id=1), identified(["c", ""], connection_id=2)])
         log.append([identified(["d"], connection_id=1)])

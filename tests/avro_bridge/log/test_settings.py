@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from avro_bridge.log.settings import LogSettings
-from tests.support.log_kit import MIB
+from tests.support.log_helpers import MIB
 
 
 @pytest.mark.parametrize(

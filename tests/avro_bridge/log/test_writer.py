@@ -1,4 +1,4 @@
-"""Group commit: order, groups, back-pressure, and what the callers hear."""
+"""The writer: order, groups, back-pressure, and results of callers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from avro_bridge.errors import BadRequest, BridgeError, LogClosed, LogFull
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
-from tests.support.log_kit import MIB, Answers, identified, lines, stored
+from tests.support.log_helpers import MIB, Answers, identified, lines, stored
 from tests.support.log_writer import Gate, Watch, errors, faults, wait_for_queue
 from tests.support.waiting import wait_until
 
@@ -153,7 +153,7 @@ def test_acknowledged_events_become_durable_with_the_upkeep_and_at_the_end(log: 
     assert log.counters()["acknowledged_events"] == 7
 
 
-def test_what_comes_again_is_acknowledged_and_not_stored(
+def test_what_is_sent_again_is_acknowledged_and_not_stored(
     log: Log, writer: GroupCommitWriter, watch: Watch, answers: Answers
 ) -> None:
     gate = Gate(writer)

@@ -1,4 +1,4 @@
-"""What does not fit, what breaks, and what the callers of the writer hear of it."""
+"""The writer when batches do not fit or writes fail: which error each caller gets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from avro_bridge.errors import BridgeError, EventError, LogError, LogFull, LogWr
 from avro_bridge.log.record import PayloadKind
 from avro_bridge.log.settings import WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
-from tests.support.log_kit import MIB, Answers, identified, lines, pending
+from tests.support.log_helpers import MIB, Answers, identified, lines, pending
 from tests.support.log_writer import Gate, Watch, errors, faults, wait_for_queue
 from tests.support.waiting import wait_until
 
@@ -130,7 +130,7 @@ def test_a_batch_that_cannot_be_compared_is_refused_alone(writer: GroupCommitWri
     assert errors(answers) == [None, EventError]
 
 
-def test_a_doubt_that_cannot_be_looked_up_is_told(
+def test_a_suspect_that_cannot_be_looked_up_is_reported(
     log: Log, writer: GroupCommitWriter, watch: Watch, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer.connection_opened(1, "agent")

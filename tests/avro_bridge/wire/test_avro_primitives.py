@@ -1,4 +1,4 @@
-"""Avro's primitives, held against fastavro."""
+"""Avro's primitives, compared with fastavro."""
 
 from __future__ import annotations
 

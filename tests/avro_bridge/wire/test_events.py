@@ -1,4 +1,4 @@
-"""The kernels, held against fastavro on valid payloads, and against a table on malformed ones."""
+"""Events, compared with fastavro for valid payloads and with a table for malformed ones."""
 
 from __future__ import annotations
 

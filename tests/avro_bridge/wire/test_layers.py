@@ -84,7 +84,7 @@ class Pipe:
         self.at_client = b""
         self.at_server = b""
 
-    def settle(self, to_server: bytes = b"", to_client: bytes = b"") -> None:
+    def exchange(self, to_server: bytes = b"", to_client: bytes = b"") -> None:
         """Carry bytes both ways until nobody has anything left to say."""
         while True:
             to_server += self.client.pending()
@@ -105,14 +105,14 @@ def test_calls_and_replies_pass_through(name: str, detect: bool, step: int) -> N
     pipe = Pipe(make_client(), detected() if detect else make_server(), step)
     client, server = ClientConnection(LIMITS), ServerConnection(LIMITS)
     for _ in range(3):
-        pipe.settle(to_server=pipe.client.send(client.append_batch([({"k": "v"}, b"body" * 400)] * 2)))
+        pipe.exchange(to_server=pipe.client.send(client.append_batch([({"k": "v"}, b"body" * 400)] * 2)))
         ((call,), _) = server.receive(pipe.at_server)
-        pipe.settle(to_client=pipe.server.send(server.reply_ok(call)))
+        pipe.exchange(to_client=pipe.server.send(server.reply_ok(call)))
         ((reply,), _) = client.receive(pipe.at_client)
         assert reply.status is Status.OK
         pipe.at_client = pipe.at_server = b""
-    pipe.settle(to_server=pipe.client.close())
-    pipe.settle(to_client=pipe.server.close())
+    pipe.exchange(to_server=pipe.client.close())
+    pipe.exchange(to_client=pipe.server.close())
     assert pipe.at_client == pipe.at_server == b""
     assert pipe.server.close() == b""
 
@@ -122,7 +122,7 @@ def test_both_versions_of_tls(version: ssl.TLSVersion) -> None:
     certificates = Certificates()
     certificates.client.minimum_version = certificates.client.maximum_version = version
     pipe = Pipe(certificates.client_layer(), TlsLayer(certificates.server), 10**6)
-    pipe.settle(to_server=pipe.client.send(b"kept until the handshake is done"))
+    pipe.exchange(to_server=pipe.client.send(b"kept until the handshake is done"))
     assert pipe.at_server == b"kept until the handshake is done"
 
 
@@ -174,14 +174,14 @@ def test_what_is_not_tls_is_refused_and_the_peer_told(data: bytes) -> None:
 def test_a_client_that_does_not_trust_says_so() -> None:
     pipe = Pipe(Certificates().client_layer(), TlsLayer(CERTIFICATES.server), 10**6)
     with pytest.raises(LayerError, match="CERTIFICATE_VERIFY_FAILED"):
-        pipe.settle(to_server=pipe.client.send(b"hello"))
+        pipe.exchange(to_server=pipe.client.send(b"hello"))
     with pytest.raises(LayerError, match="TLS: "):
         list(pipe.server.receive(pipe.client.pending()))
 
 
 def test_a_broken_record_is_refused() -> None:
     pipe = Pipe(CERTIFICATES.client_layer(), TlsLayer(CERTIFICATES.server), 10**6)
-    pipe.settle(to_server=pipe.client.send(b"hello"))
+    pipe.exchange(to_server=pipe.client.send(b"hello"))
     record = bytearray(pipe.client.send(b"more"))
     record[-1] ^= 1
     with pytest.raises(LayerError, match="TLS: "):
@@ -191,7 +191,7 @@ def test_a_broken_record_is_refused() -> None:
 
 def test_nothing_can_be_sent_after_the_farewell() -> None:
     pipe = Pipe(CERTIFICATES.client_layer(), TlsLayer(CERTIFICATES.server), 10**6)
-    pipe.settle(to_server=pipe.client.send(b"hello"))
+    pipe.exchange(to_server=pipe.client.send(b"hello"))
     assert pipe.client.close()
     with pytest.raises(LayerError, match="TLS: "):
         pipe.client.send(b"more")

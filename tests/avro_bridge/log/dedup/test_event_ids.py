@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from avro_bridge.errors import EventError
 from avro_bridge.log.dedup.event_ids import batch_ids, event_ids, sorted_hashes, without_duplicates
 from avro_bridge.log.record import HEADER_SIZE, PayloadKind
-from tests.support.log_kit import avro_events, bodies, identified, pending
+from tests.support.log_helpers import avro_events, bodies, identified, pending
 
 unique_ids = st.lists(st.text("abcdefü", max_size=4), unique_by=lambda each: each or object(), max_size=12)
 

@@ -1,4 +1,4 @@
-"""Copies that arrive after what was sent again. Connections are numbers; ids are letters."""
+"""Delayed originals, whose resend was stored first. Connections are numbers; ids are letters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from avro_bridge.log.dedup.late_copies import LateCopies
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
-from tests.support.log_kit import MIB, Answers, identified, lines, stored
+from tests.support.log_helpers import MIB, Answers, identified, lines, stored
 from tests.support.log_writer import Gate
 from tests.support.resends import Bridge
 

@@ -11,7 +11,7 @@ from avro_bridge.log.dedup import records
 from avro_bridge.log.dedup.records import NewestBatch
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
-from tests.support.log_kit import MIB, edit_batch, identified, lines
+from tests.support.log_helpers import MIB, edit_batch, identified, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

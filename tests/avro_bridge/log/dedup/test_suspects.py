@@ -1,4 +1,4 @@
-"""Recognising what Flume sends again. Connections are numbers; ids are letters."""
+"""Suspects: recognises events that Flume sends again. Connections are numbers; ids are letters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from avro_bridge.errors import EventError
 from avro_bridge.log.log import Log
 from avro_bridge.log.record import PayloadKind
 from avro_bridge.log.settings import LogSettings
-from tests.support.log_kit import MIB, identified, lines, pending, stored
+from tests.support.log_helpers import MIB, identified, lines, pending, stored
 from tests.support.resends import SECOND_US, Bridge
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ def bridge(tmp_path: Path) -> Iterator[Bridge]:
         yield Bridge(log)
 
 
-def test_while_nothing_is_in_doubt_nothing_is_compared(bridge: Bridge) -> None:
+def test_without_suspects_nothing_is_compared(bridge: Bridge) -> None:
     assert bridge.send("abc", 1) == "abc"
     batch = identified(["a"], connection_id=2)
     assert bridge.suspects.drop_resent(batch) is batch
     assert bridge.suspects.count == 0
 
 
-def test_what_comes_again_after_a_lost_connection_is_stored_once(bridge: Bridge) -> None:
+def test_what_is_sent_again_after_a_lost_connection_is_stored_once(bridge: Bridge) -> None:
     bridge.send("abc", 1)
     bridge.lose(1)
     assert bridge.suspects.count == 1
@@ -51,14 +51,14 @@ def test_a_batch_cut_otherwise_is_compared_by_event(bridge: Bridge) -> None:
     ]
 
 
-def test_only_the_newest_batch_is_in_doubt(bridge: Bridge) -> None:
+def test_only_the_newest_batch_is_a_suspect(bridge: Bridge) -> None:
     bridge.send("ab", 1)
     bridge.send("cd", 1)
     bridge.lose(1)
     assert bridge.send("abcd", 2) == "ab"
 
 
-def test_a_batch_in_doubt_is_recognised_after_its_own_deletion(bridge: Bridge) -> None:
+def test_a_suspect_is_recognised_after_its_own_deletion(bridge: Bridge) -> None:
     bridge.send("ab", 1)
     bridge.log.start_consumer("spark", "latest")
     bridge.log.retain(0)
@@ -66,7 +66,7 @@ def test_a_batch_in_doubt_is_recognised_after_its_own_deletion(bridge: Bridge) -
     assert bridge.send("ab", 2) == ""
 
 
-def test_all_recorded_batches_are_in_doubt_after_a_restart(tmp_path: Path) -> None:
+def test_all_recorded_batches_are_suspects_after_a_restart(tmp_path: Path) -> None:
     with Log.open(tmp_path, LogSettings(max_bytes=MIB)) as log:
         bridge = Bridge(log)
         bridge.send("xyz", 1)
@@ -80,12 +80,12 @@ def test_all_recorded_batches_are_in_doubt_after_a_restart(tmp_path: Path) -> No
         assert bridge.send("abcdefxyz", 4) == "xyz"
 
 
-def test_doubt_ends_when_all_came_again_and_its_bearer_went_on(bridge: Bridge) -> None:
+def test_a_suspect_is_cleared_when_all_was_sent_again_and_each_sender_went_on(bridge: Bridge) -> None:
     bridge.send("abcd", 1)
     bridge.lose(1)
     bridge.send("ab", 2)
     bridge.send("x", 2)
-    assert bridge.suspects.count == 1, "c and d may still come"
+    assert bridge.suspects.count == 1, "c and d may still be sent again"
     bridge.send("cd", 3)
     assert bridge.suspects.count == 1, "the second OK may get lost as well"
     bridge.send("y", 3)
@@ -104,7 +104,7 @@ def test_an_ok_that_gets_lost_twice(bridge: Bridge) -> None:
     assert bridge.suspects.count == 0
 
 
-def test_a_part_whose_bearer_is_lost_stays_in_doubt_though_another_bearer_went_on(bridge: Bridge) -> None:
+def test_a_suspect_stays_while_one_of_its_senders_was_lost_though_another_went_on(bridge: Bridge) -> None:
     bridge.send("abcd", 1)
     bridge.lose(1)
     bridge.send("ab", 2)
@@ -172,7 +172,7 @@ def test_a_connection_that_brings_its_own_events_again(bridge: Bridge) -> None:
     assert bridge.suspects.count == 0
 
 
-def test_doubt_expires(bridge: Bridge) -> None:
+def test_suspects_expire(bridge: Bridge) -> None:
     bridge.send("ab", 1, received_us=1000 * SECOND_US)
     bridge.send("cd", 2, received_us=3000 * SECOND_US)
     bridge.send("ef", 3, received_us=1000 * SECOND_US)
@@ -181,7 +181,7 @@ def test_doubt_expires(bridge: Bridge) -> None:
     bridge.suspects.expire(4600 * SECOND_US)
     assert bridge.suspects.count == 2
     bridge.suspects.expire(4601 * SECOND_US)
-    assert bridge.suspects.count == 2, "it looks only now and then"
+    assert bridge.suspects.count == 2, "it checks ten times per expiry only"
     bridge.suspects.expire(5000 * SECOND_US)
     assert bridge.suspects.count == 1
     assert bridge.send("abcd", 4) == "ab"

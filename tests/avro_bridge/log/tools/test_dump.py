@@ -1,4 +1,4 @@
-"""What dump shows of a log."""
+"""Dump: the items for whole and damaged batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from avro_bridge.log.record import PayloadKind
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.tools.dump import BatchSummary, EventSummary, dump_batches, dump_events, shown
 from avro_bridge.log.tools.scan import DamagedRange
-from tests.support.log_kit import MIB, avro_events, edit_batch, lines, pending
+from tests.support.log_helpers import MIB, avro_events, edit_batch, lines, pending
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from avro_bridge.errors import RangeAbove
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.tools.scan import DamagedRange, scan
-from tests.support.log_kit import MIB, edit_batch, lines
+from tests.support.log_helpers import MIB, edit_batch, lines
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from avro_bridge.log.record import HEADER_SIZE
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.tools.scan import DamagedRange, scan
 from avro_bridge.log.tools.verify import VerifyReport, verify
-from tests.support.log_kit import MIB, edit_batch, edit_meta, pending
+from tests.support.log_helpers import MIB, edit_batch, edit_meta, pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the tests of the log share: batches, an environment that breaks on demand, and ways to damage a stored log."""
+"""Helpers for tests of the log: batches, an environment whose writes fail on demand, ways to damage a log."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def pending(
     connection_id: int = 1,
     received_us: int = 1_000_000,
 ) -> PendingBatch:
-    """Return a batch with the headroom that the log asks for."""
+    """Return a batch with the headroom that the log needs."""
     return PendingBatch(bytearray(HEADER_SIZE) + payload, HEADER_SIZE, count, kind, connection_id, received_us)
 
 
 def lines(count: int, size: int = 100, *, connection_id: int = 1, received_us: int = 1_000_000) -> PendingBatch:
-    """Return a batch of ``count`` events that nothing looks into, ``size`` bytes in all."""
+    """Return a batch of ``count`` events without structure, ``size`` bytes in total."""
     return pending(bytes(size), count, connection_id=connection_id, received_us=received_us)
 
 
@@ -94,7 +94,7 @@ def stored(view: LogView, start: int | None = None, end: int | None = None) -> l
 
 
 class FaultyEnvironment(Environment):
-    """An environment whose next write with a certain label fails once, right before its commit."""
+    """An environment in which the next write with a given label fails once, right before its commit."""
 
     def __init__(self, folder: Path, *, map_bytes: int, lock: FolderLock | None) -> None:
         self.faults: dict[str, list[Exception]] = {}
@@ -112,7 +112,7 @@ class FaultyEnvironment(Environment):
 
 
 class Answers:
-    """Collects what a writer says of its batches; each call of the instance is a ``done`` for the next batch."""
+    """Collects the results of batches; each call of :meth:`done` returns the callback of one more batch."""
 
     def __init__(self) -> None:
         self.given: dict[int, tuple[int | None, BridgeError | None]] = {}
@@ -135,7 +135,7 @@ class Answers:
 
 
 def edit_batch(folder: Path, first_offset: int, change: Callable[[bytes], bytes | None]) -> None:
-    """Replace the value of a stored batch behind the log's back; None deletes it. The log must be closed."""
+    """Replace the value of a stored batch directly in the file; None deletes it. The log must be closed."""
     with lmdb.open(str(folder), max_dbs=8, map_size=64 * MIB) as environment:
         batches = environment.open_db(b"batches", create=False)
         with environment.begin(write=True) as transaction:
@@ -149,7 +149,7 @@ def edit_batch(folder: Path, first_offset: int, change: Callable[[bytes], bytes 
 
 
 def edit_meta(folder: Path, name: bytes, value: bytes) -> None:
-    """Replace an entry of the table ``meta`` behind the log's back. The log must be closed."""
+    """Replace an entry of the table ``meta`` directly in the file. The log must be closed."""
     with lmdb.open(str(folder), max_dbs=8, map_size=64 * MIB) as environment:
         meta = environment.open_db(b"meta", create=False)
         with environment.begin(write=True) as transaction:
