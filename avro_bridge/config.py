@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from avro_bridge.errors import ConfigError
 from avro_bridge.log.settings import LogSettings, WriterSettings
-from avro_bridge.wire.limits import WireLimits
+from avro_bridge.wire.limits import MAX_FRAME_BYTES, WireLimits
 from headrace.common.suggest import did_you_mean
 
 MIB = 1024 * 1024
@@ -60,7 +60,7 @@ class ListenConfig(_Section):
 class LimitsConfig(_Section):
     """Limits on what one peer may send. Beyond one of them the connection is closed and counted."""
 
-    max_frame_bytes: Positive = Field(
+    max_frame_bytes: Annotated[int, Field(gt=0, le=MAX_FRAME_BYTES)] = Field(
         _WIRE.max_frame_bytes, description="size of one call; refused by its announced size"
     )
     max_events: Positive = Field(_WIRE.max_events, description="events of one call")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-_LARGEST_FRAME_BYTES = 2**30
+MAX_FRAME_BYTES = 2**30
 """Arrow takes event positions as 32-bit offsets, so no payload may come near 2 GiB."""
 
 
@@ -55,5 +55,5 @@ class WireLimits:
             value = getattr(self, field.name)
             if value < 1:
                 raise ValueError(f"{field.name} must be at least 1, not {value}")
-        if self.max_frame_bytes > _LARGEST_FRAME_BYTES:
-            raise ValueError(f"max_frame_bytes must be at most {_LARGEST_FRAME_BYTES}, not {self.max_frame_bytes}")
+        if self.max_frame_bytes > MAX_FRAME_BYTES:
+            raise ValueError(f"max_frame_bytes must be at most {MAX_FRAME_BYTES}, not {self.max_frame_bytes}")

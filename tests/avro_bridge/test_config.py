@@ -40,6 +40,10 @@ def test_an_empty_file_gives_the_defaults_which_bind_loopback_only(tmp_path: Pat
         ),
         ("[listen]\nqqqq = 1", "listen.qqqq: unknown key"),
         ("[listen]\nport = 70000", "listen.port: Input should be less than or equal to 65535"),
+        (
+            "[limits]\nmax_frame_bytes = 1073741825",
+            "limits.max_frame_bytes: Input should be less than or equal to 10737",
+        ),
         ("[flight]\nhost = '0.0.0.0'", "flight.host '0.0.0.0' is not loopback: set flight.tls, or"),
         ("[log]\nmax_bytes = 16777216\nretain_max_bytes = 33554432", "log.retain_max_bytes is above log.max_bytes"),
         ("[listen", "not TOML"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,18 @@ def test_a_log_of_a_newer_program_is_refused_and_unlocked(tmp_path: Path) -> Non
 def test_a_folder_that_holds_something_else_is_refused_and_unlocked(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"x" * 10_000)
     with pytest.raises(LogError, match="cannot be opened"):
+        Log.open(tmp_path, SETTINGS)
+    assert not is_locked(tmp_path)
+
+
+def test_a_folder_that_cannot_be_synced_is_refused_and_unlocked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_sync(_folder: Path) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("avro_bridge.log.log.sync_folder", no_sync)
+    with pytest.raises(LogError, match="its folder cannot be synced: Invalid argument"):
         Log.open(tmp_path, SETTINGS)
     assert not is_locked(tmp_path)
 
