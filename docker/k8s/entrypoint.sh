@@ -1,6 +1,6 @@
 #!/bin/bash
-# What Spark on Kubernetes asks of an image: `driver` and the arguments of spark-submit, or `executor` and everything else
-# in variables that Spark sets. Any other command is run as it is.
+# The entry point that Spark on Kubernetes expects of an image. Its arguments are `driver` and those of spark-submit, or
+# `executor`, with everything else in variables that Spark sets. Any other command is executed as it is.
 set -euo pipefail
 
 role=${1:-}
@@ -10,14 +10,14 @@ case $role in
     shift
     SPARK_HOME=${SPARK_HOME:-$(python -c 'import pyspark; print(pyspark.__path__[0])')}
     export SPARK_HOME
-    # In the pod the driver is a client of the cluster, wherever it was submitted from.
+    # In its pod the driver runs in client mode, whatever mode it was submitted with.
     exec "$SPARK_HOME/bin/spark-submit" --deploy-mode client \
       --conf "spark.driver.bindAddress=${SPARK_DRIVER_BIND_ADDRESS:?Spark sets it}" "$@"
     ;;
   executor)
     SPARK_HOME=${SPARK_HOME:-$(python -c 'import pyspark; print(pyspark.__path__[0])')}
     export SPARK_HOME
-    # Java's options come one by one: SPARK_JAVA_OPT_0, SPARK_JAVA_OPT_1, ... until one is not set.
+    # Java options are in SPARK_JAVA_OPT_0, SPARK_JAVA_OPT_1, ... up to the first that is not set.
     options=()
     number=0
     while name=SPARK_JAVA_OPT_$number && [ -n "${!name+set}" ]; do

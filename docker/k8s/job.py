@@ -1,4 +1,4 @@
-"""The driver's program on Kubernetes: ``python -m spark_job`` as the file that spark-submit asks for."""
+"""Runs ``python -m spark_job`` as a file, which spark-submit needs."""
 
 import sys
 

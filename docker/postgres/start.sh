@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the data folder at the first start, then becomes the server. A folder that is half made, because the container was
-# killed then, is made anew: it is renamed into place when it is complete.
+# Creates the data folder at the first start, then executes the server. The folder is renamed into place when it is
+# complete, so a container that was killed before that starts again from nothing.
 set -eu
 data=/data/postgres/data
 password=/run/secrets/database-password
