@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     # Spark starts its workers with the first python3 of the PATH unless told otherwise.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    spark = SparkSession.builder.appName("csv").getOrCreate()
+    # A stream keeps its state in as many parts as this says, 200 by default: far too many for one machine.
+    builder = SparkSession.builder.appName("csv").config("spark.sql.shuffle.partitions", 2)
+    spark = builder.getOrCreate()
     register(spark)
     lines = spark.readStream.format("access_log").options(bridges=given.bridges, consumer=given.consumer).load()
     hour = timedelta(hours=1)

@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     # Spark starts its workers with the first python3 of the PATH unless told otherwise.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    spark = SparkSession.builder.appName("hosts").getOrCreate()
+    # A stream keeps its state in as many parts as this says, 200 by default: far too many for one machine.
+    builder = SparkSession.builder.appName("hosts").config("spark.sql.shuffle.partitions", 2)
+    spark = builder.getOrCreate()
     register(spark)
     lines = spark.readStream.format("access_log").options(bridges=given.bridges, consumer=given.consumer).load()
     trigger = {"availableNow": True} if given.once else {"processingTime": "1 second"}
