@@ -1,11 +1,6 @@
-"""The jobs that are written in both APIs: each has the known answer, and so they agree."""
+"""A job in both APIs: the option picks one, and refuses what only the other one has."""
 
 from __future__ import annotations
-
-import json
-from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,139 +9,34 @@ from spark_job.jobs import running_totals, top_sellers
 from spark_job.jobs.running_totals import TotalsOptions
 from spark_job.jobs.top_sellers import SellersOptions
 from spark_job.runner.job_settings import JobSettings
-from spark_job.sinks.database import parse_database_url, read_rows
-from tests.support.bridges import RealBridge
-from tests.support.counting import line
-from tests.support.streams import SteppedStreams
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pyspark.sql import DataFrame, SparkSession
-
-Totals = dict[str, tuple[int, int]]
 
 
-def totals_in(folder: Path) -> Totals:
-    rows = read_rows(parse_database_url(f"sqlite:///{folder / 'counts.db'}"), "running_totals")
-    return {row["url"]: (row["hits"], row["bytes"]) for row in rows}
+def test_the_option_picks_the_job() -> None:
+    for job, options in ((running_totals.JOB, TotalsOptions), (top_sellers.JOB, SellersOptions)):
+        assert job.resolved(options(api="dstream")) is job.dstream
+        assert job.resolved(options(api="structured")) is job.structured
+    assert running_totals.JOB.resolved(TotalsOptions()) is running_totals.JOB.structured
+    assert top_sellers.JOB.resolved(SellersOptions()) is top_sellers.JOB.dstream
 
 
-def structured_totals(spark: SparkSession, folder: Path, bridges: str) -> Totals:
-    """Run the other half as a stream over all that is there, going on from where it was."""
-    options = {"bridges": bridges, "consumer": "structured"}
-    lines = spark.readStream.format("access_log").options(**options).load().where("error IS NULL")
-    found: Totals = {}
-
-    def keep(changed: DataFrame, _batch_id: int) -> None:
-        found.update({row.url: (row.hits, row.bytes) for row in changed.collect()})
-
-    query = (
-        running_totals.JOB.structured.rows(lines, TotalsOptions())
-        .writeStream.outputMode("complete")
-        .option("checkpointLocation", str(folder))
-        .trigger(availableNow=True)
-        .foreachBatch(keep)
-        .start()
-    )
-    assert query.awaitTermination(120)
-    return found
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("rate", 5, "Structured Streaming has --max-events"),
+        ("batch_interval", "2s", "Structured Streaming has --trigger"),
+        ("keep", "1h", "the table of the other has each window once"),
+    ],
+)
+def test_an_option_of_the_classic_api_is_refused_in_the_other(option: str, value: object, reason: str) -> None:
+    settings = JobSettings().of_job("top-sellers")
+    given = {"slide": "10m", option: value}
+    with pytest.raises(OptionError, match=f"--{option.replace('_', '-')} is for --api dstream: {reason}"):
+        top_sellers.JOB.check(settings, SellersOptions(api="structured", **given))
+    top_sellers.JOB.check(settings, SellersOptions(api="dstream", **given))
 
 
-@pytest.mark.spark
-@pytest.mark.slow
-def test_running_totals_agree_also_after_a_restart(spark: SparkSession, tmp_path: Path) -> None:
-    job, options = running_totals.JOB.dstream, TotalsOptions(api="dstream")
-    batches = [[line(n, f"/{n % 5}") for n in range(40)], [line(n, f"/{n % 3}") for n in range(40, 70)], [b"?"]]
-    with RealBridge(tmp_path / "log") as bridge:
-        with SteppedStreams(spark, job, options, bridge.address, tmp_path / "job") as streams:
-            for each in batches:
-                bridge.extend(each)
-                streams.step()
-        first = totals_in(tmp_path / "job")
-        assert structured_totals(spark, tmp_path / "structured", bridge.address) == first
-        bridge.extend([line(n, "/new") for n in range(70, 80)])
-        with SteppedStreams(spark, job, options, bridge.address, tmp_path / "job") as streams:
-            streams.step(2)
-            assert (streams.tally.read, streams.tally.counted, streams.tally.malformed) == (81, 80, 1)
-        second = totals_in(tmp_path / "job")
-        assert structured_totals(spark, tmp_path / "structured", bridge.address) == second
-    hits = Counter([f"/{n % 5}" for n in range(40)] + [f"/{n % 3}" for n in range(40, 70)])
-    assert first == {url: (count, 100 * count) for url, count in hits.items()}
-    assert second == first | {"/new": (10, 1000)}
-
-
-@pytest.mark.spark
-@pytest.mark.slow
-def test_totals_begin_with_those_of_a_file_and_expire(spark: SparkSession, tmp_path: Path) -> None:
-    initial = tmp_path / "totals.jsonl"
-    initial.write_text('{"url": "/old", "hits": 5, "bytes": 50}\n{"url": "/a", "hits": 1, "bytes": 10}\n')
-    options = TotalsOptions(api="dstream", initial=initial, expire="2s")
-    seen: list[Totals] = []
-    with RealBridge(tmp_path / "log") as bridge:
-        for urls in (["/a", "/a"], [], [], ["/a"], ["/old"], ["/old"]):
-            # Started anew before each batch: also a state that was not written to disk yet begins with the file.
-            with SteppedStreams(
-                spark, running_totals.JOB.dstream, options, bridge.address, tmp_path / "job"
-            ) as streams:
-                bridge.extend([line(0, url) for url in urls])
-                streams.step()
-            seen.append(totals_in(tmp_path / "job"))
-    assert seen[0] == {"/old": (5, 50), "/a": (3, 210)}
-    assert seen[2] == seen[0], "nothing new, nothing changed"
-    assert seen[5]["/old"] == (2, 200), "idle for more than 2 s, it began anew"
-    assert seen[5]["/a"] in {(1, 100), (4, 310)}
-
-
-def test_what_the_aggregation_does_not_have_is_refused(tmp_path: Path) -> None:
-    settings = JobSettings().of_job("running-totals")
-    with pytest.raises(OptionError, match="--expire is for --api dstream"):
-        running_totals.JOB.check(settings, TotalsOptions(expire="1h"))
-    with pytest.raises(OptionError, match="--batch-interval is for --api dstream: Structured Streaming has --trigger"):
-        running_totals.JOB.check(settings, TotalsOptions(batch_interval="2s"))
-    missing = TotalsOptions(api="dstream", initial=tmp_path / "missing")
-    with pytest.raises(OptionError, match=r"--initial=.*no JSON lines"):
-        running_totals.JOB.check(settings, missing)
-    running_totals.JOB.check(settings, TotalsOptions())
-
-
-def purchase(second: float, item: str, units: int) -> bytes:
-    time = datetime.fromtimestamp(second, UTC).isoformat()
-    return json.dumps({"time": time, "item": item, "units": units, "shop": "any"}).encode()
-
-
-@pytest.mark.spark
-def test_top_sellers_agree_in_every_window(spark: SparkSession, tmp_path: Path) -> None:
-    # An event in the middle of a second is in the batch at the end of that second.
-    sales = [(second - 0.5, f"item {(second * k) % 4}", k) for second in range(1, 11) for k in range(1, second + 2)]
-    options = SellersOptions(window="4s", slide="2s")
-    expected: dict[int, Counter[str]] = defaultdict(Counter)
-    for second, item, units in sales:
-        for end in range(2, 11, 2):
-            if end - 4 < second < end:
-                expected[end][item] += units
-    with RealBridge(tmp_path / "log") as bridge:
-        with SteppedStreams(spark, top_sellers.JOB.dstream, options, bridge.address, tmp_path / "job") as streams:
-            for end in range(1, 11):
-                bridge.extend([purchase(*sale) for sale in sales if end - 1 < sale[0] < end] + [b"{}"])
-                streams.step()
-            classic = {time: {item: row[0] for item, row in rows.items()} for time, rows in streams.by_time().items()}
-            assert streams.tally.malformed == 10
-        fields = ", ".join(f"{name} {kind}" for name, kind in top_sellers.FIELDS.items())
-        events = (
-            spark.read.format("json_events").options(bridges=bridge.address, fields=fields, timeField="time").load()
-        )
-        rows = top_sellers.JOB.structured.rows(events.where("error IS NULL"), options).collect()
-    structured: dict[int, dict[str, int]] = defaultdict(dict)
-    for row in rows:
-        structured[int(row.window_end.replace(tzinfo=UTC).timestamp())][row["item"]] = row.units
-    assert classic == expected
-    assert {end: structured[end] for end in expected} == expected
-
-
-def test_the_hour_slides_by_the_batch_or_by_the_minute() -> None:
-    options = SellersOptions()
-    assert options.intervals.slide == timedelta(seconds=1)
-    assert options.windows.slide == timedelta(minutes=1)
-    checked: list[Any] = [JobSettings().of_job("top-sellers"), SellersOptions(api="structured")]
-    top_sellers.JOB.check(*checked)
+def test_both_have_one_name_source_and_model() -> None:
+    for job in (running_totals.JOB, top_sellers.JOB):
+        assert job.dstream.name == job.structured.name == job.name
+        assert job.dstream.source == job.structured.source == job.source
+        assert job.dstream.options is job.structured.options is job.options
