@@ -29,7 +29,8 @@ def page() -> str:
 def layers() -> str:
     """Return both tables: what a package may import of the others, and the order inside each."""
     across = [(f"`{name}`", ", ".join(f"`{each}`" for each in allowed)) for name, allowed in UPSTREAM.items()]
-    inside = [(f"`{package}`", "; ".join(_modules(tier) for tier in tiers)) for package, tiers in CONTRACTS.items()]
+    whole = {package: tiers for package, tiers in CONTRACTS.items() if "." not in package}
+    inside = [(f"`{package}`", "; ".join(_modules(tier) for tier in tiers)) for package, tiers in whole.items()]
     return "\n".join(
         [
             table(("package", "may import of the others"), across),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docs import layers_reference
-from tests.repo.test_layers import TIERS, UPSTREAM
+from tests.repo.test_layers import CONTRACTS, UPSTREAM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ def test_every_package_stands_in_both_tables_with_its_modules_in_order() -> None
     text = layers_reference.layers()
     for package in UPSTREAM:
         assert text.count(f"\n| `{package}` |") == 2
-    names = " ".join(TIERS["spark_job"]).split()
+    names = " ".join(CONTRACTS["spark_job"]).split()
     row = next(line for line in text.splitlines() if line.startswith("| `spark_job` | `errors`"))
     places = [row.index(f"`{name}`") for name in names]
     assert places == sorted(places)

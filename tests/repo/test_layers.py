@@ -1,25 +1,47 @@
-"""Imports point upstream only: the table of what may import what, held against every import in the code.
+"""Imports point upstream only, at every level: the table of what may import what, and the test that reads every import.
 
-The way of the data is wire -> log -> ingest and egress -> app in the bridge, then the bridge's contract -> sources ->
-windows -> sinks -> execution -> jobs in Spark. A module may import what lies before it on that way, never what lies
-behind it.
+The way of the data is wire -> log -> ingest and egress -> app in the bridge, then the bridge's contract -> source ->
+sinks -> runner -> jobs in Spark. Each package has a contract: its modules and folders in tiers, upstream first. One may
+import what stands in a tier before its own, never what stands beside or behind it. As every folder has a contract,
+there can be no circle of imports.
 """
 
 from __future__ import annotations
 
 import ast
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.source_tree import PACKAGES, module_name, python_files, tree_of
+from tests.support.source_tree import PACKAGES, module_name, python_files, shown, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TIERS: dict[str, tuple[str, ...]] = {
-    "flume": ("errors", "config jars", "agent"),
+CONTRACTS: dict[str, tuple[str, ...]] = {
+    "flume": (
+        "errors",
+        "config jars",
+        "agent",
+    ),
+    "flume.agent": (
+        "file_channel folder_lock metrics output_log",
+        "recovery",
+        "process",
+    ),
+    "flume.config": (
+        "quoting values",
+        "checks",
+        "render",
+        "rendered_examples",
+    ),
+    "flume.jars": (
+        "ivy java",
+        "compiler jar_set",
+        "cache",
+    ),
     "avro_bridge": (
         "errors",
         "contract wire",
@@ -29,6 +51,43 @@ TIERS: dict[str, tuple[str, ...]] = {
         "app",
         "cli",
         "__main__",
+    ),
+    "avro_bridge.egress": (
+        "batches",
+        "server",
+    ),
+    "avro_bridge.ingest": (
+        "answers rate_limit tls",
+        "connection",
+        "server",
+    ),
+    "avro_bridge.log": (
+        "folder_lock record settings",
+        "environment",
+        "dedup metadata",
+        "consumers reader retention",
+        "read_only",
+        "log",
+        "group_commit tools",
+        "writer",
+    ),
+    "avro_bridge.log.dedup": (
+        "event_ids late_copies",
+        "records",
+        "suspects",
+    ),
+    "avro_bridge.log.tools": (
+        "scan",
+        "dump verify",
+    ),
+    "avro_bridge.wire": (
+        "avro_primitives kernels limits protocol",
+        "events frames handshake layers",
+        "layer_detection server",
+    ),
+    "avro_bridge.wire.kernels": (
+        "copy error_codes",
+        "walk",
     ),
     "spark_job": (
         "errors ranges http_status",
@@ -40,6 +99,92 @@ TIERS: dict[str, tuple[str, ...]] = {
         "cli",
         "__main__",
     ),
+    "spark_job.accounting": (
+        "audit_file lateness spark_checkpoint tally",
+        "dead_letters ledger",
+        "totals_file",
+    ),
+    "spark_job.jobs": (
+        (
+            "actions both_apis catalog hashtags intervals options pairs sensors sql_errors status_per_batch "
+            "url_counts_dstream visitors"
+        ),
+        "bots running_totals sessions sql top_sellers traffic url_counts",
+    ),
+    "spark_job.options": (
+        "model spark_map",
+        "command_line",
+    ),
+    "spark_job.parse": (
+        "directives json_shapes requests schema text urls",
+        "json_objects rollup times",
+        "strftime",
+        "formats",
+        "extract kernels",
+        "nginx_json",
+        "parser",
+        "line_counter",
+    ),
+    "spark_job.parse.kernels": (
+        "line_form scan sums",
+        "precompile sum_arrays",
+    ),
+    "spark_job.runner": (
+        "bridge_positions drain_file folder_format job_settings metrics_page progress s3a session spark_errors",
+        "batch_writer job job_folder",
+        "object_store_job query_watch",
+        "dstreams object_store_run structured",
+        "counts_table_job",
+        "counts_table_run",
+        "run",
+    ),
+    "spark_job.runner.dstreams": (
+        "decoder intervals planned_batches renamed_functions",
+        "context options part_reader",
+        "batch_planner job",
+        "console direct_stream",
+        "results",
+        "delivery",
+        "stream_watch",
+        "run",
+    ),
+    "spark_job.runner.structured": (
+        "job",
+        "results",
+        "stream",
+        "batch",
+    ),
+    "spark_job.sinks": (
+        "counts_table terminal throttle",
+        "base snapshot_file",
+        "console database jsonl parquet rows",
+        "sink_spec",
+    ),
+    "spark_job.sinks.counts_table": (
+        "reader schema",
+        "writer",
+    ),
+    "spark_job.sinks.database": (
+        "columns dialects key_text retry url",
+        "connection",
+        "schema_check",
+        "tables",
+        "ledger read rows",
+        "staging write",
+        "counts_copy spark_format upsert",
+        "top_urls",
+    ),
+    "spark_job.source": (
+        "offsets options worker_tuning",
+        "bridge_client json_options",
+        "bridges range_reader",
+        "partitions",
+        "planner",
+        "readers",
+        "audited_rows",
+        "access_log json_events",
+        "flume",
+    ),
     "headrace": (
         "errors common container_settings",
         "state_folder drop sample doctor jars_s3a messages",
@@ -49,9 +194,36 @@ TIERS: dict[str, tuple[str, ...]] = {
         "services",
         "__main__",
     ),
+    "headrace.cli": (
+        "containers exit_codes output parameters top",
+        "jobs log run tools",
+        "app",
+    ),
+    "headrace.common": ("allocator durations files kernels retry suggest text",),
+    "headrace.containers": (
+        "folder hints places",
+        "arguments docker settings",
+        "readiness",
+        "lifecycle",
+        "output",
+        "commands",
+    ),
+    "headrace.local": (
+        "child_process orphan_guard run_options supervisor",
+        "stage_output",
+        "stages",
+        "pipeline",
+        "run",
+        "run_once run_without_bridge",
+    ),
+    "headrace.services": (
+        "environment precompile",
+        "agent bridge health spark",
+        "show_config status",
+        "__main__",
+    ),
 }
-"""Each package's modules and sub-packages, upstream first. One may import what stands in a line before its own; those
-of one line know nothing of each other. What is inside a sub-package is its own affair."""
+"""Each package, and what lies directly in it. Imports for types count like others: they tie two files together too."""
 
 UPSTREAM: dict[str, tuple[str, ...]] = {
     "flume": ("headrace.common",),
@@ -68,34 +240,48 @@ NOT_IN_THE_CORE = {
 }
 """Bytes in, values out: what would make a core do I/O, read a clock, or know its surroundings."""
 
+STANDARD_LIBRARY_ONLY = {
+    "headrace.common": {"headrace.common.kernels": ("numba", "numpy")},
+    "headrace.container_settings": {},
+}
+"""What everybody may import stands on the standard library alone; and which of its modules need more."""
+
 
 def is_below(module: str, prefix: str) -> bool:
     """Say whether ``module`` is ``prefix`` or lies in it."""
     return module == prefix or module.startswith(prefix + ".")
 
 
-def tier_of(module: str) -> int:
-    """Return the place of a module in its package's tiers.
+def tier_of(package: str, child: str) -> int:
+    """Return the tier of what lies directly in a package.
 
     Raises:
         LookupError: it is in none.
     """
-    package, _, rest = module.partition(".")
-    name = rest.partition(".")[0]
-    for place, tier in enumerate(TIERS[package]):
-        if name in tier.split():
+    for place, tier in enumerate(CONTRACTS[package]):
+        if child in tier.split():
             return place
-    raise LookupError(f"{module} is in no tier: give it a place in TIERS")
+    raise LookupError(f"{package}.{child} is in no tier: give it a place in CONTRACTS")
 
 
-def may_import(module: str, name: str) -> bool:
-    """Say whether ``module`` may import ``name``, a name of one of our packages."""
-    package, own = module.partition(".")[0], name.partition(".")[0]
-    if package != own:
-        return any(is_below(name, prefix) for prefix in UPSTREAM[package])
-    if package not in TIERS or module == package or name.split(".")[1] == module.split(".")[1]:
-        return True
-    return tier_of(name) < tier_of(module)
+def broken_contract(module: str, name: str) -> str | None:
+    """Return why ``module`` may not import ``name``, a name of one of our packages; None if it may."""
+    here, there = module.split("."), name.split(".")
+    if here[0] != there[0]:
+        allowed = any(is_below(name, prefix) for prefix in UPSTREAM[here[0]])
+        return None if allowed else f"{here[0]} may import {', '.join(UPSTREAM[here[0]]) or 'nothing'} of the others"
+    depth = 0
+    while depth < min(len(here), len(there)) and here[depth] == there[depth]:
+        depth += 1
+    package = ".".join(here[:depth])
+    # A package's own face, or a name of the module itself.
+    if package not in CONTRACTS or depth == len(here) or depth == len(there):
+        return None
+    if there[depth] not in " ".join(CONTRACTS[package]).split():
+        return None
+    if tier_of(package, there[depth]) < tier_of(package, here[depth]):
+        return None
+    return f"in {package}, {there[depth]} is not upstream of {here[depth]}"
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
@@ -109,13 +295,27 @@ def imports_of(path: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
+def file_of(name: str) -> str:
+    """Return the file in which an imported name is, as a message shows it."""
+    parts = name.split(".")
+    files = {shown(path) for path in python_files(parts[0])}
+    for length in range(len(parts), 0, -1):
+        stem = "/".join(parts[:length])
+        for candidate in (f"{stem}.py", f"{stem}/__init__.py"):
+            if candidate in files:
+                return candidate
+    return name
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_imports_point_upstream(package: str) -> None:
     wrong = [
-        f"{module_name(path)}:{line} imports {name}"
+        f"{shown(path)}:{line} imports {file_of(name)}: {reason}"
         for path in python_files(package)
         for line, name in imports_of(path)
-        if any(is_below(name, other) for other in PACKAGES) and not may_import(module_name(path), name)
+        if any(is_below(name, other) for other in PACKAGES)
+        for reason in [broken_contract(module_name(path), name)]
+        if reason
     ]
     assert wrong == []
 
@@ -126,25 +326,28 @@ def test_imports_point_upstream(package: str) -> None:
         ("avro_bridge.log.log", "avro_bridge.wire.events", True),
         ("avro_bridge.wire.events", "avro_bridge.log.log", False),
         ("avro_bridge.ingest.server", "avro_bridge.egress.server", False),
-        ("avro_bridge.log.log", "avro_bridge.log.metadata", True),
+        ("avro_bridge.ingest.server", "avro_bridge.ingest.connection", True),
+        ("avro_bridge.ingest.connection", "avro_bridge.ingest.server", False),
         ("avro_bridge.flume_metrics", "flume.agent.metrics", True),
         ("avro_bridge.app", "spark_job.errors", False),
         ("spark_job.sinks.counts_table.writer", "avro_bridge.contract.Ticket", True),
         ("spark_job.source.flume", "avro_bridge.log.log", False),
         ("spark_job.parse.parser", "spark_job.source.flume", False),
+        ("spark_job.parse.kernels.scan", "spark_job.parse.line_counter", False),
         ("flume.agent.process", "avro_bridge.errors", False),
+        ("headrace.common.files", "headrace.errors", False),
         ("headrace.local.pipeline", "headrace.cli.run", False),
         ("headrace.cli.app", "spark_job.windows", True),
     ],
 )
 def test_the_table_says_what_the_design_says(module: str, name: str, allowed: bool) -> None:  # noqa: FBT001
-    assert may_import(module, name) is allowed
+    assert (broken_contract(module, name) is None) is allowed
 
 
 @pytest.mark.parametrize("core", NOT_IN_THE_CORE)
 def test_the_cores_do_no_input_or_output(core: str) -> None:
     wrong = [
-        f"{module_name(path)}:{line} imports {name}"
+        f"{shown(path)}:{line} imports {name}"
         for path in python_files(core.partition(".")[0])
         if is_below(module_name(path), core)
         for line, name in imports_of(path)
@@ -153,10 +356,25 @@ def test_the_cores_do_no_input_or_output(core: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("package", TIERS)
-def test_every_module_has_its_place_and_every_place_its_module(package: str) -> None:
-    modules = {module_name(path) for path in python_files(package)} - {package}
-    for module in modules:
-        tier_of(module)
-    named = {f"{package}.{name}" for tier in TIERS[package] for name in tier.split()}
-    assert named - modules == set(), "these are in TIERS and not in the code"
+@pytest.mark.parametrize("ground", STANDARD_LIBRARY_ONLY)
+def test_the_ground_floor_needs_the_standard_library_only(ground: str) -> None:
+    more = STANDARD_LIBRARY_ONLY[ground]
+    wrong = [
+        f"{shown(path)}:{line} imports {name}"
+        for path in python_files("headrace")
+        if is_below(module_name(path), ground)
+        for line, name in imports_of(path)
+        if name.partition(".")[0] not in (*sys.stdlib_module_names, *more.get(module_name(path), ()))
+        and not is_below(name, ground)
+    ]
+    assert wrong == []
+
+
+def test_every_package_has_a_contract_for_each_of_its_modules() -> None:
+    inside: dict[str, set[str]] = {}
+    for path in python_files(*PACKAGES):
+        parts = module_name(path).split(".")
+        for depth in range(1, len(parts)):
+            inside.setdefault(".".join(parts[:depth]), set()).add(parts[depth])
+    listed = {package: sorted(" ".join(tiers).split()) for package, tiers in CONTRACTS.items()}
+    assert listed == {package: sorted(children) for package, children in inside.items() if len(children) > 1}

@@ -22,10 +22,10 @@ from spark_job.runner.bridge_positions import first_offset, status_bridges
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.progress import NewestBatch, write_progress
 from spark_job.runner.query_watch import QueryWatch
-from spark_job.runner.results import ResultStore, numbered
 from spark_job.runner.session import SessionSettings, start_session, stop_session
 from spark_job.runner.spark_errors import cause_of
 from spark_job.runner.structured.job import batch_of, stream_of
+from spark_job.runner.structured.results import ResultStore, numbered
 from spark_job.source import register
 
 if TYPE_CHECKING:
