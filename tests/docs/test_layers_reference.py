@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from docs import layers_reference
-from tests.repo.test_layers import CONTRACTS, UPSTREAM
+from tests.repo.layers import CONTRACTS, UPSTREAM
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,221 @@
+"""The contract of the layers: what lies in each package and folder, upstream first, and what it may import.
+
+The way of the data is wire -> log -> ingest and egress -> app in the bridge, then the bridge's contract -> source ->
+sinks -> runner -> jobs in Spark. A module may import what stands in a tier before its own, never what stands beside or
+behind it. As every folder has a contract, there can be no circle of imports. ``test_layers.py`` reads every import.
+"""
+
+from __future__ import annotations
+
+CONTRACTS: dict[str, tuple[str, ...]] = {
+    "flume": (
+        "errors",
+        "config jars",
+        "agent",
+    ),
+    "flume.agent": (
+        "file_channel folder_lock metrics output_log",
+        "recovery",
+        "process",
+    ),
+    "flume.config": (
+        "quoting values",
+        "checks",
+        "render",
+        "rendered_examples",
+    ),
+    "flume.jars": (
+        "ivy java",
+        "compiler jar_set",
+        "cache",
+    ),
+    "avro_bridge": (
+        "errors",
+        "contract wire",
+        "log",
+        "config metrics logging_setup",
+        "ingest egress admin flume_metrics",
+        "app",
+        "cli",
+        "__main__",
+    ),
+    "avro_bridge.egress": (
+        "batches",
+        "server",
+    ),
+    "avro_bridge.ingest": (
+        "answers rate_limit tls",
+        "connection",
+        "server",
+    ),
+    "avro_bridge.log": (
+        "folder_lock record settings",
+        "environment",
+        "dedup metadata",
+        "consumers reader retention",
+        "read_only",
+        "log",
+        "group_commit tools",
+        "writer",
+    ),
+    "avro_bridge.log.dedup": (
+        "event_ids late_copies",
+        "records",
+        "suspects",
+    ),
+    "avro_bridge.log.tools": (
+        "scan",
+        "dump verify",
+    ),
+    "avro_bridge.wire": (
+        "avro_primitives kernels limits protocol",
+        "events frames handshake layers",
+        "layer_detection server",
+    ),
+    "avro_bridge.wire.kernels": (
+        "copy error_codes",
+        "walk",
+    ),
+    "spark_job": (
+        "errors ranges http_status",
+        "parse options windows",
+        "accounting",
+        "source sinks",
+        "runner",
+        "jobs",
+        "cli",
+        "__main__",
+    ),
+    "spark_job.accounting": (
+        "audit_file lateness spark_checkpoint tally",
+        "dead_letters ledger",
+        "totals_file",
+    ),
+    "spark_job.jobs": (
+        (
+            "actions both_apis catalog hashtags intervals options pairs sensors sql_errors status_per_batch "
+            "url_counts_dstream visitors"
+        ),
+        "bots running_totals sessions sql top_sellers traffic url_counts",
+    ),
+    "spark_job.options": (
+        "model spark_map",
+        "command_line",
+    ),
+    "spark_job.parse": (
+        "directives json_shapes requests schema text urls",
+        "json_objects rollup times",
+        "strftime",
+        "formats",
+        "extract kernels",
+        "nginx_json",
+        "parser",
+        "line_counter",
+    ),
+    "spark_job.parse.kernels": (
+        "line_form scan sums",
+        "precompile sum_arrays",
+    ),
+    "spark_job.runner": (
+        "bridge_positions drain_file folder_format job_settings metrics_page progress s3a session spark_errors",
+        "batch_writer job job_folder",
+        "object_store_job query_watch",
+        "dstreams object_store_run structured",
+        "counts_table_job",
+        "counts_table_run",
+        "run",
+    ),
+    "spark_job.runner.dstreams": (
+        "decoder intervals planned_batches renamed_functions",
+        "context options part_reader",
+        "batch_planner job",
+        "console direct_stream",
+        "results",
+        "delivery",
+        "stream_watch",
+        "run",
+    ),
+    "spark_job.runner.structured": (
+        "job",
+        "results",
+        "stream",
+        "batch",
+    ),
+    "spark_job.sinks": (
+        "counts_table terminal throttle",
+        "base snapshot_file",
+        "console database jsonl parquet rows",
+        "sink_spec",
+    ),
+    "spark_job.sinks.counts_table": (
+        "reader schema",
+        "writer",
+    ),
+    "spark_job.sinks.database": (
+        "columns dialects key_text retry url",
+        "connection",
+        "schema_check",
+        "tables",
+        "ledger read rows",
+        "staging write",
+        "counts_copy spark_format upsert",
+        "top_urls",
+    ),
+    "spark_job.source": (
+        "offsets options worker_tuning",
+        "bridge_client json_options",
+        "bridges range_reader",
+        "partitions",
+        "planner",
+        "readers",
+        "audited_rows",
+        "access_log json_events",
+        "flume",
+    ),
+    "headrace": (
+        "errors common container_settings",
+        "state_folder drop sample doctor jars_s3a messages",
+        "status",
+        "containers local",
+        "cli",
+        "services",
+        "__main__",
+    ),
+    "headrace.cli": (
+        "containers exit_codes output parameters top",
+        "jobs log run tools",
+        "app",
+    ),
+    "headrace.common": ("allocator durations files kernels retry suggest text",),
+    "headrace.containers": (
+        "folder hints places",
+        "arguments docker settings",
+        "readiness",
+        "lifecycle",
+        "output",
+        "commands",
+    ),
+    "headrace.local": (
+        "child_process orphan_guard run_options supervisor",
+        "stage_output",
+        "stages",
+        "pipeline",
+        "run",
+        "run_once run_without_bridge",
+    ),
+    "headrace.services": (
+        "environment precompile",
+        "agent bridge health spark",
+        "show_config status",
+        "__main__",
+    ),
+}
+"""Each package, and what lies directly in it. Imports for types count like others: they tie two files together too."""
+
+UPSTREAM: dict[str, tuple[str, ...]] = {
+    "flume": ("headrace.common",),
+    "avro_bridge": ("flume.agent.metrics", "flume.errors", "headrace.common"),
+    "spark_job": ("avro_bridge.contract", "avro_bridge.errors", "headrace.common"),
+    "headrace": ("flume", "avro_bridge", "spark_job"),
+}
+"""What a package may import of the others."""
