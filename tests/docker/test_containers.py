@@ -1,4 +1,4 @@
-"""`make up` with real containers, from nothing: exact counts through stops, kills of each container, and scaling.
+"""`make up` with real containers: the counts stay exact through stops, kills of each container, and scaling.
 
 The tests share one project, since starting it takes most of the time. Each hands over copies of one real log and says
 how many have been handed over in all, so their order does not matter.

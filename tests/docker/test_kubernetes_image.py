@@ -1,4 +1,4 @@
-"""The image for Kubernetes does with Spark's word ``driver`` what Spark expects: no cluster is needed to see that."""
+"""The image has compiled kernels, and does with Spark's word ``driver`` what Spark on Kubernetes expects."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.kernel_hits import KERNEL_HITS, hits_of, kernels_in_the_source
 from tests.support.source_tree import ROOT
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def test_the_driver_is_the_job_below_spark_submit(image: str) -> None:
     job = ["local:///opt/headrace/k8s/job.py", "url-counts", "--help"]
     said = docker("run", "--rm", *HARDENED, *SET_BY_SPARK, image, "driver", *given, *job)
     assert "--job-folder" in said
+
+
+def test_every_kernel_is_loaded_from_the_image_by_an_account_that_cannot_write(image: str) -> None:
+    hits = hits_of(docker("run", "--rm", *HARDENED, image, "python", "-c", KERNEL_HITS))
+    assert hits.keys() == kernels_in_the_source()
+    assert set(hits.values()) == {"1"}
 
 
 def test_any_other_word_is_a_command(image: str) -> None:

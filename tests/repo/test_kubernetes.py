@@ -1,7 +1,7 @@
-"""The Kubernetes files are valid, hardened, and speak of the same ports, names and versions as the code.
+"""The Kubernetes files are valid, hardened, and have the same ports, names and versions as the code.
 
-They are not run here. What can be said without a cluster: the schemas of Kubernetes, those fields of the operator that
-its documentation names, and that the parts agree with each other.
+They are not run on a cluster. Checked without one: the schemas of Kubernetes, the fields of the operator's kind as its
+documentation lists them, and that the files agree with each other and with the code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FOLDER = ROOT / "docker" / "k8s"
 BASE = FOLDER / "base"
 KUBERNETES = ("1.29", "1.37")
-"""The oldest release that the files are held against, and the newest that is known here."""
+"""The oldest and the newest release against whose schemas the files are checked."""
 
 GIB = 2**30
 ALLOWED_OF_VOLUME = 0.95
@@ -66,7 +66,7 @@ def check_application(value: dict[str, Any]) -> None:
 
 
 def pods() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give every pod's specification, also those in Spark's templates."""
+    """Yield the specification of every pod, also those in Spark's templates."""
     for each in objects():
         if each["kind"] == "StatefulSet":
             yield title(each), each["spec"]["template"]["spec"]
@@ -139,7 +139,7 @@ def test_a_pod_is_hardened(name: str, pod: dict[str, Any]) -> None:
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
         if not name.endswith("Spec"):
-            # Spark sets these by itself for its pods, and asks the executors how they are.
+            # Spark sets these for its pods, and checks its executors itself.
             assert "memory" in container["resources"]["limits"]
             assert {"startupProbe", "livenessProbe"} <= container.keys()
             assert pod["automountServiceAccountToken"] is False
@@ -170,7 +170,7 @@ def allowed_ports(policy: str, direction: str) -> set[int]:
     return {port["port"] for rule in rules for port in rule["ports"]}
 
 
-def test_whoever_may_go_out_is_let_in() -> None:
+def test_each_allowed_outgoing_port_is_allowed_in_at_its_target() -> None:
     conf, arguments = application()["spec"]["sparkConf"], application()["spec"]["driverArgs"]
     spark = {int(conf["spark.driver.port"]), int(conf["spark.blockManager.port"])}
     page = next(int(text.rpartition(":")[2]) for text in arguments if text.startswith("--metrics="))
@@ -205,13 +205,13 @@ def test_files_that_the_job_names_are_in_the_image() -> None:
     named_files += re.findall(r"/opt/headrace/(\S+)", application()["spec"]["pyFiles"])
     assert len(named_files) == 3
     for name in named_files:
-        # The packages lie below app/, what docker/k8s/Dockerfile adds below k8s/.
+        # The packages are in app/, the files that docker/k8s/Dockerfile adds in k8s/.
         place = ROOT / name.removeprefix("app/") if name.startswith("app/") else ROOT / "docker" / name
         assert place.is_file(), name
 
 
 def test_the_job_takes_its_arguments() -> None:
-    """The options exist: the job is asked for its help with them, which reads them all first."""
+    """Every option in the manifest is an option of the job."""
     from spark_job.cli import job_command
 
     name, *given = application()["spec"]["driverArgs"]
@@ -235,7 +235,7 @@ def test_a_full_log_fits_its_volume() -> None:
 
 @pytest.fixture
 def stubs(tmp_path: Path) -> dict[str, str]:
-    """An environment in which every program that the entry point becomes prints its arguments instead."""
+    """An environment with stubs for the programs that the entry point executes; they print their arguments."""
     for name in ("java", "spark-submit"):
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Prometheus takes the configuration, the rules do what their tests say, and every metric that they name exists."""
+"""Prometheus accepts the configuration, the rules pass their tests, and every metric in them exists."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ FLUME_PAGE = {
     "SOURCE.spool": {"EventReadFail": "0", "GenericProcessingFail": "0"},
     "CHANNEL.queue": {"ChannelFillPercentage": "1.5"},
 }
-"""Figures that Flume 1.11.0 shows for the kit's components, as far as rules use them."""
+"""The metrics of Flume 1.11.0 that the rules use."""
 
 SPARK_METRICS = {"metrics_master_aliveWorkers_Value", "metrics_master_waitingApps_Value"}
-"""Seen on the page of a master of Spark 4.3.0 with its PrometheusServlet."""
+"""Read from the page of a Spark 4.3.0 master with its PrometheusServlet."""
 
 PROGRESS = (
     '{"state": "running", "checked_at": "2026-11-22T10:00:01Z", "batch_at": "2026-11-22T10:00:00Z", "batch_id": 7,'

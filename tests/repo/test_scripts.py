@@ -14,7 +14,7 @@ BIN = Path(sys.executable).parent
 
 
 def is_shell(path: Path) -> bool:
-    """Say whether a file is a shell script: by its first line, whatever it is called."""
+    """Return whether the first line of a file makes it a shell script, whatever its name."""
     with path.open("rb") as file:
         first = file.readline(80)
     return first.startswith(b"#!") and first.split()[-1].rpartition(b"/")[2] in {b"sh", b"bash"}
@@ -29,7 +29,7 @@ def dockerfiles() -> list[Path]:
 
 
 def run(*command: object) -> str:
-    """Return what a checker finds; nothing when it is content."""
+    """Return the output of a checker; an empty text if it finds nothing."""
     ended = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=False)
     return "" if ended.returncode == 0 else ended.stdout + ended.stderr
 

@@ -1,4 +1,4 @@
-"""The class path: complete after one call, without a network after that, and compiled anew only when it must be."""
+"""The class path: complete after one call, without a network after that; a changed source is compiled again."""
 
 from __future__ import annotations
 
