@@ -184,9 +184,7 @@ def test_with_a_target_a_silent_bridge_is_an_error(world: World) -> None:
         planner.latest_offset(start, ALL)
 
 
-def test_the_log_of_a_silent_bridge_keeps_its_offset(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_log_of_a_silent_bridge_keeps_its_offset(world: World, caplog: pytest.LogCaptureFixture) -> None:
     here, away = filled(10, "here"), filled(10, "away")
     world.serve(here)
     port = world.serve(away).port
