@@ -14,7 +14,6 @@ from spark_job.jobs.actions import JOB, ActionsOptions
 from spark_job.runner.job_settings import JobSettings
 from spark_job.runner.object_store_job import LONGEST_RECORD
 from spark_job.runner.object_store_run import RECORDS_OF_A_LINE
-from spark_job.runner.s3a import s3a_settings
 from spark_job.sinks.database import parse_database_url, read_rows, upsert
 
 if TYPE_CHECKING:
@@ -138,31 +137,3 @@ def test_options_that_cannot_be_used_are_refused(
         JOB.check(settings(tmp_path, *sinks), ActionsOptions(**options))
     assert said in str(refused.value)
     assert "hidden" not in str(refused.value)
-
-
-def test_spark_is_told_where_credentials_are_and_never_what_they_are(tmp_path: Path) -> None:
-    (tmp_path / "hadoop-aws.jar").touch()
-    environment = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_ENDPOINT_URL_S3": "http://h:1"}
-    found = s3a_settings(tmp_path, None, None, path_style=True, environment=environment)
-    assert not {"KEY", "SECRET"} & set(found.values())
-    assert found["spark.hadoop.fs.s3a.endpoint"] == "http://h:1"
-    assert found["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "false"
-    assert found["spark.hadoop.fs.s3a.path.style.access"] == "true"
-    shared = tmp_path / "credentials"
-    shared.write_text("[default]\n", encoding="utf-8")
-    environment = {"AWS_SHARED_CREDENTIALS_FILE": str(shared), "AWS_PROFILE": "mine", "AWS_REGION": "eu-central-1"}
-    found = s3a_settings(tmp_path, "https://s3.example.net", None, path_style=False, environment=environment)
-    assert found["spark.hadoop.fs.s3a.auth.profile.file"] == str(shared)
-    assert found["spark.hadoop.fs.s3a.auth.profile.name"] == "mine"
-    assert found["spark.hadoop.fs.s3a.endpoint.region"] == "eu-central-1"
-    assert found["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "true"
-
-
-@pytest.mark.parametrize("jars", [None, "empty"])
-def test_missing_jars_and_credentials_are_said(jars: str | None, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="`headrace jars --s3a` fetches them"):
-        s3a_settings(tmp_path / jars if jars else None, None, None, path_style=False, environment={})
-    (tmp_path / "x.jar").touch()
-    nothing = {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
-    with pytest.raises(OptionError, match="no credentials for S3: set AWS_ACCESS_KEY_ID"):
-        s3a_settings(tmp_path, None, None, path_style=False, environment=nothing)
