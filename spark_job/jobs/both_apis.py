@@ -48,7 +48,7 @@ class EitherApi:
 
     @property
     def options(self) -> type[BatchOptions]:
-        """The model of its own options."""
+        """The model of the job's own options."""
         return self.dstream.options
 
     def check(self, settings: JobSettings, options: BatchOptions) -> None:

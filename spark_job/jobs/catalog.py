@@ -38,7 +38,7 @@ class Entry:
 JOBS: tuple[Entry, ...] = (
     Entry(
         "url-counts",
-        "Counts how often each URL was asked for, in windows of time.",
+        "Counts how often each URL was requested, in windows of time.",
         "structured",
         "window, watermark, update mode, foreachBatch",
     ),
@@ -68,7 +68,7 @@ JOBS: tuple[Entry, ...] = (
     ),
     Entry(
         "url-counts-dstream",
-        "Counts how often each URL was asked for, in a window of the newest batches that slides with each of them.",
+        "Counts how often each URL was requested, in a window of the newest batches that slides with each of them.",
         "dstreams",
         "StreamingContext, flatMap, filter, map, reduceByKeyAndWindow with an inverse function, checkpoint",
     ),

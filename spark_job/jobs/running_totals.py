@@ -42,13 +42,13 @@ class TotalsOptions(BatchOptions):
 
     api: Annotated[str, choice_of("structured", "dstream")] = Field("structured", description="structured or dstream.")
     expire: Annotated[Length | None, Flag(shown_default="never")] = Field(
-        None, description="With --api dstream: forget URLs that nobody asked for so long; they begin anew."
+        None, description="With --api dstream: forget URLs without requests for so long; they restart at zero."
     )
     initial: Path | None = Field(None, description="With --api dstream: JSON lines of url, hits, bytes to begin with.")
 
 
 class Total(NamedTuple):
-    """The state of one URL; ``idle`` counts the batches since it was last asked for."""
+    """The state of one URL; ``idle`` counts the batches since its last request."""
 
     hits: int
     bytes: int

@@ -60,7 +60,7 @@ class CountsTableJob:
 
     @property
     def options(self) -> type[JobOptions]:
-        """The model of its own options."""
+        """The model of the job's own options."""
         return self.bounded.options
 
     def rows(self, lines: DataFrame, options: Any) -> DataFrame:

@@ -1,21 +1,21 @@
-"""Which program a job folder belongs to: ``format.json``, looked at before anything else in the folder is.
+"""Checks which version made a job folder: ``format.json``, which is read before anything else in the folder.
 
 ::
 
-    format    version of what the kit itself keeps there (tables, audit files, offsets in the checkpoint)
-    spark     version of Spark that last ran over the checkpoint
+    format    version of what Headrace keeps there (tables, audit files, offsets in the checkpoint)
+    spark     version of Spark that last used the checkpoint
 
 ==========================  =======================================================================================
-the folder is of            and the program
+the folder has              and the program
 ==========================  =======================================================================================
-this format                 goes on
-an older format it knows    goes on; the folder is of this format from then on, and the older program refuses it
-an older format, forgotten  refuses
+this format                 continues
+an older format it knows    continues; the folder has this format from then on, and the older program refuses it
+an older format, unknown    refuses
 a newer format              refuses
-a newer Spark               refuses: Spark reads the checkpoints of its older versions, nobody promises the reverse
+a newer Spark               refuses: Spark reads checkpoints of older versions, but promises nothing about newer ones
 ==========================  =======================================================================================
 
-A folder without the file was made before there was one, or is new; either way it is of format 1.
+A folder without the file is new, or older than the file; in both cases it has format 1.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ AFRESH = "take a new job folder and, to count again what the bridges keep, anoth
 
 
 def check_versions(root: Path) -> None:
-    """Refuse a folder that this program cannot go on with; write down that it is this program's from now on.
+    """Refuse a folder that this program cannot continue in; otherwise record this program's versions.
 
     Raises:
-        JobFolderError: see the table above; the text says what to do. Nothing in the folder was changed.
+        JobFolderError: see the table above; the text says what to do. The folder is unchanged.
     """
     path = root / FORMAT_FILE
     found, spark = _read(path)
@@ -76,9 +76,9 @@ def _read(path: Path) -> tuple[int, str | None]:
     except FileNotFoundError:
         return FIRST_VERSION, None
     except (ValueError, KeyError, TypeError):
-        raise JobFolderError(f"{path}: damaged, so nobody can tell which program the folder is of; {AFRESH}") from None
+        raise JobFolderError(f"{path}: damaged, so the version of the folder is unknown; {AFRESH}") from None
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """Return the feature release of a version of Spark: 4.3 of 4.3.1. Patch releases read each other's checkpoints."""
+    """Return the feature release of a Spark version: 4.3 for 4.3.1. Patch releases read each other's checkpoints."""
     return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())

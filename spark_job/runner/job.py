@@ -36,7 +36,7 @@ class Job(Protocol):
 
     @property
     def options(self) -> type[JobOptions]:
-        """The model of its own options."""
+        """The model of the job's own options."""
 
     def check(self, settings: JobSettings, options: Any) -> None:
         """Refuse, before Java starts, what cannot be used together.

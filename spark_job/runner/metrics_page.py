@@ -1,8 +1,8 @@
-"""A job's Prometheus page: what ``progress.json`` says, translated at each scrape.
+"""Serves a job's Prometheus page: ``progress.json``, translated at each scrape.
 
-The file is the one place where a job tells how it is doing, so the page has no counters of its own that could differ
-from it. What a batch of lines became is counted since the job's folder was made, as the table of results counts it, and
-goes on where it was after a restart. No label holds text from a log.
+The file is the only source of a job's state, so the page keeps no counters that could differ from it. Counters start
+when the job's folder is made, as in the table of results, and continue after a restart. No label contains text from a
+log.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GAUGES = {
     "waiting_events": ("waiting", "Events that the bridges hold and the job has not read; absent when one is silent."),
     "batch_id": ("batch_id", "Number of the newest batch of this process."),
 }
-"""Metric (without its prefix): field of the file, and what it means."""
+"""Name of a metric without its prefix, to the field of the file and the help text."""
 
 TIMES = {
     "checked_timestamp_seconds": ("checked_at", "When the job last looked after its query."),
@@ -44,17 +44,17 @@ TIMES = {
 
 
 class ProgressCollector(Collector):
-    """Reads the file when Prometheus asks. A field that is not there is a metric that is not there."""
+    """Reads the file at each scrape. A field that is missing is a metric that is missing."""
 
     def __init__(self, progress: Path) -> None:
         self._progress = progress
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing ahead, so that registering does not read the file."""
+        """Declare no metrics, so that registering does not read the file."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the families of one scrape."""
+        """Yield the metric families of one scrape."""
         fields = self._read()
         states = GaugeMetricFamily("headrace_job_state", "1 for what the job is doing, else 0.", labels=["state"])
         for name in STATES:
@@ -109,7 +109,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """Return host and port of ``HOST:PORT``; port 0 takes a free one.
 
     Raises:
-        OptionError: it is not such an address.
+        OptionError: the text is not such an address.
     """
     host, colon, port = text.rpartition(":")
     if not (colon and host and port.isdecimal() and int(port) <= MAX_PORT):
@@ -119,7 +119,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 @contextmanager
 def metrics_page(progress: Path, address: str) -> Iterator[int]:
-    """Serve the page of the job that writes ``progress`` while the body runs; gives the port. Empty address: no page.
+    """Serve the page of the job that writes ``progress`` while the block runs; yield the port. Empty address: no page.
 
     Raises:
         OptionError: the address cannot be used.

@@ -74,7 +74,7 @@ class ObjectsJob:
 
     Attributes:
         name: the name on the command line, ``headrace job NAME``; also the table's.
-        options: the model of its own options.
+        options: the model of the job's own options.
         rows: from events to results; the same for a stream and for a batch. Its column ``count`` counts events.
         fields: the fields of an event, name to type; an event has all of them. ``time`` is one of them.
         key: the columns of the result that tell its rows apart.

@@ -1,16 +1,16 @@
-"""Spark's way to S3: Hadoop's S3A file system, with the parts of the AWS SDK that it needs and no more.
+"""Spark's settings for S3 through Hadoop's S3A file system.
 
-What S3A needs is not in Spark's wheel: ``hadoop-aws`` and the AWS SDK, whose usual bundle has 500 MB. The parts that
-are used have 12 MB; they are fetched by ``headrace jars`` and come here as a folder.
+S3A needs jars that Spark's wheel lacks: ``hadoop-aws`` and the AWS SDK, whose usual bundle has 500 MB. The parts in use
+have 12 MB; ``headrace jars --s3a`` fetches them into a folder.
 
 ::
 
     credentials    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; or a profile of the shared file
                    (AWS_SHARED_CREDENTIALS_FILE, ~/.aws/credentials; AWS_PROFILE). Never an option, never in a URL.
-    endpoint       --endpoint, or AWS_ENDPOINT_URL_S3, or AWS_ENDPOINT_URL; none is Amazon's own
+    endpoint       --endpoint, or AWS_ENDPOINT_URL_S3, or AWS_ENDPOINT_URL; otherwise Amazon's own
     region         --region, or AWS_REGION, or AWS_DEFAULT_REGION; us-east-1
 
-The credentials are read by the processes that use them, so with a cluster every worker has to have them.
+The processes that use the credentials read them, so in a cluster every worker must have them.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ CREDENTIALS = "spark.hadoop.fs.s3a.aws.credentials.provider"
 
 
 def check_object_path(path: str) -> None:
-    """Refuse a path that Spark would misread, or that carries a secret.
+    """Refuse a path that Spark would misread, or that contains a secret.
 
     Raises:
-        OptionError: says what would be right.
+        OptionError: says what to write instead.
     """
     scheme = path.partition("://")[0].lower() if "://" in path else ""
     if scheme in ("s3", "s3n"):
@@ -43,7 +43,7 @@ def check_object_path(path: str) -> None:
         parts = urlsplit(path)
         if "@" in parts.netloc:
             raise OptionError(
-                "--path s3a://...: a key in a URL can be seen by everyone on this machine; put it into the environment "
+                "--path s3a://...: everyone on this machine can see a key in a URL; put it into the environment "
                 "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the shared credentials file"
             )
         if not parts.netloc:
@@ -51,16 +51,16 @@ def check_object_path(path: str) -> None:
 
 
 def check_endpoint(endpoint: str) -> None:
-    """Refuse what is no address of a server.
+    """Refuse an endpoint that is not the URL of a server.
 
     Raises:
-        OptionError: says what would be right.
+        OptionError: says what to write instead.
     """
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise OptionError("--endpoint: write it like http://127.0.0.1:9000 or https://s3.example.net")
     if parts.username is not None or parts.password is not None:
-        raise OptionError("--endpoint: no key in it; see --path")
+        raise OptionError("--endpoint: it must contain no key; put that into the environment")
 
 
 def s3a_settings(
@@ -71,23 +71,21 @@ def s3a_settings(
     path_style: bool,
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """Return the settings of Spark for S3; they count only for a session whose Java has not been started yet.
+    """Return the settings of Spark for S3; they take effect only if Java has not started yet.
 
     Args:
         jars: folder of the jars.
         endpoint: URL of the server; None: the environment's, or Amazon's.
-        region: None: the environment's, or a default that other servers do not look at.
-        path_style: the bucket is part of the path, not of the host's name.
-        environment: where the rest comes from.
+        region: None: the environment's, or a default that servers other than Amazon's ignore.
+        path_style: the bucket is part of the path, not of the host name.
+        environment: the source of everything else.
 
     Raises:
-        OptionError: the jars or the credentials are not there, or the endpoint is none.
+        OptionError: the jars or the credentials are missing, or the endpoint is not a URL.
     """
     found = sorted(jars.glob("*.jar")) if jars is not None else []
     if not found:
-        raise OptionError(
-            f"--s3a-jars {jars}: S3 needs jars that Spark does not have; `headrace jars --s3a` fetches them"
-        )
+        raise OptionError(f"--s3a-jars {jars}: S3 needs jars that Spark lacks; `headrace jars --s3a` fetches them")
     address = endpoint or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     settings = {
         "spark.jars": ",".join(map(str, found)),
@@ -105,7 +103,7 @@ def s3a_settings(
 
 
 def _credentials(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return where the credentials are, never the credentials."""
+    """Return where the credentials are, never the credentials themselves."""
     if environment.get("AWS_ACCESS_KEY_ID") and environment.get("AWS_SECRET_ACCESS_KEY"):
         return {CREDENTIALS: "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider"}
     shared = Path(environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()

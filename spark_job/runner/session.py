@@ -1,7 +1,7 @@
-"""The Spark session of a job: started quietly, with the settings that streaming needs and few people know.
+"""Starts and stops the Spark session of a job, with the less known settings that streaming needs.
 
-What the Java side prints goes into two files: ``spark.log`` (its log, rolled) and ``java.log`` (what it prints past
-the log, such as a crash; begun anew at each start). The job's own standard output and error stay clean.
+The output of Java goes into two files: ``spark.log`` (Spark's log, rolled) and ``java.log`` (whatever bypasses the log,
+such as a crash; overwritten at each start). The job's own standard output and error stay clean.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from spark_job.errors import QueryFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# A checkpoint is bound to its number of shuffle partitions. Each costs a task and a state file in every batch, so few
-# of them make small batches quick.
+# A checkpoint is bound to its number of shuffle partitions. Each costs a task and a state file in every batch, so small
+# batches are fast with few of them.
 SHUFFLE_PARTITIONS = 2
 STDERR = 2
 
-# A job's heap is small and its batches are short. The default collector, made for large heaps, ran threads of its own
-# beside the tasks: on two cores up to two fifths of Java's processor time in a job's first minute. It would collect the
-# whole heap four times while Spark loads its classes, only because they are more than 21 MB.
+# A job's heap is small and its batches are short. The default collector is made for large heaps: its threads took up to
+# two fifths of Java's processor time in a job's first minute, on two cores. It would also collect the whole heap four
+# times while Spark loads its classes, only because these exceed 21 MB (the initial MetaspaceSize).
 COLLECTOR = "-XX:+UseParallelGC -XX:MetaspaceSize=192m"
 
 SETTINGS = {
@@ -40,15 +40,15 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.shuffle.partitions": str(SHUFFLE_PARTITIONS),
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # A batch without rows would only move the watermark, which the next batch with rows does as well.
+    # A batch without rows would only move the watermark, which the next batch with rows does too.
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
-    # The default one starts the program readlink for every file that it touches, about twenty times a batch, wherever
-    # Hadoop's native library is missing, which is everywhere with Spark from PyPI.
+    # Without Hadoop's native library, which Spark from PyPI lacks, the default manager starts the program readlink for
+    # every file that it touches, about twenty times per batch.
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
     ),
-    # Pages of an aggregation in Java's heap. A roll-up is a few thousand rows. By default pages are up to 64 MB, and
-    # each task takes several: a collection that found them in use copied 200 MB for 0.36 s.
+    # Pages of an aggregation in Java's heap. A roll-up has a few thousand rows, but default pages are up to 64 MB and
+    # each task takes several: a collection that found them in use copied 200 MB in 0.36 s.
     "spark.buffer.pageSize": "2m",
     "spark.sql.streaming.minBatchesToRetain": "10",
     # The poll of an idle query costs a round trip to the bridges.
@@ -60,15 +60,15 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """What differs between jobs.
+    """Settings that differ between jobs.
 
     Attributes:
-        app_name: as Spark's own pages show it.
-        log_folder: where spark.log and java.log go.
+        app_name: the name on Spark's own pages.
+        log_folder: folder of spark.log and java.log.
         master: Spark's master URL.
-        driver_memory: the Java heap of the driver, which is all there is with a local master.
-        compile_lightly: keep Java from optimising hard. For jobs whose heavy work is done outside Java: on two cores it
-            saved a third of the processor time up to the first result, and no batch got slower for it.
+        driver_memory: the Java heap of the driver, which with a local master is the only heap.
+        compile_lightly: use only Java's fast compiler. For jobs whose heavy work happens outside Java: on two cores it
+            saved a third of the processor time up to the first result, and no batch got slower.
         more: further settings of Spark.
     """
 
@@ -81,13 +81,13 @@ class SessionSettings:
 
 
 def start_session(settings: SessionSettings) -> SparkSession:
-    """Start Spark. There is one session in a process; ``stop`` it in the end.
+    """Start Spark. A process has one session; end it with :func:`stop_session`.
 
     Raises:
         QueryFailed: Java is missing or Spark does not start.
     """
     settings.log_folder.mkdir(parents=True, exist_ok=True)
-    # Without this the workers are whatever python3 the PATH has, which lacks our packages.
+    # Otherwise the workers run the python3 of the PATH, which lacks our packages.
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     log4j = files("spark_job").joinpath("log4j2.properties")
     java_options = f"-Dlog4j2.configurationFile=file:{log4j} -Dheadrace.spark.log={settings.log_folder / 'spark.log'}"
@@ -106,13 +106,11 @@ def start_session(settings: SessionSettings) -> SparkSession:
         with _standard_error_into(java_log):
             return builder.getOrCreate()
     except PySparkRuntimeError as error:
-        raise QueryFailed(
-            f"Spark does not start; is Java 17 or newer installed? {java_log} has what it said"
-        ) from error
+        raise QueryFailed(f"Spark does not start; is Java 17 or newer installed? {java_log} has its output") from error
 
 
 def operators_choice() -> set[str]:
-    """Return the names of the settings that ``spark-defaults.conf`` has; Spark reads the values itself."""
+    """Return the names of the settings in the operator's ``spark-defaults.conf``; Spark reads the values itself."""
     folder = os.environ.get("SPARK_CONF_DIR")
     if not folder:
         return set()
@@ -120,13 +118,13 @@ def operators_choice() -> set[str]:
         lines = (Path(folder) / "spark-defaults.conf").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return set()
-    # A name ends at the first blank, colon or equals sign, as in any properties file.
+    # As in any properties file, a name ends at the first blank, colon or equals sign.
     names = (re.split(r"[\s:=]", line.strip(), maxsplit=1)[0] for line in lines)
     return {name for name in names if name and not name.startswith(("#", "!"))}
 
 
 def stop_session(spark: SparkSession) -> None:
-    """Stop Spark, also when its Java process is gone already: then there is nothing left to stop."""
+    """Stop Spark; do nothing if its Java process has ended already."""
     try:
         spark.stop()
     except (Py4JError, ConnectionError):
@@ -135,7 +133,7 @@ def stop_session(spark: SparkSession) -> None:
 
 @contextmanager
 def _standard_error_into(path: Path) -> Iterator[None]:
-    """Give programs that are started in the block ``path`` as their standard error."""
+    """Redirect the standard error of programs that the block starts to ``path``."""
     sys.stderr.flush()
     kept = os.dup(STDERR)
     try:

@@ -55,7 +55,7 @@ class DStreamJob:
 
     Attributes:
         name: the name on the command line, ``headrace job NAME``.
-        options: the model of its own options.
+        options: the model of the job's own options.
         kind: how results relate to batches; see the table above.
         decoder: makes the decoder of the events' bodies.
         rows: from the tables of a batch to results, each a tuple of ``columns``.

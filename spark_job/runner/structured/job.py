@@ -63,7 +63,7 @@ class StructuredJob:
 
     Attributes:
         name: the name on the command line, ``headrace job NAME``.
-        options: the model of its own options.
+        options: the model of the job's own options.
         rows: from parsed lines to results; the same for a stream and for a batch.
         key: the columns of the result that tell its rows apart.
         counted: the column of the result whose sum is the number of lines counted. Empty if there is none: then every

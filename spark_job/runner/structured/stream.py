@@ -193,7 +193,7 @@ def in_shape(rows: pa.Table, shape: ResultShape, batch_id: int) -> pa.Table:
 
 
 class ResultWriter:
-    """The function that Spark calls with each micro-batch, on a thread of its own, one batch at a time.
+    """The function that Spark calls with each micro-batch, on its callback thread, one batch at a time.
 
     Any thread may read ``newest``, ``positions``, ``tally`` and ``failure``. ``newest`` is this process's own newest
     batch; positions and tally continue from the stored totals.

@@ -89,7 +89,7 @@ def upsert(
 
 
 class BatchUpsert:
-    """The function that Spark calls with each micro-batch, on a thread of its own, one batch at a time.
+    """The function that Spark calls with each micro-batch, on its callback thread, one batch at a time.
 
     Args:
         writer: writes the table.

@@ -74,7 +74,7 @@ def test_files_are_read_and_their_counts_are_written(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         ((), "no objects are named; add --path s3a://bucket/prefix"),
-        (("--path", "s3a://KEY:hidden@bucket/x"), "a key in a URL can be seen by everyone"),
+        (("--path", "s3a://KEY:hidden@bucket/x"), "can see a key in a URL"),
         (("--once",), "--once needs files"),
     ],
 )

@@ -119,11 +119,11 @@ def settings(folder: Path, *sinks: str) -> JobSettings:
     [
         ({}, (), "no objects are named; add --path s3a://bucket/prefix"),
         ({"path": "s3://bucket/x"}, (), "Spark's name for S3 is s3a"),
-        ({"path": "s3a://KEY:hidden@bucket/x"}, (), "a key in a URL can be seen by everyone"),
+        ({"path": "s3a://KEY:hidden@bucket/x"}, (), "can see a key in a URL"),
         ({"path": "s3a:///x"}, (), "names no bucket"),
         ({"path": "nowhere"}, (), "the folder does not exist"),
         ({"path": "s3a://bucket", "endpoint": "localhost:9000"}, (), "--endpoint: write it like http://"),
-        ({"path": "s3a://bucket", "endpoint": "http://KEY:hidden@host"}, (), "--endpoint: no key in it"),
+        ({"path": "s3a://bucket", "endpoint": "http://KEY:hidden@host"}, (), "--endpoint: it must contain no key"),
         ({"path": "s3a://bucket"}, ("sqlite:///a.db", "sqlite:///b.db"), "writes into one database"),
         ({"path": "s3a://bucket"}, ("parquet:out",), "takes a database"),
         ({"path": "s3a://bucket"}, ("jsonl:out",), "takes a database; --out is for --once"),
