@@ -53,6 +53,9 @@ def _agent() -> int:
     except FlumeError as error:
         sys.stderr.write(f"agent: {error}\n")
         return error.exit_code
+    except ValueError as error:
+        sys.stderr.write(f"agent: {error}\n")
+        return 2
 
 
 def _start(service: str) -> int:
@@ -70,9 +73,12 @@ def _start(service: str) -> int:
         return 2
     try:
         services[service]()
-    except (OSError, ValueError) as error:
+    except OSError as error:
         sys.stderr.write(f"{service}: cannot start: {error}\n")
         return 1
+    except ValueError as error:
+        sys.stderr.write(f"{service}: {error}\n")
+        return 2
     return 0
 
 

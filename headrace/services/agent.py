@@ -19,7 +19,7 @@ from flume.config.render import render_agent
 from flume.config.values import Values
 from flume.errors import AgentNotReady, FlumeError
 from flume.jars.cache import ensure_jars
-from headrace.services.environment import AGENT_METRICS_PORT, AVRO_PORT, bridges, read
+from headrace.services.environment import AGENT_METRICS_PORT, AVRO_PORT, bridges, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,22 +56,24 @@ def agent_values(hosts: Sequence[str], heap_mib: int) -> Values:
 
 def values_of_environment() -> Values:
     """Return the agent's values as this container's variables set them."""
-    return agent_values(bridges(), int(read("HEADRACE_AGENT_HEAP_MIB")))
+    return agent_values(bridges(), read_number("HEADRACE_AGENT_HEAP_MIB"))
 
 
 def run() -> int:
     """Run the agent until SIGTERM; return the exit code.
 
     Raises:
+        ValueError: a variable cannot be used.
         FlumeError: the configuration cannot be used, Flume does not start, or it has died or given up. The container
             ends then, and the container engine restarts it.
     """
+    values = values_of_environment()
     # Files that Flume writes into the spool folder and the channel are for this account only.
     os.umask(0o077)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    rendered = render_agent(values_of_environment(), FOLDER)
+    rendered = render_agent(values, FOLDER)
     with Agent(rendered, ensure_jars(), output=_print_line) as agent:
         agent.start()
         COMPONENTS.write_text("".join(f"{name}\n" for name in rendered.components), encoding="ascii")

@@ -16,6 +16,7 @@ from headrace.services.environment import (
     FLIGHT_PORT,
     TOKEN_FILE,
     read,
+    read_number,
 )
 
 CONFIGURATION = Path("/tmp/bridge.toml")  # noqa: S108 - a tmpfs of this container alone
@@ -44,7 +45,7 @@ def configuration() -> str:
         "log": {"folder": LOG_FOLDER},
     }
     if read("HEADRACE_LOG_MAX_BYTES"):
-        values["log"]["max_bytes"] = int(read("HEADRACE_LOG_MAX_BYTES"))
+        values["log"]["max_bytes"] = read_number("HEADRACE_LOG_MAX_BYTES")
     return tomli_w.dumps(values)
 
 

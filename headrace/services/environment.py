@@ -27,6 +27,18 @@ def read(name: str) -> str:
     return os.environ.get(name) or SETTINGS[name].fallback
 
 
+def read_number(name: str) -> int:
+    """Return a setting that is a whole number.
+
+    Raises:
+        ValueError: it is none; the text names the variable.
+    """
+    text = read(name)
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"{name}={text}: write a whole number")
+    return int(text)
+
+
 def profiles() -> tuple[str, ...]:
     """Return the chosen profiles of the compose file."""
     return tuple(part.strip() for part in read("COMPOSE_PROFILES").split(",") if part.strip())

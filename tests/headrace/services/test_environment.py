@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from headrace.container_settings import SETTINGS
-from headrace.services.environment import OWN_DATABASE, bridges, database, profiles, read
+from headrace.services.__main__ import main
+from headrace.services.environment import OWN_DATABASE, bridges, database, profiles, read, read_number
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +38,20 @@ def test_the_database_of_the_profile_is_used_unless_another_one_is_named(monkeyp
     assert database() == OWN_DATABASE
     monkeypatch.setenv("HEADRACE_DATABASE", "mariadb://user@host/db")
     assert database() == "mariadb://user@host/db"
+
+
+def test_a_number_that_is_none_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_AGENT_HEAP_MIB", "256m")
+    with pytest.raises(ValueError, match="HEADRACE_AGENT_HEAP_MIB=256m: write a whole number"):
+        read_number("HEADRACE_AGENT_HEAP_MIB")
+    monkeypatch.setenv("HEADRACE_AGENT_HEAP_MIB", "512")
+    assert read_number("HEADRACE_AGENT_HEAP_MIB") == 512
+
+
+@pytest.mark.parametrize(("service", "name"), [("agent", "AGENT_HEAP_MIB"), ("bridge", "LOG_MAX_BYTES")])
+def test_a_service_with_a_wrong_number_ends_with_2(
+    service: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"HEADRACE_{name}", "many")
+    assert main([service]) == 2
+    assert f"{service}: HEADRACE_{name}=many" in capsys.readouterr().err
