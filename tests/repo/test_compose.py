@@ -135,7 +135,8 @@ def read_in_containers() -> set[str]:
         if path.parent.name != "services":
             continue
         for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("read", "read_number"):
+            called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+            if isinstance(node, ast.Call) and called in ("read", "read_number"):
                 found |= {str(each.value) for each in node.args if isinstance(each, ast.Constant)}
     return found
 

@@ -154,3 +154,11 @@ def test_every_error_of_a_package_is_in_its_tree(package: str) -> None:
         and any(ast.unparse(base).endswith(("Error", "Exception")) for base in node.bases)
     ]
     assert strays == []
+
+
+def test_every_module_has_a_test_file_at_its_own_path() -> None:
+    """Who changes ``spark_job/parse/times.py`` finds its tests at ``tests/spark_job/parse/test_times.py``."""
+    files = {shown(path) for path in project_files()}
+    modules = (path for path in python_files(*PACKAGES) if path.name not in ("__init__.py", "__main__.py"))
+    wanted = {shown(path): f"tests/{shown(path.parent)}/test_{path.name}" for path in modules}
+    assert sorted(name for name, test in wanted.items() if test not in files) == []
