@@ -16,8 +16,8 @@ import pytest
 
 from headrace.cli.top import find_ranking
 from spark_job.errors import SinkError
-from tests.spark_job.parse.test_corpus import CORPUS
 from tests.support.containers import ContainersProject, newest_table
+from tests.support.logs import REAL_LOG, hits_of, lines_of
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -28,14 +28,21 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.slow,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not beside this repository"),
 ]
 
-HITS = 9_999
-TOP = {"/favicon.ico": 807, "/style2.css": 546, "/reset.css": 538}
-"""The numbers of the one log, counted by hand."""
+LINES = lines_of("real" if REAL_LOG.exists() else "made up")
+HITS = hits_of(LINES).total()
+TOP = dict(hits_of(LINES).most_common(3))
+"""The numbers of the one log, counted without the program."""
 
 COPIES_OF_A_LOAD = 4
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "access.log"
+    path.write_bytes(b"".join(line + b"\n" for line in LINES))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +70,8 @@ def fetch(port: int, path: str) -> Any:
         return json.load(answer)
 
 
-def test_the_corpus_is_counted_exactly_on_the_console_and_in_the_file(project: ContainersProject) -> None:
-    project.drop(CORPUS)
+def test_the_corpus_is_counted_exactly_on_the_console_and_in_the_file(project: ContainersProject, corpus: Path) -> None:
+    project.drop(corpus)
     assert_exact(project)
     said = ""
     with project.following_counts() as following:
@@ -81,9 +88,10 @@ def test_the_corpus_is_counted_exactly_on_the_console_and_in_the_file(project: C
 
 def test_after_down_and_up_nothing_is_counted_twice_and_a_file_moved_in_meanwhile_is_counted(
     project: ContainersProject,
+    corpus: Path,
 ) -> None:
     if not project.dropped:
-        project.drop(CORPUS)
+        project.drop(corpus)
     stopped = project.make("down")
     assert stopped.returncode == 0, stopped.stderr
     order = [line.partition("stopping: ")[2] for line in stopped.stderr.splitlines() if "stopping: " in line]
@@ -96,7 +104,7 @@ def test_after_down_and_up_nothing_is_counted_twice_and_a_file_moved_in_meanwhil
     assert project.engine.containers() == []
     # A plain move of a finished file, as people do it, with nobody there to read it yet.
     part = project.folder / "moved.log"
-    shutil.copyfile(CORPUS, part)
+    shutil.copyfile(corpus, part)
     part.rename(project.spool / "moved-while-down.log")
     project.dropped += 1
     project.must_make("up")
@@ -105,10 +113,10 @@ def test_after_down_and_up_nothing_is_counted_twice_and_a_file_moved_in_meanwhil
 
 @pytest.mark.parametrize("service", ["agent", "bridge", "spark-worker", "spark-master", "driver", "postgres"])
 def test_a_container_that_is_killed_during_a_load_comes_back_and_the_counts_are_exact(
-    project: ContainersProject, service: str
+    project: ContainersProject, corpus: Path, service: str
 ) -> None:
     before = project.counted().total()
-    project.drop(CORPUS, COPIES_OF_A_LOAD)
+    project.drop(corpus, COPIES_OF_A_LOAD)
     wait_until(lambda: project.counted().total() > before, 120, "the load to be under way")
     killed = project.kill(service)
     assert project.counted().total() < HITS * project.dropped, "the load was over before the kill"
@@ -116,11 +124,11 @@ def test_a_container_that_is_killed_during_a_load_comes_back_and_the_counts_are_
     assert_exact(project)
 
 
-def test_scaled_out_both_workers_work_and_both_bridges_are_read(project: ContainersProject) -> None:
+def test_scaled_out_both_workers_work_and_both_bridges_are_read(project: ContainersProject, corpus: Path) -> None:
     shown = project.must_make("scale", "WORKERS=2", "BRIDGES=2")
     assert "bridge (2)" in shown
     assert "spark-worker (2)" in shown
-    project.drop(CORPUS, COPIES_OF_A_LOAD)
+    project.drop(corpus, COPIES_OF_A_LOAD)
     assert_exact(project)
     stages = project.status()["stages"]
     positions = stages["job"]["positions"]
@@ -164,9 +172,9 @@ def test_prometheus_sees_every_stage_and_the_history_server_the_job(project: Con
     wait_until(applications, 90, "the history server to list the job")
 
 
-def test_the_database_answers_on_this_machine_with_its_password_only(project: ContainersProject) -> None:
+def test_the_database_answers_on_this_machine_with_its_password_only(project: ContainersProject, corpus: Path) -> None:
     if not project.dropped:
-        project.drop(CORPUS)
+        project.drop(corpus)
     assert_exact(project)
     url = str(project.database)
     ranking = find_ranking(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -15,13 +14,14 @@ from spark_job.parse import LineParser
 from tests.support.bridges import RealBridge
 from tests.support.counting import forget_newest_commit, line
 from tests.support.jobs import JobQuery, run_over
+from tests.support.logs import EACH_LOG, MADE_UP, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pyspark.sql import SparkSession
 
-CORPUS = Path(__file__).parents[4] / "shared" / "corpora" / "elastic-apache-2015.log"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTE = SessionsOptions(gap=timedelta(minutes=1), watermark=timedelta(0))
 
@@ -59,23 +59,25 @@ def spans(rows: list[dict[str, Any]]) -> list[tuple[float, float, int]]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not beside this repository")
-def test_the_sessions_of_a_real_log_are_those_of_a_recount(
-    spark: SparkSession, bridge: RealBridge, tmp_path: Path
+@pytest.mark.parametrize("log", EACH_LOG)
+def test_the_sessions_of_a_log_are_those_of_a_recount(
+    spark: SparkSession, bridge: RealBridge, tmp_path: Path, log: str
 ) -> None:
-    lines = CORPUS.read_bytes().splitlines()
+    lines = lines_of(log)
+    malformed = 1 if log == "real" else MADE_UP.malformed
     bridge.extend(lines)
     # The gap is no length that pauses of this log have, where a session window and a recount would differ by a hair.
     gap = timedelta(minutes=29, milliseconds=500)
     rows, tally = run_over(spark, JOB, SessionsOptions(gap=gap), bridge, tmp_path / "job")
-    assert str(tally) == "lines read 10,000 = counted 9,999 + malformed 1 + late 0"
+    assert str(tally) == f"lines read 10,000 = counted {10_000 - malformed:,} + malformed {malformed} + late 0"
     names = ("session_start", "session_end", "host", "agent", "requests", "bytes")
     assert {tuple(row[name] for name in names) for row in rows} == recount(lines, gap)
     bots = {row["agent"] for row in rows if row["bot"]}
-    assert {"Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)", "Twitterbot/1.0"} <= bots
-    assert "Mozilla/5.0 (Windows NT 6.1; WOW64; rv:27.0) Gecko/20100101 Firefox/27.0" not in bots
+    assert "Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)" in bots
+    assert ("Twitterbot/1.0" in bots) is (log == "real")
+    assert not [agent for agent in bots if "Firefox/" in agent]
     letters = list((tmp_path / "job" / "dead-letters").rglob("*.jsonl"))
-    assert sum(len(path.read_text().splitlines()) for path in letters) == 1
+    assert sum(len(path.read_text().splitlines()) for path in letters) == malformed
 
 
 def test_pages_entry_exit_and_duration(spark: SparkSession, bridge: RealBridge, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -29,8 +28,8 @@ from tests.support.access_lines import (
     users,
 )
 from tests.support.line_counts import RECEIVED, Question, counted, events, left_by_kernels, parsed
+from tests.support.logs import REAL_LOG, lines_of
 
-CORPUS = Path(__file__).parents[4] / "shared" / "corpora" / "elastic-apache-2015.log"
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT") != "1"
 MUTATIONS = 100_000 if COMPILED else 4_000
 NAMED = ("common", "combined", "vhost_combined")
@@ -103,8 +102,8 @@ def spoil(line: bytes, rng: random.Random) -> bytes:
 
 def real_lines(count: int) -> list[bytes]:
     """Return lines of a real log; where it is not at hand, of one that looks like it."""
-    if CORPUS.exists():
-        return CORPUS.read_bytes().splitlines()[:count]
+    if REAL_LOG.exists():
+        return lines_of("real")[:count]
     return [line.rstrip(b"\n") for line in sample_lines(SampleSettings(lines=count, malformed=count // 100))]
 
 

@@ -1,4 +1,4 @@
-"""What the operator's spark-defaults.conf says goes before what the kit would choose."""
+"""What the operator's spark-defaults.conf says goes before what Headrace would choose."""
 
 from __future__ import annotations
 
