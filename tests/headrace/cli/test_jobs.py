@@ -70,7 +70,7 @@ def test_the_help_of_a_job_says_what_it_does_reads_and_shows(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["job", "sesions"], "no job is called 'sesions'; did you mean sessions?"),
+        (["job", "sesions"], "no job is called 'sesions'; did you mean 'sessions'?"),
         (["job", "sessions", "--gap", "soon"], "--gap soon: not a length of time"),
         (["job", "sessions", "--once"], "--once needs files"),
         (["job", "sensors", "--silence", "0"], "--silence 0: "),

@@ -99,7 +99,7 @@ def test_what_there_is_nothing_to_learn_from_is_refused(
     spark: SparkSession, bridge: RealBridge, tmp_path: Path
 ) -> None:
     bridge.extend([line(second) for second in range(200)])
-    with pytest.raises(OptionError, match="--train-on: the lines so far are all of programs, or all of people"):
+    with pytest.raises(OptionError, match="--train-on: so far all lines come from programs, or all from people"):
         run_over(spark, JOB, OPTIONS, bridge, tmp_path / "job")
     missing = OPTIONS.model_copy(update={"model": tmp_path / "none"})
     with pytest.raises(OptionError, match="no model is kept there"):

@@ -173,7 +173,7 @@ def test_what_cannot_be_is_refused_before_the_query_starts(actions: Actions) -> 
     actions.put("0.json", ["view"])
     result = counted(actions.stream())
     url, password_file = str(actions.target), actions.target.password_file
-    with pytest.raises(OptionError, match="no checkpoint: say checkpoint=FOLDER"):
+    with pytest.raises(OptionError, match="no checkpoint: pass checkpoint=FOLDER"):
         upsert(result, url, actions.table, key=KEY, password_file=password_file)
     with pytest.raises(OptionError, match="there are update, append, complete"):
         upsert(result, url, actions.table, key=KEY, output_mode="upsert", password_file=password_file)
