@@ -10,6 +10,9 @@ import typer
 
 from headrace.containers.arguments import CONTAINERS, FOLDER
 from headrace.errors import UsageError
+from spark_job.jobs.options import UrlCountsOptions
+from spark_job.options.command_line import default_text
+from spark_job.runner.job_settings import JobSettings
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -25,7 +28,10 @@ ContainersFolderOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 WindowOption = Annotated[
-    str | None, typer.Option("--window", help="Length of a window: 30s, 5m, 1h.", show_default="5m")
+    str | None,
+    typer.Option(
+        "--window", help="Length of a window: 30s, 5m, 1h.", show_default=default_text(UrlCountsOptions, "window")
+    ),
 ]
 SlideOption = Annotated[
     str | None, typer.Option("--slide", help="Time between the starts of two windows.", show_default="the window")
@@ -33,11 +39,19 @@ SlideOption = Annotated[
 WatermarkOption = Annotated[
     str | None,
     typer.Option(
-        "--watermark", help="How far behind the newest line a line may be and still count.", show_default="10m"
+        "--watermark",
+        help="How far behind the newest line a line may be and still count.",
+        show_default=default_text(UrlCountsOptions, "watermark"),
     ),
 ]
 TopOption = Annotated[
-    str | None, typer.Option("--top", help="URLs of a window on the console.", metavar="NUMBER", show_default="10")
+    str | None,
+    typer.Option(
+        "--top",
+        help="URLs of a window on the console.",
+        metavar="NUMBER",
+        show_default=default_text(JobSettings, "top"),
+    ),
 ]
 
 

@@ -137,6 +137,11 @@ def arguments(options: OptionModel) -> list[str]:
     return found
 
 
+def default_text(model: type[OptionModel], field: str) -> str:
+    """Return the default of a model's field as people write it, for options that are declared by hand."""
+    return _text(model.model_fields[field].default)
+
+
 def _text(value: object) -> str:
     if value is None or value is PydanticUndefined:
         return ""

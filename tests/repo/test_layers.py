@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from typing import TYPE_CHECKING
 
@@ -56,14 +57,21 @@ def broken_contract(module: str, name: str) -> str | None:
     while depth < min(len(here), len(there)) and here[depth] == there[depth]:
         depth += 1
     package = ".".join(here[:depth])
-    # A package's own face, or a name of the module itself.
-    if package not in CONTRACTS or depth == len(here) or depth == len(there):
+    # A name of the module itself, or what the face of a package brings up from below.
+    if package not in CONTRACTS or depth == len(here):
         return None
-    if there[depth] not in " ".join(CONTRACTS[package]).split():
-        return None
+    if depth == len(there) or there[depth] not in " ".join(CONTRACTS[package]).split():
+        return f"{package} is its own folder: its face stands above it" if has_face(package) else None
     if tier_of(package, there[depth]) < tier_of(package, here[depth]):
         return None
     return f"in {package}, {there[depth]} is not upstream of {here[depth]}"
+
+
+@functools.cache
+def has_face(package: str) -> bool:
+    """Say whether a package's ``__init__`` imports any of its modules, so that importing it imports them."""
+    face = next(path for path in python_files(package.split(".")[0]) if module_name(path) == package)
+    return any(is_below(name, package) for _, name in imports_of(face))
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
@@ -110,6 +118,8 @@ def test_imports_point_upstream(package: str) -> None:
         ("avro_bridge.ingest.server", "avro_bridge.egress.server", False),
         ("avro_bridge.ingest.server", "avro_bridge.ingest.connection", True),
         ("avro_bridge.ingest.connection", "avro_bridge.ingest.server", False),
+        ("spark_job.source.planner", "spark_job.source.register", False),
+        ("spark_job.runner.session", "spark_job.source.register", True),
         ("avro_bridge.flume_metrics", "flume.agent.metrics", True),
         ("avro_bridge.app", "spark_job.errors", False),
         ("spark_job.sinks.counts_table.writer", "avro_bridge.contract.Ticket", True),

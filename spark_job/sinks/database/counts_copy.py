@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from spark_job.sinks.counts_table.schema import ARROW_SCHEMA, KEY
-from spark_job.sinks.database import Database
+from spark_job.sinks.database.connection import Database
 from spark_job.sinks.database.ledger import stored_batch
 from spark_job.sinks.database.write import TableWriter
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from spark_job.sinks.base import ChangedWindows
     from spark_job.sinks.counts_table.reader import CountsReader, UrlCount, Window
-    from spark_job.sinks.database import DatabaseUrl
+    from spark_job.sinks.database.url import DatabaseUrl
 
 TABLE = "url_counts"
 ROWS_AT_ONCE = 20_000
