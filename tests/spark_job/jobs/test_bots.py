@@ -102,5 +102,5 @@ def test_what_there_is_nothing_to_learn_from_is_refused(
     with pytest.raises(OptionError, match="--train-on: so far all lines come from programs, or all from people"):
         run_over(spark, JOB, OPTIONS, bridge, tmp_path / "job")
     missing = OPTIONS.model_copy(update={"model": tmp_path / "none"})
-    with pytest.raises(OptionError, match="no model is kept there"):
+    with pytest.raises(OptionError, match="the folder holds no model"):
         run_over(spark, JOB, missing, bridge, tmp_path / "other")
