@@ -9,7 +9,7 @@
     ├── BridgeUnavailable    operator  retry          a bridge does not answer, or not in time
     ├── BridgeRefused        operator  never retry    a bridge answers with a refusal: wrong token, bad request
     ├── AuditError           operator  retry          an audit file cannot be written
-    ├── AccountingError      operator  retry          checkpoint, audit and result table contradict each other
+    ├── AccountingError      operator  retry          checkpoint, audit and results table contradict each other
     ├── JobFolderError       operator  never retry    the job's folder was made with other settings, or lacks a part
     ├── SinkError            operator  retry          a table, a file or the console cannot be written
     ├── QueryFailed          see text  retry          the query ended with an error
@@ -65,7 +65,7 @@ class AuditError(SparkJobError):
 
 
 class AccountingError(SparkJobError):
-    """The checkpoint, the audit files and the table of results contradict each other; the text names the file."""
+    """The checkpoint, the audit files and the results table contradict each other; the text names the file."""
 
     retry = True
 

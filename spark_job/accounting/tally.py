@@ -6,7 +6,7 @@ term        comes from
 read        the offset ranges of the micro-batches, from Spark's checkpoint, without the events that were lost
 malformed   the audit files, which the readers write beside the rows that they return
 late        the audit's lines per pane, compared with the watermark that Spark used (:mod:`.lateness`)
-counted     the hits in the table of results, that is, what Spark itself computed
+counted     the hits in the results table, that is, what Spark itself computed
 open        the rest, but only where results are stored when they are final
 ==========  ==========================================================================================================
 
@@ -36,7 +36,7 @@ class Tally:
         malformed: lines that do not parse.
         late: lines of which no window was open.
         missed: pairs of a line that was counted and a window that was closed already.
-        hits: the sum of all counts in the table of results.
+        hits: the sum of all counts in the results table.
         windows_per_line: how many windows a line is in.
         open: lines whose result is not final yet.
     """
@@ -52,7 +52,7 @@ class Tally:
 
     @property
     def counted(self) -> int:
-        """How many lines are in at least one window, computed from the hits in the table of results."""
+        """How many lines are in at least one window, computed from the hits in the results table."""
         return (self.hits + self.missed) // self.windows_per_line
 
     @property

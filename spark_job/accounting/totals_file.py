@@ -1,4 +1,4 @@
-"""``books.json``: the line totals of a job whose result table does not count lines.
+"""``books.json``: the line totals of a job whose results table does not count lines.
 
 The file holds the ledger entry of the newest micro-batch, the sums over all micro-batches, and the offset that each log
 was read up to. It is replaced as a whole, and synced, after the results of a micro-batch are stored and before Spark
@@ -68,7 +68,7 @@ class TotalsFile:
         """Return the sum over all micro-batches.
 
         Args:
-            hits: how many lines the table of results counts; None if it cannot tell.
+            hits: how many lines the results table counts; None if it cannot tell.
             windows_per_line: how often it counts a line.
             final: whether results are stored only when they are final: then a line that is in no other term is open.
                 Otherwise it is missing, and the sum does not balance.

@@ -1,4 +1,4 @@
-"""Stores each micro-batch of URL counts: ledger entry, counts table, sinks, then the cleanup of committed audit files.
+"""Stores each micro-batch of URL counts: ledger entry, results table, sinks, then the cleanup of committed audit files.
 
 The order matters. The plan runs first, because only a finished plan leaves a complete audit. The ledger reads that
 audit and refuses a batch whose lines do not add up. The table stores counts and entry in one transaction. Sinks come

@@ -1,4 +1,4 @@
-"""A job whose results are sums by window and URL, kept in the counts table.
+"""A job whose results are sums by window and URL, kept in the results table.
 
 ``headrace top``, the Parquet files and the console's shares read that table, so this kind of job has a fixed result:
 ``window_start``, ``window_end``, ``url``, ``hits``, ``bytes``, ``errors``. A bounded run computes the same function

@@ -1,4 +1,4 @@
-"""Runs a job over the counts table: one transaction per micro-batch, until a stop or a drained log ends the query.
+"""Runs a job over the results table: one transaction per micro-batch, until a stop or a drained log ends the query.
 
 The numbers stay right whatever is killed: the table takes a batch once, the ledger accounts for each line, and Spark's
 checkpoint says where the query continues.

@@ -50,5 +50,5 @@ class Job(Protocol):
 
 
 def table_name(job_name: str) -> str:
-    """Return the name of a job's table of results."""
+    """Return the name of a job's results table."""
     return job_name.replace("-", "_")

@@ -152,7 +152,7 @@ class JobSettings(OptionModel):
         return [sink.database_url(self.password_file, self.retry_for) for sink in self.sinks if sink.kind == DATABASE]
 
     def open_sink(self, sink: SinkSpec, table: CountsReader) -> Sink:
-        """Open a sink for the counts table.
+        """Open a sink for the results table.
 
         Raises:
             OptionError: a table in a database does not fit.

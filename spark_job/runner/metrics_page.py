@@ -1,7 +1,7 @@
 """Serves a job's Prometheus page: ``progress.json``, translated at each scrape.
 
 The file is the only source of a job's state, so the page keeps no counters that could differ from it. Counters start
-when the job's folder is made, as in the table of results, and continue after a restart. No label contains text from a
+when the job's folder is made, as in the results table, and continue after a restart. No label contains text from a
 log.
 """
 

@@ -1,1 +1,1 @@
-"""Where results go: the counts table, the console, files and databases."""
+"""Where results go: the results table, the console, files and databases."""

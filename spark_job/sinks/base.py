@@ -1,4 +1,4 @@
-"""The interface of sinks for URL counts: console, files and databases that are written from the counts table.
+"""The interface of sinks for URL counts: console, files and databases that are written from the results table.
 
 Each micro-batch goes into the table first, in one transaction (:mod:`spark_job.sinks.counts_table.writer`). The sinks
 copy from the table, so a batch that runs twice needs no special care in them: whatever they wrote before, after the

@@ -1,4 +1,4 @@
-"""Writes the counts table as one file of JSON lines, replaced whole (:mod:`.snapshot_file`).
+"""Writes the results table as one file of JSON lines, replaced whole (:mod:`.snapshot_file`).
 
 Each line is one window and URL (here broken for the page)::
 

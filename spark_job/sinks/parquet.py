@@ -1,4 +1,4 @@
-"""Writes the counts table as a folder of Parquet files, one per window, named by the window's start and end.
+"""Writes the results table as a folder of Parquet files, one per window, named by the window's start and end.
 
 ::
 

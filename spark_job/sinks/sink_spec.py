@@ -46,7 +46,7 @@ class SinkSpec:
             raise OptionError(f"--sink {error}") from None
 
     def open(self, table: CountsReader, *, top: int, password_file: Path | None, retry_for: timedelta) -> Sink:
-        """Open the sink for a counts table.
+        """Open the sink for a results table.
 
         Args:
             table: the table that it copies.
@@ -101,7 +101,7 @@ def parse_sink(text: str) -> SinkSpec:
 
 
 def refuse_parquet(sinks: Iterable[SinkSpec]) -> None:
-    """Refuse the sink that only the counts table can fill, for jobs with other columns.
+    """Refuse the sink that only the results table can fill, for jobs with other columns.
 
     Raises:
         OptionError: names the sink.

@@ -79,7 +79,7 @@ class DStreamJob:
 
     @property
     def table(self) -> str:
-        """Name of the table of results."""
+        """Name of the results table."""
         return table_name(self.name)
 
     @property

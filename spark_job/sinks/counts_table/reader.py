@@ -1,4 +1,4 @@
-"""Reads the counts table, for sinks, for the status of the pipeline and for tests.
+"""Reads the results table, for sinks, for the status of the pipeline and for tests.
 
 A reader may open the file of a running job: in WAL mode it sees the complete state after some micro-batch.
 """
@@ -60,7 +60,7 @@ class UrlCount(NamedTuple):
 
 
 class CountsReader:
-    """Reads a counts table. One thread at a time may use it; close it, or use it as a context manager.
+    """Reads a results table. One thread at a time may use it; close it, or use it as a context manager.
 
     Args:
         path: the file.
@@ -89,7 +89,7 @@ class CountsReader:
         try:
             yield
         except sqlite3.Error as error:
-            raise SinkError(f"{self.path}: the counts table cannot be used: {error}") from error
+            raise SinkError(f"{self.path}: the results table cannot be used: {error}") from error
 
     def owner(self) -> str | None:
         """Return the id of the query that wrote the counts; None while the table is new."""

@@ -1,4 +1,4 @@
-"""Schema of the counts table: in SQLite as the job keeps it, in Arrow as sinks pass it on.
+"""Schema of the results table: in SQLite as the job keeps it, in Arrow as sinks pass it on.
 
 Times in SQLite are microseconds since the epoch. :mod:`spark_job.sinks.counts_table.writer` explains how the tables
 work together.

@@ -1,4 +1,4 @@
-"""Writes the counts table: a SQLite file whose counts are exact whatever is killed, and whenever.
+"""Writes the results table: a SQLite file whose counts are exact whatever is killed, and whenever.
 
 Each micro-batch is one transaction: its counts, its ledger entry, the offsets that it reached and the new totals. Spark
 passes absolute values per (window, URL), so writing a batch twice would not harm the counts. It would harm the totals,
@@ -48,7 +48,7 @@ class Retention:
 
 
 class CountsTable(CountsReader):
-    """The counts table of one query. One thread at a time may use it.
+    """The results table of one query. One thread at a time may use it.
 
     Args:
         path: the file; created if it is missing.

@@ -22,7 +22,7 @@ The modules, upstream first:
 ``upsert``         :func:`upsert`
 ``staging``        for results too large for the driver: tasks stage rows, the driver's commit moves them
 ``spark_format``   ``format("upsert")``
-``counts_copy``    copies the counts table into a database
+``counts_copy``    copies the results table into a database
 ``top_urls``       the top URLs of a time range, for ``headrace top``
 =================  ====================================================================================================
 """

@@ -1,13 +1,13 @@
-"""Copies the counts table into a database, where others can query it.
+"""Copies the results table into a database, where others can query it.
 
 ::
 
     url_counts   window_start, window_end, url   the key
-                 hits, bytes, errors             absolute values, as in the counts table
+                 hits, bytes, errors             absolute values, as in the results table
 
-The copy may be behind the counts table: it was added later, the database was away, or the process was killed between
+The copy may be behind the results table: it was added later, the database was away, or the process was killed between
 the two writes. Then the start writes all rows of the table. The copy is never ahead, since it is written second; a
-batch that Spark runs again is in the copy's ledger and changes nothing. Windows that leave the counts table stay here.
+batch that Spark runs again is in the copy's ledger and changes nothing. Windows that leave the results table stay here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROWS_AT_ONCE = 20_000
 
 
 class CountsCopySink:
-    """Keeps ``url_counts`` in a database equal to the counts table, and completes it at the start.
+    """Keeps ``url_counts`` in a database equal to the results table, and completes it at the start.
 
     Raises:
         OptionError: the database has another table of that name.

@@ -1,4 +1,4 @@
-"""Reads a table of results row by row, ordered by key."""
+"""Reads a table of a database row by row, ordered by key."""
 
 from __future__ import annotations
 

@@ -43,11 +43,11 @@ OWN_COLUMNS = ("staged_by", "staged_part", "staged_row", "staged_at")
 
 
 class Staging:
-    """A table of results and its staging table. The driver and each task make one from the same arguments.
+    """A target table and its staging table. The driver and each task make one from the same arguments.
 
     Args:
         database: the database; the caller closes it.
-        name: of the table of results.
+        name: of the target table.
         schema: of the result; each field of a struct becomes a column.
         key: columns that tell the rows of the result apart; a struct stands for all its fields.
         create: whether to create a missing table.
@@ -104,7 +104,7 @@ class Staging:
         self._database.transaction(lambda connection: connection.execute(statement, rows))
 
     def move(self, owner: str, parts: dict[str, int], batch_id: int | None, *, replace: bool) -> int:
-        """Move staged rows into the table of results, in one transaction; return their number.
+        """Move staged rows into the target table, in one transaction; return their number.
 
         Args:
             owner: the query, or the single write, of the rows; the key of a query in the ledger.

@@ -9,7 +9,7 @@
 A range consists of whole windows without gaps; of overlapping windows it takes those that end where the next one
 starts. "Newest" means counted last, whatever the time is now.
 
-The same statements read a copy in a database and the counts table itself, which stores times in microseconds.
+The same statements read a copy in a database and the results table itself, which stores times in microseconds.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class MicrosecondsInstant(sa.TypeDecorator[datetime]):
 
 
 def counts_table(*, embedded: bool) -> sa.TableClause:
-    """Return the counts table: the job's embedded one, or its copy in a database."""
+    """Return the results table: the job's embedded one, or its copy in a database."""
     kind: sa.types.TypeEngine[Any] = MicrosecondsInstant() if embedded else Instant()
     times = [sa.column(name, kind) for name in ("window_start", "window_end")]
     numbers = [sa.column(name, sa.BigInteger()) for name in ("hits", "bytes", "errors")]

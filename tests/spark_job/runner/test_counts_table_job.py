@@ -1,4 +1,4 @@
-"""A job over the counts table: the options of its source, and what decides what its counts mean."""
+"""A job over the results table: the options of its source, and what decides what its counts mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract of all sinks: after a repeated batch, a restart and a close, they hold what the counts table holds."""
+"""Contract of all sinks: after a repeated batch, a restart and a close, they hold what the results table holds."""
 
 from __future__ import annotations
 

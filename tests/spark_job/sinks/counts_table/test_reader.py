@@ -1,4 +1,4 @@
-"""Reading the counts table: its order, its limits, and that a reader changes nothing."""
+"""Reading the results table: its order, its limits, and that a reader changes nothing."""
 
 from __future__ import annotations
 
@@ -100,5 +100,5 @@ def test_a_path_may_have_characters_that_mean_something_in_a_uri(tmp_path: Path,
 
 def test_a_file_of_another_kind_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("no database\n" * 100)
-    with CountsReader(tmp_path / "notes.db") as reader, pytest.raises(SinkError, match=r"notes\.db: the counts table"):
+    with CountsReader(tmp_path / "notes.db") as reader, pytest.raises(SinkError, match=r"notes\.db: the results table"):
         reader.tally()

@@ -1,4 +1,4 @@
-"""The schema of the counts table: SQLite and Arrow agree, and version 1 of the file stays what it is."""
+"""The schema of the results table: SQLite and Arrow agree, and version 1 of the file stays what it is."""
 
 from __future__ import annotations
 

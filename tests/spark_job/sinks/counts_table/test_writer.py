@@ -1,4 +1,4 @@
-"""The table of results stores each batch once, whatever comes again, and lets old windows go without losing a hit."""
+"""The results table stores each batch once, whatever comes again, and lets old windows go without losing a hit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The database behind the table of results agrees with it, whenever it was added and whatever was killed."""
+"""The database behind the results table agrees with it, whenever it was added and whatever was killed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def table(tmp_path: Path, target: DatabaseUrl) -> Iterator[CountsTable]:
-    """A table of results; on a server the mirror of the test before is taken away."""
+    """A results table; on a server the mirror of the test before is taken away."""
     if target.dialect != "sqlite":
         execute(target, f"DROP TABLE IF EXISTS {TABLE}", "DROP TABLE IF EXISTS headrace_batches")
     with CountsTable(tmp_path / "counts.db", retention=Retention(max_rows=3)) as opened:

@@ -1,4 +1,4 @@
-"""Ranks of a stretch of time and of the one before, the same from the table of results and from each mirror of it."""
+"""Ranks of a stretch of time and of the one before, the same from the results table and from each mirror of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def minute(number: int) -> datetime:
 
 
 def fill(folder: Path, counts: Sequence[Count], mirror: DatabaseUrl | None = None, *, length: int = 1) -> DatabaseUrl:
-    """Make a table of results, and a mirror of it if one is named; return the table."""
+    """Make a results table, and a mirror of it if one is named; return the table."""
     folder.mkdir(exist_ok=True)
     (folder / "counts.db").unlink(missing_ok=True)
     with CountsTable(folder / "counts.db") as table:
