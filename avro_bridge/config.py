@@ -9,7 +9,6 @@ The defaults of what the wire and the log can be told stand in :mod:`avro_bridge
 
 from __future__ import annotations
 
-import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from avro_bridge.errors import ConfigError
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.wire.limits import MAX_FRAME_BYTES, WireLimits
+from headrace.common.addresses import is_loopback
 from headrace.common.suggest import did_you_mean
 
 MIB = 1024 * 1024
@@ -144,16 +144,6 @@ class BridgeConfig(_Section):
         if self.log.retain_max_bytes is not None and self.log.retain_max_bytes > self.log.max_bytes:
             raise ValueError("log.retain_max_bytes is above log.max_bytes, so it would never act")
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether ``host`` can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def load_config(path: Path) -> BridgeConfig:

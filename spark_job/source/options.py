@@ -37,7 +37,6 @@ auditPane                 rollup     length of these panes; needed without ``rol
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from dataclasses import dataclass
@@ -46,6 +45,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from avro_bridge.contract import MAX_CONSUMER_BYTES, is_consumer_name
+from headrace.common.addresses import is_loopback
 from headrace.common.durations import MICROSECOND, parse_length
 from spark_job.errors import OptionError
 from spark_job.options.spark_map import OptionReader, existing_file, positive
@@ -90,12 +90,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether traffic to this address stays on this machine."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from avro_bridge.config import BridgeConfig, is_loopback, load_config
+from avro_bridge.config import BridgeConfig, load_config
 from avro_bridge.errors import ConfigError
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.wire.limits import WireLimits
+from headrace.common.addresses import is_loopback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,21 +72,6 @@ def test_flight_may_leave_loopback_with_tls_or_when_told_so(tmp_path: Path) -> N
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml: No such file"):
         load_config(tmp_path / "none.toml")
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [
-        ("localhost", True),
-        ("127.0.0.9", True),
-        ("::1", True),
-        ("0.0.0.0", False),
-        ("10.0.0.1", False),
-        ("bridge", False),
-    ],
-)
-def test_loopback(host: str, loopback: bool) -> None:  # noqa: FBT001 - a table
-    assert is_loopback(host) is loopback
 
 
 def test_a_wrong_file_ends_the_process_with_two(tmp_path: Path) -> None:
