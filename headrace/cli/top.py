@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from headrace.common.text import binary_size, iso_utc
+from headrace.common.text import iso_utc
 from headrace.errors import NotRunning
 from spark_job.sinks.database import Database, parse_database_url
 from spark_job.sinks.database.top_urls import Ranked, Ranking, rank_urls
-from spark_job.sinks.terminal import visible
+from spark_job.sinks.terminal import instant_text
+from spark_job.sinks.url_table import STYLES, header, row, title, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime, timedelta
     from pathlib import Path
-
-HEADER = f"{'#':>5}{'before':>8}{'hits':>10}{'share':>8}{'errors':>8}{'bytes':>10}  URL"
-BEFORE_URL = HEADER.index("URL")
-PLAIN_WIDTH = 100
-NARROWEST_URL = 20
-STYLES = {"title": "bold", "header": "dim", "row": ""}
 
 
 def find_ranking(
@@ -64,22 +59,17 @@ def show_ranking(ranking: Ranking, *, as_json: bool) -> None:
         print_json(ranking)
         return
     console = Console(highlight=False)
-    width = max(console.width if console.is_terminal else PLAIN_WIDTH, BEFORE_URL + NARROWEST_URL)
+    width = width_of(console if console.is_terminal else None, with_change=True)
     for kind, line in lines_of(ranking, width):
         console.print(Text(line, style=STYLES[kind]), soft_wrap=True)
 
 
 def lines_of(ranking: Ranking, width: int) -> Iterator[tuple[str, str]]:
     """Yield the lines of the table as (kind of line, text); no text is wider than ``width`` cells."""
-    start, end = (instant.strftime("%Y-%m-%d %H:%M:%S") for instant in (ranking.start, ranking.end))
-    hits, urls = ranking.hits, ranking.urls
-    yield "title", f"{start} to {end} UTC   {hits:,} hit{'s' * (hits != 1)}   {urls:,} URL{'s' * (urls != 1)}"
-    yield "header", HEADER
-    for row in ranking.rows:
-        shares = f"{row.hits / ranking.hits:>8.1%}{row.errors / row.hits:>8.1%}"
-        change = change_of(row, ranking)
-        numbers = f"{row.rank:>5}{change:>8}{row.hits:>10,}{shares}{binary_size(row.bytes):>10}"
-        yield "row", f"{numbers}  {visible(row.url, width - BEFORE_URL)}"
+    yield "title", title(instant_text(ranking.start), instant_text(ranking.end), ranking.hits, ranking.urls)
+    yield "header", header(with_change=True)
+    for ranked in ranking.rows:
+        yield "row", row(ranked.rank, ranked, ranking.hits, width, change_of(ranked, ranking))
 
 
 def change_of(row: Ranked, ranking: Ranking) -> str:

@@ -8,7 +8,7 @@
     ...
     lines read 10,000 = counted 9,999 + malformed 1 + late 0   watermark 2015-05-20 21:04:15 UTC
 
-Strangers choose the URLs, so :mod:`.terminal` makes them harmless; a row never gets wider than the terminal.
+Strangers choose the URLs, so :mod:`.url_table` makes them harmless; a row never gets wider than the terminal.
 """
 
 from __future__ import annotations
@@ -20,24 +20,19 @@ from rich.console import Console
 from rich.text import Text
 
 from headrace.common.durations import MILLISECOND
-from headrace.common.text import EPOCH, binary_size
+from headrace.common.text import EPOCH
 from spark_job.errors import SinkError
-from spark_job.sinks.terminal import instant_text, visible
+from spark_job.sinks.terminal import instant_text
+from spark_job.sinks.url_table import STYLES, header, row, title, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from spark_job.sinks.base import ChangedWindows
-    from spark_job.sinks.counts_table.reader import CountsReader, Sums, UrlCount, Window
+    from spark_job.sinks.counts_table.reader import CountsReader, Window
 
 DEFAULT_TOP = 10
 DEFAULT_MAX_WINDOWS = 3
-PLAIN_WIDTH = 100
-NARROWEST_URL = 20
-HEADER = f"{'#':>5}{'hits':>10}{'share':>8}{'errors':>8}{'bytes':>10}  URL"
-BEFORE_URL = HEADER.index("URL")
-
-STYLES = {"title": "bold", "header": "dim", "row": "", "footer": "dim", "warning": "yellow"}
 
 
 class ConsoleSink:
@@ -61,9 +56,8 @@ class ConsoleSink:
         """Print the batch, unless it held no line."""
         if not changed.entry.read:
             return
-        width = max(self._terminal.width if self._terminal else PLAIN_WIDTH, BEFORE_URL + NARROWEST_URL)
         try:
-            for kind, line in self._lines(changed, width):
+            for kind, line in self._lines(changed, width_of(self._terminal)):
                 self._print(kind, line)
             self._stream.flush()
         except OSError as error:
@@ -100,18 +94,7 @@ def window_lines(window: Window, table: CountsReader, top: int, width: int) -> I
     sums = table.sums(window)
     same_day = window.start.date() == window.end.date()
     end = instant_text(window.end).split(" ", 1)[1] if same_day else instant_text(window.end)
-    hits, urls = f"{sums.hits:,} hit{'s' * (sums.hits != 1)}", f"{sums.urls:,} URL{'s' * (sums.urls != 1)}"
-    yield (
-        "title",
-        f"{instant_text(window.start)} to {end} UTC   {hits}   {urls}",
-    )
-    yield "header", HEADER
+    yield "title", title(instant_text(window.start), end, sums.hits, sums.urls)
+    yield "header", header()
     for rank, count in enumerate(table.top(window, top), start=1):
-        yield "row", _row(rank, count, sums, width)
-
-
-def _row(rank: int, count: UrlCount, sums: Sums, width: int) -> str:
-    share = count.hits / sums.hits if sums.hits else 0.0
-    errors = count.errors / count.hits if count.hits else 0.0
-    url = visible(count.url, width - BEFORE_URL)
-    return f"{rank:>5}{count.hits:>10,}{share:>8.1%}{errors:>8.1%}{binary_size(count.bytes):>10}  {url}"
+        yield "row", row(rank, count, sums.hits, width)

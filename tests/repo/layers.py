@@ -143,7 +143,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
     ),
     "spark_job.sinks": (
         "counts_table terminal throttle",
-        "base snapshot_file",
+        "base snapshot_file url_table",
         "console database jsonl parquet rows",
         "sink_spec",
     ),
@@ -162,7 +162,8 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "top_urls",
     ),
     "spark_job.source": (
-        "offsets options worker_tuning",
+        "offsets option_table worker_tuning",
+        "options",
         "bridge_client json_options",
         "bridges range_reader",
         "partitions",

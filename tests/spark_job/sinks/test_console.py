@@ -11,8 +11,9 @@ import pytest
 from rich.cells import cell_len
 
 from spark_job.errors import SinkError
-from spark_job.sinks.console import BEFORE_URL, PLAIN_WIDTH, ConsoleSink
+from spark_job.sinks.console import ConsoleSink
 from spark_job.sinks.counts_table.writer import CountsTable
+from spark_job.sinks.url_table import PLAIN_WIDTH, header
 from tests.support.counts import entry, store
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def test_a_terminal_gets_styles_and_its_own_width(table: CountsTable, monkeypatc
     assert "\x1b[1m1970-01-01" in shown
     row = next(line for line in shown.split("\r\n") if "markup" in line)
     assert "/[bold]not markup[/bold]" in row
-    assert cell_len(row) == 80 > BEFORE_URL
+    assert cell_len(row) == 80 > header().index("URL")
 
 
 def test_a_console_that_is_gone_is_an_error(table: CountsTable) -> None:
