@@ -14,6 +14,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from headrace.common.text import binary_size
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -108,7 +110,7 @@ def check_jars() -> Finding:
 def check_disk(state: Path) -> Finding:
     """Check the free space where the bridge keeps its log."""
     free = shutil.disk_usage(_nearest_folder(state)).free
-    found = f"{free / (1 << 30):.1f} GiB free"
+    found = f"{binary_size(free)} free"
     if free >= FREE_DISK_BYTES:
         return Finding("disk", "ok", found)
     advice = (
@@ -152,7 +154,7 @@ def check_memory() -> Finding:
     import psutil
 
     available = psutil.virtual_memory().available
-    found = f"{available / (1 << 30):.1f} GiB available"
+    found = f"{binary_size(available)} available"
     if available >= MEMORY_BYTES:
         return Finding("memory", "ok", found)
     return Finding("memory", "warning", found, "end other programs: agent, bridge and Spark need about 2 GiB")

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from rich.table import Table
 from rich.text import Text
 
-from headrace.common.text import printable
+from headrace.common.text import binary_size, printable
 from headrace.drop import drop
 from headrace.sample import SampleSettings, sample_lines
 from headrace.status import Snapshot, Sum, take_snapshot
@@ -130,7 +130,7 @@ def show_snapshot(snapshot: Snapshot, where: str, *, as_json: bool) -> int:
 
 def _stage_rows(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
     agent, bridge, job = snapshot.agent, snapshot.bridge, snapshot.job
-    yield "spool", f"{agent.spool_files:,} files", f"{_size(agent.spool_bytes)} waiting for the agent"
+    yield "spool", f"{agent.spool_files:,} files", f"{binary_size(agent.spool_bytes)} waiting for the agent"
     yield (
         "agent",
         snapshot.state_of("agent"),
@@ -141,7 +141,7 @@ def _stage_rows(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
     stored = (("acknowledged", bridge.acknowledged), ("stored", bridge.stored), ("duplicates", bridge.duplicates))
     yield "bridge", snapshot.state_of("bridge"), _joined(*stored)
     if bridge.next_offset is not None and bridge.used_bytes is not None and bridge.max_bytes is not None:
-        room = f"{_size(bridge.used_bytes)} of {_size(bridge.max_bytes)}"
+        room = f"{binary_size(bridge.used_bytes)} of {binary_size(bridge.max_bytes)}"
         yield "", "", f"offsets {bridge.first_offset:,} to {bridge.next_offset:,}, {room}, dropped {bridge.dropped:,}"
         for consumer, waiting in bridge.consumers.items():
             yield "", "", f"{consumer}: {waiting:,} not committed"
@@ -204,9 +204,3 @@ def _joined(*terms: tuple[str, int | None]) -> str:
 
 def _number(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
-
-
-def _size(size: int) -> str:
-    if size < 1 << 20:
-        return f"{size / (1 << 10):.0f} KiB"
-    return f"{size / (1 << 20):.1f} MiB" if size < 1 << 30 else f"{size / (1 << 30):.1f} GiB"

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
+from headrace.common.text import iso_utc
 from headrace.errors import StageRefused, UsageError
 from headrace.local.orphan_guard import RUN_VARIABLE, STATE_VARIABLE, Guard, end_processes
 from headrace.local.stage_output import read_json
@@ -74,7 +75,7 @@ class Pipeline:
         self._run = RunRecord(
             run_id=environment[RUN_VARIABLE],
             pid=os.getpid(),
-            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            started=iso_utc(datetime.now(UTC).replace(microsecond=0)),
             spool=str(state.spool),
         )
 
@@ -135,7 +136,7 @@ class Pipeline:
         self._stop_job(hurried)
         self.supervisor.release("bridge")
         self.bridge.stop()
-        self._run.stopped = datetime.now(UTC).isoformat(timespec="seconds")
+        self._run.stopped = iso_utc(datetime.now(UTC).replace(microsecond=0))
         self.record()
 
     def _stop_agent(self, hurried: Callable[[], bool]) -> None:
