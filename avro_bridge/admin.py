@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from avro_bridge.contract import Status
 
+# Each request has a thread, and a client that connects and sends nothing must not keep one for ever.
 REQUEST_TIMEOUT_S = 10.0
 
 

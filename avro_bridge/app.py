@@ -76,6 +76,7 @@ class Bridge:
         config = self._config
         # The first call of a kernel costs numba a second of imports. No agent waits for that here.
         count_events(EMPTY_ARRAY, config.limits.wire_limits())
+        # Opened in the order of the data and closed in the reverse one: readers first, then the writer, the log last.
         with ExitStack() as stack:
             log = stack.enter_context(self._open_log())
             metrics = BridgeMetrics()
@@ -83,7 +84,10 @@ class Bridge:
             if config.admin.agents:
                 metrics.registry.register(AgentCollector(config.admin.agents))
             hooks = WriterHooks(
-                has_room_again=lambda: ingest.has_room_again(), deleted=_report_deleted, upkeep_failed=_report_upkeep
+                # A lambda, because ``ingest`` needs the writer and is made after it.
+                has_room_again=lambda: ingest.has_room_again(),
+                deleted=_report_deleted,
+                upkeep_failed=_report_upkeep,
             )
             writer = stack.enter_context(GroupCommitWriter(log, config.log.writer_settings(), hooks))
             ingest = IngestServer(config, log, writer, metrics, now_us=_now_us, monotonic_s=time.monotonic)

@@ -75,6 +75,7 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
         """Stream the events of a ticket."""
         with _Translated(self._metrics, self._log):
             wanted = Ticket.from_bytes(ticket.ticket)
+            # Checked before the stream begins, so that a refusal comes instead of the first event, not after it.
             self._check_log_id(wanted.log_id)
             stored = self._log.read(wanted.start, wanted.end)
         return flight.GeneratorStream(schema(headers=wanted.headers), self._events(wanted, stored))

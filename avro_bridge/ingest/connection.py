@@ -126,6 +126,7 @@ class Connection(asyncio.BufferedProtocol):
         """Pause reading while too many calls wait or the log's queue is full; resume when neither is so."""
         context, transport = self._context, self._transport
         should_pause = self.pending_calls >= context.settings.max_pending_calls or not context.writer.has_room
+        # These have stopped reading for the last time: to resume would take in calls that nobody answers any more.
         if transport is None or transport.is_closing() or self._is_ending or self._is_draining:
             return
         if should_pause == self._is_paused:

@@ -104,6 +104,7 @@ class IngestServer:
         self._loop = asyncio.get_running_loop()
         self._answers.start(self._loop)
         listen = self._config.listen
+        # All agents connect at once when a bridge comes back, and asyncio's default backlog is 100.
         self._server = await self._loop.create_server(
             lambda: Connection(self._context), listen.host, listen.port, backlog=1024
         )
@@ -144,6 +145,7 @@ class IngestServer:
             await self._server.wait_closed()
 
     async def _until(self, is_done: Callable[[], bool]) -> None:
+        # Nothing is awaited between the check and ``clear``, so no change can fall between the two.
         while not is_done():
             self._changed.clear()
             await self._changed.wait()

@@ -63,6 +63,7 @@ class Environment:
         self._mutex = threading.Lock()
         self._readers = 0
         self._closed = False
+        # Whoever holds the folder's lock may write; everybody else opens the files read-only.
         readonly = lock is None
         try:
             self._lmdb = lmdb.open(
@@ -163,6 +164,7 @@ class Environment:
         transaction.abort()
         with self._mutex:
             self._readers -= 1
+            # The last reader after ``close`` unmaps the file: nobody's memory disappears while it is read.
             if self._closed and not self._readers:
                 self._unmap()
 

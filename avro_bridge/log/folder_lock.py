@@ -37,6 +37,7 @@ class FolderLock:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
+            # O_CLOEXEC: a child that inherited the lock would hold it after the bridge has ended.
             self._fd = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise LogError(
@@ -98,8 +99,10 @@ def is_locked(folder: Path) -> bool:
     except OSError:
         return False
     try:
+        # Shared, so that two tools which look at the same time do not take each other for a bridge.
         return not try_lock(fd, shared=True)
     except OSError:
+        # A file system without locks cannot tell. Assume a writer: the caller then leaves the file alone.
         return True
     finally:
         os.close(fd)

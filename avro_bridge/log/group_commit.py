@@ -6,7 +6,6 @@ Also holds the types with which the writer talks to its callers: a callback for 
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -45,29 +44,6 @@ Result: TypeAlias = tuple[WaitingBatch, int | None, BridgeError | None]
 """A batch with what its ``done`` is to be called with."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommittedGroup:
-    """The contents of one transaction."""
-
-    batches: int
-    events: int
-    payload_bytes: int
-    deduplicated_events: int
-    seconds: float
-    """From the begin of the transaction to the end of its sync."""
-
-    @classmethod
-    def of(cls, batches: Sequence[PendingBatch], seconds: float) -> CommittedGroup:
-        """Return the sums over ``batches``."""
-        return cls(
-            batches=len(batches),
-            events=sum(each.count for each in batches),
-            payload_bytes=sum(len(each.buffer) - each.start for each in batches if each.count),
-            deduplicated_events=sum(each.duplicates for each in batches),
-            seconds=seconds,
-        )
-
-
 def _ignore(*_about: object) -> None:
     """Do nothing."""
 
@@ -75,12 +51,6 @@ def _ignore(*_about: object) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterHooks:
     """Callbacks for monitoring the writer, on its own thread. Each must be quick and must not raise."""
-
-    after_group: Callable[[CommittedGroup], None] = _ignore
-    """Called with each transaction's contents, after the ``done`` of each of its batches."""
-
-    answered: Callable[[], None] = _ignore
-    """Called after the ``done`` of all batches that were taken together, stored or not."""
 
     has_room_again: Callable[[], None] = _ignore
     """Called when the queue, which was over its bound, has fallen below half of it."""
@@ -121,6 +91,7 @@ class GroupCommit:
         group: list[WaitingBatch] = []
         for each in waiting:
             try:
+                # One by one, so that a batch which cannot be parsed is refused alone and fails nobody else's.
                 each.batch = self._suspects.drop_resent(each.batch)
             except BridgeError as error:
                 yield each, None, error
@@ -129,6 +100,7 @@ class GroupCommit:
         if not group:
             return
         refusal = yield from self._append(group)
+        # Only a lack of room is worth a second try: whatever else failed would most likely fail again.
         if isinstance(refusal, LogFull) and self.retain():
             refusal = yield from self._append(group)
         if isinstance(refusal, LogFull) and len(group) > 1:
@@ -143,6 +115,7 @@ class GroupCommit:
         full: LogError | None = None
         for each in group:
             size = each.batch.stored_size
+            # Each try costs a transaction, and a batch needs no less room than a smaller one that did not fit.
             if too_large is None or size < too_large:
                 error = yield from self._append([each])
                 if error is None:
@@ -156,15 +129,14 @@ class GroupCommit:
     def _append(self, group: Sequence[WaitingBatch]) -> Generator[Result, None, LogError | None]:
         """Store the whole group and yield its results, or return why nothing of it is stored."""
         batches = [each.batch for each in group]
-        begin_s = time.perf_counter()
         try:
             first_offsets = self._commit(batches)
         except LogError as error:
             return error
-        seconds = time.perf_counter() - begin_s
         for waiting, first_offset in zip(group, first_offsets, strict=True):
             yield waiting, first_offset, None
-        self._hooks.after_group(CommittedGroup.of(batches, seconds))
+        # Everything below comes after the answers, since an error in it must not turn a stored batch into a refused
+        # one.
         for batch in batches:
             try:
                 self._suspects.batch_stored(batch)
@@ -194,6 +166,7 @@ class GroupCommit:
         Raises:
             LogError: nothing was deleted.
         """
+        # Cleared first: if the call fails, the writer waits for the next upkeep instead of trying without a pause.
         self.has_more_to_delete = False
         deleted = self._log.retain(self._clock_us())
         self.has_more_to_delete = deleted.more
@@ -207,5 +180,6 @@ class GroupCommit:
         Raises:
             LogError: nothing was written; the next transaction tries again.
         """
+        # Read without the mutex: events that are acknowledged just now are written by the next call.
         if self._acknowledged or self._suspects.forgettable:
             self._commit([])

@@ -167,6 +167,7 @@ class Log(LogView):
             )
             now = replace(now, next_offset=next_offset, used_bytes=metadata.used_bytes(environment, transaction))
             metadata.save(environment, transaction, now)
+        # After the sync, not before: nobody may see offsets that a failed commit takes back.
         self._metadata = now
         return first_offsets
 
@@ -181,6 +182,8 @@ class Log(LogView):
 
     def _put(self, transaction: Transaction, batch: PendingBatch, first_offset: int) -> None:
         with record.pack_in_place(batch, first_offset) as value:
+            # With ``append`` LMDB refuses a key that is not the largest, so a wrong next offset can never overwrite a
+            # batch.
             if not transaction.put(record.pack_key(first_offset), value, db=self._environment.batches, append=True):
                 raise LogDamaged("a stored batch lies at or above the next offset", first_offset, first_offset)
         records.put(self._environment, transaction, batch, first_offset)

@@ -71,6 +71,7 @@ def create(environment: Environment, transaction: Transaction) -> None:
     """Write the identity of a new log; do nothing if the log has one."""
     if transaction.get(b"format", db=environment.meta) is None:
         transaction.put(b"log_id", str(uuid.uuid4()).encode(), db=environment.meta)
+        # ``save`` does not write the id, which is fixed for ever; it writes the format and the first state.
         save(environment, transaction, Metadata(log_id=""))
 
 
@@ -98,6 +99,7 @@ def load(environment: Environment, transaction: Transaction) -> Metadata:
         first_offset=first_offset(environment, transaction, fields["next_offset"]),
         next_offset=fields["next_offset"],
         used_bytes=used_bytes(environment, transaction),
+        # A log that an older program wrote lacks the counters that came later.
         counters={name: fields["counters"].get(name, 0) for name in COUNTERS},
         consumers=consumers,
     )
@@ -133,11 +135,13 @@ def growth_bytes(page_size: int, stored_sizes: Iterable[int]) -> int:
     page header in front, and a pointer in the leaf. Nodes fill a leaf in their order, so what stays free in each filled
     leaf is smaller than the largest node.
     """
+    # LMDB's own limit (``me_nodemax``): two nodes fit into a page, each with its slot of two bytes.
     largest_inside = (page_size - _PAGE_HEADER_BYTES) // 2 - 2
     leaf_bytes = largest_node = overflow_pages = 0
     for size in stored_sizes:
         node = _NODE_BYTES + size
         if node > largest_inside:
+            # LMDB's own rule (``OVPAGES``).
             overflow_pages += (_PAGE_HEADER_BYTES - 1 + size) // page_size + 1
             node = _NODE_BYTES + _POINTER_BYTES
         leaf_bytes += node

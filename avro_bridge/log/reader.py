@@ -89,10 +89,12 @@ class RangeReader:
             next_first = record.unpack_key(cursor.key())
         else:
             next_first = metadata.load(self._environment, transaction).next_offset
+            # A transaction sees the log as of its begin. Batches that were stored since need a new one.
             self._batches_left = 0
         if first > self._next:
             missing, self._next = self._next, first
             raise LogDamaged(_MISSING, missing, first - 1)
+        # ``first + 1``: also past damaged keys each step moves forward, so a reader always comes to an end.
         expected, self._next = self._next, max(next_first, first + 1)
         batch = record.unpack(first, value, next_first)
         if batch.end_offset <= expected:
@@ -114,6 +116,7 @@ class RangeReader:
         self._batches_left, self._bytes_left = _BATCHES_PER_TRANSACTION, _BYTES_PER_TRANSACTION
         found = cursor.set_range(record.pack_key(self._next))
         starts_here = found and record.unpack_key(cursor.key()) == self._next
+        # No batch starts at the offset, so the one before it holds it.
         if not starts_here and not (cursor.prev() if found else cursor.last()):
             first = metadata.load(self._environment, transaction).first_offset
             raise RangeBelow(f"offset {self._next} was deleted while it was waiting; the log now starts at {first}")

@@ -159,8 +159,10 @@ def unpack(first_offset: int, value: memoryview, next_first: int) -> StoredBatch
         LogVersion: a newer program wrote it, or one that is too old.
         LogDamaged: the value is not what was written.
     """
+    # At least one offset, also where a damaged neighbour's key makes ``next_first`` too small.
     last = max(first_offset, next_first - 1)
     version = _VERSION.unpack_from(value)[0] if len(value) >= _VERSION.size else 0
+    # No program has written version 0: it is a page of zeros, hence damage and no old format.
     if version > 0:
         check_version(version, f"the batch at offset {first_offset}")
     if len(value) < HEADER_SIZE:

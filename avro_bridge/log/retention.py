@@ -94,6 +94,8 @@ def delete(
             if batches == settings.retain_batches:
                 more = True
                 break
+            # ``end`` is still this batch's first offset. The cursor has moved on to the next one and is set back to
+            # delete.
             records.keep_ids(environment, transaction, connection_id, end, settings.id_header)
             cursor.set_key(record.pack_key(end))
             cursor.delete()

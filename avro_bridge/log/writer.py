@@ -7,7 +7,7 @@
     submit(batch, done) --> queue --> all that wait, up to max_group_bytes
                                       --> drop events that are stored already (only while suspects exist)
                                       --> one transaction, one sync
-                                      --> done(offset, None) of each, then after_group once
+                                      --> done(offset, None) of each
     commit(), retain()  --> queue --> between two groups
 
 The order of the queue is kept, so a lost connection is handled after the batches that it sent before.
@@ -68,6 +68,8 @@ class GroupCommitWriter:
         self._closing = False
         self._broken: LogError | None = None
         self._upkeep_at_s = 0.0
+        # A daemon, so that a process which ends without ``close`` does not hang here: what was answered is synced
+        # already.
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -93,7 +95,9 @@ class GroupCommitWriter:
     def _refusal(self, size: int) -> LogError | None:
         if self._broken is not None or self._closing:
             return self._broken or LogClosed("the log's writer is closed")
+        # Twice the bound: sockets are paused at the bound itself, but calls that had begun to arrive still come in.
         bound = 2 * self._settings.max_queued_bytes
+        # An empty queue takes a batch of any size; otherwise one that is larger than the bound could never be stored.
         if self._queued_bytes and self._queued_bytes + size > bound:
             return LogFull(f"{self._queued_bytes} bytes wait for the disk, more than {bound} are not taken: send later")
         return None
@@ -199,6 +203,7 @@ class GroupCommitWriter:
     def _turn(self) -> bool:
         """Run one action or store one group, then the upkeep if it is due; return False when the writer is closed."""
         with self._changed:
+            # A long deletion goes on in steps between the groups, so that no batch waits for all of it.
             timeout_s = 0.0 if self._groups.has_more_to_delete else self._upkeep_at_s - time.monotonic()
             self._changed.wait_for(lambda: self._queue or self._closing, max(0.0, timeout_s))
             is_last = self._closing and not self._queue
@@ -208,7 +213,6 @@ class GroupCommitWriter:
         elif self._unanswered:
             for result in self._groups.store(tuple(self._unanswered)):
                 self._answer(result)
-            self._hooks.answered()
         # The last turn flushes the count of acknowledged events, which nothing else would store any more.
         if is_last or self._groups.has_more_to_delete or time.monotonic() >= self._upkeep_at_s:
             self._upkeep()
@@ -226,6 +230,7 @@ class GroupCommitWriter:
                 return head
             size += head.size
             alone = self._suspects.needs_own_group(head.batch)
+            # The first batch is taken whatever its size: one above the bound makes a group alone.
             if self._unanswered and (alone or size > self._settings.max_group_bytes):
                 break
             self._unanswered.append(head)
@@ -248,6 +253,7 @@ class GroupCommitWriter:
 
     def _commit(self, name: str, offset: int) -> int:
         committed = self._log.commit(name, offset)
+        # What was committed may be deleted now, so the upkeep follows in this turn: a full log gets room at once.
         self._upkeep_at_s = 0.0
         return committed
 

@@ -110,6 +110,7 @@ class PrefixReader:
         end = self.position + max_bytes
         while count := self.read_long():
             if count < 0:
+                # The lowest number of 64 bits is refused as in the kernels, which cannot negate it.
                 if count < -_LONG_MAX or self.read_long() < 0:
                     raise self.fail("a metadata block has an impossible size")
                 count = -count

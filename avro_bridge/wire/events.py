@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 Index: TypeAlias = NDArray[np.int64]
 """Rows of four, see the top of this file."""
 
+# Arrow's offsets have 32 bits.
 _LARGEST_PAYLOAD = 2**31 - 1
 _NO_INDEX = np.empty((0, 4), np.int64)
+# Far above any count, and still low enough that a count can be added without an overflow.
 _NO_LIMITS = np.full(3, 2**62, np.int64)
 
 
@@ -154,6 +156,7 @@ def select_events(payload: Buffer, index: Index, keep: NDArray[np.bool_], headro
     lengths = kept[:, 2] + kept[:, 3] - kept[:, 0]
     head = encode_long(len(kept)) if len(kept) else b""
     size = int(lengths.sum())
+    # One byte more, which stays 0: the end of an Avro array.
     selected = bytearray(headroom + len(head) + size + 1)
     start = headroom + len(head)
     selected[headroom:start] = head

@@ -141,6 +141,7 @@ class FrameReader:
         # The total size is not announced. Frames of one client are alike, so memory is taken for one like the last
         # frame that this peer has really sent; more only as bytes arrive.
         likely = max(self._last_size + self._last_size // 4, _SMALLEST_BUFFER)
+        # Flume's buffers have 8 KiB at most, so a frame of few buffers is small.
         self._reserve(min(likely, count * FLUME_BUFFER_SIZE))
         self._state[copy.BUFFERS_LEFT] = count
         self._state[copy.BUFFER_BYTES_LEFT] = 0
@@ -176,6 +177,7 @@ class FrameReader:
 
     def _grow(self) -> None:
         old = self._target
+        # Doubling keeps the copying linear, and the memory within twice of what the peer has really sent.
         size = max(2 * (len(old) - self._headroom), _SMALLEST_BUFFER)
         self._reserve(min(size, self._limits.max_frame_bytes))
         self._target[: len(old)] = old

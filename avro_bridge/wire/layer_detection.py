@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MARK_SIZE = 2
 _TLS_MARK = b"\x16\x03"
 _ZLIB_METHOD = 8
+# RFC 1950: the first two bytes, read as one big-endian number, are a multiple of 31.
 _ZLIB_DIVISOR = 31
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from avro_bridge.wire.limits import WireLimits
 
+# A few lines that are alike compress better than any sane limit, and one MiB harms nobody.
 _RATIO_FREE_BYTES = 2**20
 _TLS_READ_SIZE = 64 * 1024
 

@@ -226,6 +226,7 @@ class Suspects:
     def _add(self, record: NewestBatch) -> None:
         connection_id = record.connection_id
         known = self._suspects.get(connection_id)
+        # It is a suspect already: keep what is known about its resends.
         if known is not None and known.record.first_offset == record.first_offset:
             return
         if known is not None:

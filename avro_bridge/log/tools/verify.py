@@ -122,6 +122,7 @@ def _structure(folder: Path) -> tuple[str, ...]:
 
 def _missing_at_head(now: Metadata) -> Iterator[DamagedRange]:
     deleted = now.counters["deleted_events"]
+    # Retention counts what it deletes. If the log starts behind that count, its first batches are lost.
     if deleted < now.first_offset:
         yield DamagedRange(deleted, now.first_offset - 1, "no stored batch holds them")
 

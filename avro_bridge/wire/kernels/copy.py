@@ -70,6 +70,7 @@ def join_buffers(source: Bytes, position: int, message: Bytes, state: Numbers) -
         for ahead in range(4):
             length = (length << 8) | int(source[position + ahead])
         position += 4
+        # The sender is Java, whose lengths are signed: the highest bit means a negative one.
         if length >= 0x80000000:
             return NEGATIVE_LENGTH, position
         if length > state[MESSAGE_BYTES_LEFT]:
@@ -90,6 +91,7 @@ def gather(source: Bytes, starts: Numbers, lengths: Numbers, target: Bytes) -> b
     for each in range(len(starts)):
         start = starts[each]
         length = lengths[each]
+        # Compared by subtraction, because a sum with a forged length could overflow 64 bits and look small.
         if start < 0 or length < 0 or start > len(source) - length or written > len(target) - length:
             return False
         for ahead in range(length):

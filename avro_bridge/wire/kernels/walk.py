@@ -61,6 +61,7 @@ def _read_long(data: Bytes, position: int, end: int) -> tuple[int, int]:
         bits |= (byte & 0x7F) << shift
         shift += 7
         position += 1
+    # Zig-zag needs a shift that fills with zeros; that of a signed number copies the sign, which the mask removes.
     return ((bits >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(bits & 1), position
 
 
@@ -106,6 +107,8 @@ def _read_block(data: Bytes, position: int, end: int) -> tuple[int, int, int]:
 @called
 def _lead_byte(lead: int) -> tuple[int, int, int]:
     """Return how many bytes follow this first byte of a character (0: it is none), and the range of the next one."""
+    # The ranges are those of Unicode's table of well-formed UTF-8. The narrow ones leave out overlong forms (C0, C1,
+    # E0, F0), surrogates (ED) and what lies above U+10FFFF (F4).
     if 0xC2 <= lead <= 0xDF:
         return 1, 0x80, 0xBF
     if 0xE0 <= lead <= 0xEF:
@@ -137,6 +140,7 @@ def _is_wide_utf8(data: Bytes, start: int, stop: int) -> bool:
 @inlined
 def _is_utf8(data: Bytes, start: int, stop: int) -> bool:
     """Return whether the bytes are UTF-8. Nearly every header is ASCII, for which this loop is vectorised."""
+    # Never true; as in ``_read_long`` it rules out negative indexes for the compiler.
     if start < 0:
         return False
     seen = np.uint8(0)
