@@ -6,7 +6,7 @@
     lock              held by the running job
     format.json       versions that may continue in the folder       runner/folder_format.py
     checkpoint/       Spark's own state
-    counts.db         the results table                                sinks/counts_table, sinks/database
+    counts.db         the results table                              sinks/counts_table, sinks/database
     books.json        line totals of a job whose table has none      accounting/totals_file.py
     audit/            what the readers counted, until it is stored   accounting/audit_file.py
     dead-letters/     malformed lines                                accounting/dead_letters.py
