@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
 from tests.support.log_helpers import MIB, Answers, FaultyEnvironment
-from tests.support.log_writer import Watch
+from tests.support.log_writer import RecordingLog, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from avro_bridge.log.log import Log
 
 NEVER_S = 3600.0
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Log]:
-    with Log.open(tmp_path / "log", LogSettings(max_bytes=4 * MIB), FaultyEnvironment) as opened:
+    with RecordingLog.open(tmp_path / "log", LogSettings(max_bytes=4 * MIB), FaultyEnvironment) as opened:
         yield opened
 
 

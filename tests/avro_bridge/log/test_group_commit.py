@@ -8,10 +8,10 @@ import pytest
 
 from avro_bridge.errors import BridgeError, EventError, LogFull, LogWriteFailed
 from avro_bridge.log.dedup.suspects import Suspects
-from avro_bridge.log.group_commit import CommittedGroup, GroupCommit, WaitingBatch
+from avro_bridge.log.group_commit import GroupCommit, WaitingBatch
 from avro_bridge.log.record import PayloadKind
 from tests.support.log_helpers import MIB, identified, lines, pending
-from tests.support.log_writer import Watch, faults
+from tests.support.log_writer import Group, Watch, faults, groups_of
 
 if TYPE_CHECKING:
     from avro_bridge.log.log import Log
@@ -34,19 +34,10 @@ def store(groups: GroupCommit, batches: list[PendingBatch]) -> list[tuple[int | 
     return [results[id(each)] for each in waiting]
 
 
-def test_a_group_is_one_transaction(log: Log, groups: GroupCommit, watch: Watch) -> None:
+def test_a_group_is_one_transaction(log: Log, groups: GroupCommit) -> None:
     assert store(groups, [lines(3), lines(2), pending(b"", 0)]) == [(0, None), (3, None), (None, None)]
     assert faults(log).reached.count("append") == 1
-    (group,) = watch.groups
-    assert (group.batches, group.events, group.payload_bytes, group.deduplicated_events) == (3, 5, 200, 0)
-
-
-def test_the_sums_of_a_group_leave_out_batches_of_duplicates_only() -> None:
-    batch = lines(2, 50)
-    batch.duplicates = 3
-    nothing_left = pending(b"rest", 0)
-    nothing_left.duplicates = 4
-    assert CommittedGroup.of([batch, nothing_left], 0.5) == CommittedGroup(2, 2, 50, 7, 0.5)
+    assert groups_of(log) == [Group(batches=3, events=5, payload_bytes=200, deduplicated_events=0)]
 
 
 def test_a_batch_that_cannot_be_compared_does_not_hinder_the_others(log: Log, groups: GroupCommit) -> None:

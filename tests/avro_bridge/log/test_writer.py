@@ -13,7 +13,7 @@ from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.log.writer import GroupCommitWriter
 from tests.support.log_helpers import MIB, Answers, identified, lines, stored
-from tests.support.log_writer import Gate, Watch, errors, faults, wait_for_queue
+from tests.support.log_writer import Gate, Watch, errors, faults, groups_of, wait_for_queue
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NEVER_S = 3600.0
 
 
-def test_what_waits_shares_one_transaction(log: Log, writer: GroupCommitWriter, watch: Watch, answers: Answers) -> None:
+def test_what_waits_shares_one_transaction(log: Log, writer: GroupCommitWriter, answers: Answers) -> None:
     gate = Gate(writer)
     for count in (3, 1, 2):
         writer.submit(lines(count), answers.done())
@@ -31,15 +31,13 @@ def test_what_waits_shares_one_transaction(log: Log, writer: GroupCommitWriter, 
     gate.open()
     wait_for_queue(writer)
     assert answers.places() == [0, 3, 4]
-    assert [(each.batches, each.events, each.payload_bytes) for each in watch.groups] == [(3, 6, 300)]
-    assert watch.groups[0].seconds > 0
-    assert watch.answered == 1
+    assert [(each.batches, each.events, each.payload_bytes) for each in groups_of(log)] == [(3, 6, 300)]
     assert faults(log).reached.count("append") == 1
     assert writer._queued_bytes == 0
 
 
 def test_a_group_is_bounded_in_bytes_and_a_large_batch_goes_alone(
-    writer: GroupCommitWriter, watch: Watch, answers: Answers
+    log: Log, writer: GroupCommitWriter, answers: Answers
 ) -> None:
     gate = Gate(writer)
     for size in (40_000, 40_000, 40_000, 150_000):
@@ -47,7 +45,7 @@ def test_a_group_is_bounded_in_bytes_and_a_large_batch_goes_alone(
     gate.open()
     wait_for_queue(writer)
     assert answers.places() == [0, 1, 2, 3]
-    assert [each.batches for each in watch.groups] == [2, 1, 1]
+    assert [each.batches for each in groups_of(log)] == [2, 1, 1]
 
 
 def test_an_answer_comes_after_the_sync(log: Log, writer: GroupCommitWriter) -> None:
@@ -154,7 +152,7 @@ def test_acknowledged_events_become_durable_with_the_upkeep_and_at_the_end(log: 
 
 
 def test_what_is_sent_again_is_acknowledged_and_not_stored(
-    log: Log, writer: GroupCommitWriter, watch: Watch, answers: Answers
+    log: Log, writer: GroupCommitWriter, answers: Answers
 ) -> None:
     gate = Gate(writer)
     writer.connection_opened(1, "agent")
@@ -167,7 +165,7 @@ def test_what_is_sent_again_is_acknowledged_and_not_stored(
     wait_for_queue(writer)
     assert answers.places() == [0, None, 3]
     assert writer.suspects == 1
-    assert sum(each.deduplicated_events for each in watch.groups) == 4
+    assert sum(each.deduplicated_events for each in groups_of(log)) == 4
     assert log.counters()["deduplicated_events"] == 4
     assert log.next_offset == 4
 
