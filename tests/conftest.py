@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,10 @@ COMMANDS = {
     "docker-compose": "on Debian `apt-get install docker-compose`",
 }
 LEAVE_TIMEOUT_S = 10.0
+
+# A limit on the time of a generated example would test how busy the machine is.
+settings.register_profile("headrace", deadline=None)
+settings.load_profile("headrace")
 
 
 @functools.cache

@@ -53,7 +53,7 @@ def test_no_batch_is_taken_before_it_is_needed() -> None:
     assert taken == [0, 1]
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     batches=st.lists(events_lists.filter(bool), min_size=1, max_size=5),
     base=st.integers(0, 2**40),

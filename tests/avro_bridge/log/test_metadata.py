@@ -84,7 +84,7 @@ def test_a_program_that_no_longer_knows_the_format_says_how_to_go_on(
 SIZES = st.sampled_from([0, 1, 100, 1000, 1400, 1990, 2010, 2019, 2020, 4080, 30_000])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(groups=st.lists(st.lists(SIZES, min_size=1, max_size=40), min_size=1, max_size=12))
 def test_a_group_never_takes_more_than_was_estimated(groups: list[list[int]]) -> None:
     """The cap depends on it, whatever sizes are mixed and however full the pages were before."""

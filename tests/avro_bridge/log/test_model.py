@@ -178,7 +178,7 @@ class LogMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-LogMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+LogMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=25)
 test_the_log_does_what_its_model_does = LogMachine.TestCase
 
 
@@ -186,5 +186,5 @@ class LongLogMachine(LogMachine):
     """The same, for longer."""
 
 
-LongLogMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+LongLogMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=50)
 test_the_log_does_what_its_model_does_for_long = pytest.mark.slow(LongLogMachine.TestCase)

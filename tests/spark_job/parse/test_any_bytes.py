@@ -50,7 +50,7 @@ def parser_of(log_format: str) -> LineParser:
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(lines, max_size=8), st.integers(0, 8))
 def test_each_line_gives_its_own_row(log_format: str, some: list[bytes | None], cut: int) -> None:
     parser = parser_of(log_format)
@@ -67,7 +67,7 @@ def test_each_line_gives_its_own_row(log_format: str, some: list[bytes | None], 
     assert parsed.filter(~malformed)["url"].null_count() == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(FORMATS), st.lists(lines, max_size=8), st.sets(st.sampled_from(list(SCHEMA))))
 def test_asking_for_less_changes_nothing_of_the_rest(
     log_format: str, some: list[bytes | None], columns: set[str]
@@ -77,7 +77,7 @@ def test_asking_for_less_changes_nothing_of_the_rest(
     assert part.equals(whole.select(name for name in SCHEMA if name in columns))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(near_lines, max_size=8))
 def test_the_two_ways_of_reading_a_line_agree(some: list[str]) -> None:
     extractor = LineExtractor(line_format("combined"))

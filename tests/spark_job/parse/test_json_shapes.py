@@ -99,7 +99,7 @@ def assert_same(lines: pl.Series) -> None:
     assert found.filter(parsed).equals(expected.filter(parsed))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(texts_of_one_server(), max_size=6), st.randoms(use_true_random=False))
 def test_any_lines_are_read_as_one_by_one(servers: list[list[str]], rng: random.Random) -> None:
     lines = [line for some in servers for line in some]

@@ -125,7 +125,7 @@ def near_lines(draw: st.DrawFn) -> bytes:
     return line
 
 
-@settings(deadline=None, max_examples=100 if COMPILED else 50)
+@settings(max_examples=100 if COMPILED else 50)
 @given(questions, st.lists(near_lines(), max_size=12), st.integers(1, 3))
 def test_any_lines_are_counted_as_if_each_was_parsed(question: Question, some: list[bytes], pieces: int) -> None:
     table = events([as_format(line, question.log_format) for line in some], pieces)

@@ -119,7 +119,7 @@ def test_a_field_of_the_wrong_type_is_malformed_whatever_is_asked() -> None:
     assert LineParser("nginx_json").parse(bodies(line), ["url"])["url"].to_list() == [None]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(["http_user_agent", "http_referer", "remote_user"]), st.text(min_size=1)))
 def test_any_text_is_read_back(fields: dict[str, str]) -> None:
     found = parsed(**fields)

@@ -98,7 +98,7 @@ def test_each_column_is_what_apachelogs_reads(name: str) -> None:
     oracle = apachelogs.LogParser(text, encoding="utf-8", errors="backslashreplace")
     parser = LineParser(log_format)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(st.lists(fields(), min_size=1, max_size=5))
     def agree(values: list[dict[str, str]]) -> None:
         lines = [line_of(text, value) for value in values]

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_job.parse import LineParser, panes, roll_up
@@ -41,7 +41,6 @@ def pane_of(time: datetime, pane: timedelta) -> datetime:
     return EPOCH + (time - EPOCH) // pane * pane
 
 
-@settings(deadline=None)
 @given(LINES, PANES)
 def test_sums_and_largest_times_are_those_of_the_lines(lines: list[tuple[object, ...]], pane: timedelta) -> None:
     expected: dict[tuple[datetime, str], tuple[datetime, int, int, int]] = {}
@@ -61,7 +60,6 @@ def test_sums_and_largest_times_are_those_of_the_lines(lines: list[tuple[object,
     assert len(found) == len(rolled)
 
 
-@settings(deadline=None)
 @given(LINES, PANES)
 def test_panes_count_every_parsed_line_once(lines: list[tuple[object, ...]], pane: timedelta) -> None:
     expected = Counter(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from spark_job.errors import OptionError
 from spark_job.parse import LineParser, Reason
@@ -65,7 +65,6 @@ def test_a_time_as_iso_8601_has_it(text: str) -> None:
     assert read(text, ISO_8601) == datetime(2015, 5, 17, 4, 35, 3, tzinfo=UTC)
 
 
-@settings(deadline=None)
 @given(moments)
 def test_every_second_with_every_offset_is_read_back(moment: datetime) -> None:
     assert read(apache_time(moment)[1:-1]) == moment

@@ -6,7 +6,7 @@ import pickle
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_job.errors import OptionError
@@ -88,7 +88,6 @@ def test_a_long_url_is_cut_with_a_mark() -> None:
     assert cut == longest[:-1] + "…"
 
 
-@settings(deadline=None)
 @given(st.sampled_from(UrlRule), st.one_of(targets, st.text(st.characters(exclude_categories=["Cs"]))))
 def test_a_rule_makes_nothing_new_of_its_own_result(rule: UrlRule, target: str) -> None:
     once = url(UrlRule.FULL, target)

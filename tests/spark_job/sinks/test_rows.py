@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -29,7 +29,6 @@ plain = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(), plain, max_size=5))
 def test_json_of_any_text_is_one_line_of_ascii_and_reads_back(row: dict[str, Any]) -> None:
     line = json_line(row)
@@ -112,7 +111,6 @@ def test_each_value_has_a_form_for_people(value: object, cell: str) -> None:
     assert shown([{"v": value}])[1] == cell
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=5))
 def test_any_text_stays_in_its_line_and_within_the_width(texts: list[str]) -> None:
     row: dict[str, Any] = {f"column {number}": text for number, text in enumerate(texts)}

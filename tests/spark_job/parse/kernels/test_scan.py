@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from spark_job.parse.kernels import scan
 from tests.support.access_lines import apache_time, combined, moments
@@ -51,7 +51,6 @@ def test_the_query_stays_where_it_is_wanted_and_the_fragment_never_does() -> Non
     assert content[found[0][scan.TARGET_START] : found[0][scan.TARGET_END]] == b"/a?b"
 
 
-@settings(deadline=None)
 @given(moments)
 def test_a_time_is_that_of_python_s_calendar(moment: datetime) -> None:
     written = apache_time(moment)

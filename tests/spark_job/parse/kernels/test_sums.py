@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_job.parse.kernels import scan, sums
@@ -22,7 +22,6 @@ def test_the_columns_of_a_scan_are_those_that_are_added_up() -> None:
     assert sums._NOT_TAKEN == scan.NOT_TAKEN
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(-200, 200), st.sampled_from(["/a", "/b", "/ab", "/c"]), st.integers(0, 9)), max_size=40

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_job.accounting.tally import Tally
@@ -34,7 +34,6 @@ def reader(tmp_path: Path) -> Iterator[CountsReader]:
         yield opened
 
 
-@settings(deadline=None)
 @given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 30), timezones=st.just(UTC)))  # noqa: DTZ001 - bounds
 def test_a_window_has_its_exact_instants(start: datetime) -> None:
     start_us = (start - EPOCH) // timedelta(microseconds=1)

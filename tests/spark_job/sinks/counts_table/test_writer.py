@@ -181,7 +181,7 @@ batches = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(batches=batches, again=st.data())
 def test_any_urls_in_any_order_with_any_repeats_end_in_the_last_values(
     tmp_path_factory: pytest.TempPathFactory, batches: list[dict[tuple[int, str], int]], again: st.DataObject

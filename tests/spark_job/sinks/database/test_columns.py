@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
@@ -76,7 +76,6 @@ def test_a_key_that_no_index_can_hold_is_refused(kind: pa.DataType) -> None:
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
-@settings(deadline=None)
 @given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=zones))  # noqa: DTZ001 - bounds
 def test_an_instant_survives_every_database_whatever_its_zone(instant: datetime) -> None:
     for name, dialect in DIALECTS.items():
@@ -95,7 +94,6 @@ kinds = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(names, kinds, min_size=1, max_size=4))
 def test_rows_and_schema_are_made_flat_in_the_same_way(fields: dict[str, pa.DataType]) -> None:
     schema = pa.schema(fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spark_job.sinks.database.key_text import NO_VALUE, KeyText, storable
@@ -18,7 +18,6 @@ marked = st.builds(
 tricky = anything | marked | st.builds(lambda text: SHORT.stored(text), anything) | st.none() | st.just(NO_VALUE)
 
 
-@settings(deadline=None)
 @given(tricky, tricky)
 @example("a\0", SHORT.stored("a\0"))
 @example(None, NO_VALUE)

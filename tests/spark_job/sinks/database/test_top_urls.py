@@ -114,7 +114,7 @@ def test_too_long_a_stretch_is_refused(tmp_path: Path) -> None:
         rank(fill(tmp_path / "job", [(0, "/a", 1)]), last=5 * 24 * 60)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hits=st.dictionaries(
         st.tuples(st.integers(0, 12), st.sampled_from(["/a", "/b", "/c", "/d", ""])), st.integers(1, 3), min_size=1
