@@ -13,9 +13,9 @@ from avro_bridge.config import BridgeConfig
 from flume.config.values import Values
 from headrace.container_settings import SECTIONS
 from headrace.containers.settings import parse
-from spark_job.source import options as source_options
 from spark_job.source.access_log import ROLL_UP_SCHEMA, line_schema
 from spark_job.source.flume import EVENT_SCHEMA
+from spark_job.source.option_table import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -219,40 +219,15 @@ def _comment(lines: Sequence[str], choices: Sequence[str]) -> Iterator[str]:
         yield "\n".join(out) + "\n"
 
 
-def option_rows(docstring: str) -> list[list[tuple[str, str, str]]]:
-    """Return the rows of the table of options in a docstring, in its groups."""
-    groups: list[list[tuple[str, str, str]]] = []
-    rules = 0
-    starts: list[int] = []
-    for line in docstring.splitlines():
-        if re.fullmatch(r"[=\s]+", line) and "=" in line:
-            rules += 1
-            starts = [match.start() for match in re.finditer(r"=+", line)]
-            groups += [[]] if rules == 2 else []
-        elif rules == 2 and re.fullmatch(r"[-\s]+", line):
-            groups.append([])
-        elif rules == 2:
-            name, default, text = (
-                part.strip() for part in (line[: starts[1]], line[starts[1] : starts[2]], line[starts[2] :])
-            )
-            if name:
-                groups[-1].append((name, default, text))
-            else:
-                before = groups[-1].pop()
-                groups[-1].append((before[0], f"{before[1]} {default}".strip(), f"{before[2]} {text}"))
-    return groups
-
-
 def spark_options_page() -> str:
     """Return the page about the options and columns of the Spark sources."""
-    titles = ("Options of every source", "Options of one source", "Audit")
     parts = [
-        head("Options of the Spark sources", "`spark_job/source/options.py` and the schemas beside it"),
+        head("Options of the Spark sources", "`spark_job/source/option_table.py` and the schemas beside it"),
         SPARK_OPTIONS,
     ]
-    for title, rows in zip(titles, option_rows(source_options.__doc__ or ""), strict=True):
-        cells = [(f"`{name}`", cell(default), cell(text.replace("``", "`"))) for name, default, text in rows]
-        parts += [f"## {title}\n", table(("option", "default", "meaning"), cells)]
+    for title, options in GROUPS.items():
+        rows = [(f"`{each.name}`", cell(each.default or each.if_not_set), cell(each.meaning)) for each in options]
+        parts += [f"## {title}\n", table(("option", "default", "meaning"), rows)]
     schemas: list[tuple[str, StructType]] = [
         ('`format("flume")`', EVENT_SCHEMA),
         ('`format("access_log")`', line_schema()),

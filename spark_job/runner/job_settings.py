@@ -16,6 +16,7 @@ from headrace.common.durations import format_duration
 from headrace.common.suggest import did_you_mean
 from spark_job.options.model import Duration, Flag, Length, OptionModel, choice_of
 from spark_job.sinks.sink_spec import DATABASE, SinkSpec, parse_sink
+from spark_job.source.option_table import LOG_FORMATS, TIMES, URL_RULES, default_of
 
 if TYPE_CHECKING:
     from spark_job.sinks.base import Sink
@@ -27,7 +28,6 @@ READING = "How lines are read"
 RUNNING = "How the job runs"
 PROCESS = "The job's process"
 
-LOG_FORMATS = ("common", "combined", "vhost_combined", "nginx_json")
 READING_FIELDS = ("time", "log_format", "url", "timezone")
 """The settings that only a job over access logs has."""
 
@@ -72,17 +72,17 @@ class JobSettings(OptionModel):
     job_folder: Annotated[Path, Flag(panel=PROCESS, internal=True)] = Field(
         Path(), description="Where the job keeps its checkpoint, results and logs."
     )
-    time: Annotated[str, choice_of("event", "arrival"), Flag(panel=READING)] = Field(
-        "event", description="event (in the line) or arrival (at the bridge)."
+    time: Annotated[str, choice_of(*TIMES), Flag(panel=READING)] = Field(
+        default_of("time"), description="event (in the line) or arrival (at the bridge)."
     )
     log_format: Annotated[str, AfterValidator(_known_format), Flag("format", READING)] = Field(
-        "combined", description="common, combined, vhost_combined, nginx_json, or an Apache LogFormat string."
+        default_of("logFormat"), description=f"{', '.join(LOG_FORMATS)}, or an Apache LogFormat string."
     )
-    url: Annotated[str, choice_of("path", "full", "template"), Flag(panel=READING)] = Field(
-        "path", description="path (without the query), full, or template (numbers and UUIDs collapsed)."
+    url: Annotated[str, choice_of(*URL_RULES), Flag(panel=READING)] = Field(
+        default_of("url"), description="path (without the query), full, or template (numbers and UUIDs collapsed)."
     )
     timezone: Annotated[str, Flag(panel=READING)] = Field(
-        "UTC", description="Zone of times that are logged without one."
+        default_of("timezone"), description="Zone of times that are logged without one."
     )
     top: Annotated[int, Flag(panel=RUNNING)] = Field(
         10, ge=1, description="Rows of a window, or of a batch, on the console."
@@ -110,7 +110,7 @@ class JobSettings(OptionModel):
         "", description="Name under which the bridges keep this job's place."
     )
     start: Annotated[str, choice_of("earliest", "latest"), Flag(panel=PROCESS, internal=True)] = Field(
-        "earliest", description="Where a new job starts: earliest or latest."
+        default_of("startingOffsets"), description="Where a new job starts: earliest or latest."
     )
     allow_data_loss: Annotated[bool, Flag(panel=PROCESS, internal=True)] = Field(
         False, description="Go on behind events that are gone or damaged."

@@ -1,4 +1,4 @@
-"""The options of the source ``json_events``; :mod:`spark_job.source.options` has the table of all options."""
+"""Reads the options of the source ``json_events``, which are declared in :mod:`spark_job.source.option_table`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from spark_job.errors import OptionError
 from spark_job.options.spark_map import OptionReader
-from spark_job.source.options import (
-    AUDIT_OPTIONS,
-    SHARED_OPTIONS,
-    AuditOptions,
-    FlumeOptions,
-    audit_of,
-    flume_options_of,
-)
+from spark_job.source.option_table import AUDIT_OPTIONS, JSON_EVENTS_OPTIONS, SHARED_OPTIONS, default_of
+from spark_job.source.options import AuditOptions, FlumeOptions, audit_of, flume_options_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-JSON_EVENTS_OPTIONS: Final = ("fields", "timeField")
 JSON_TYPES: Final = ("string", "long", "double", "boolean", "timestamp")
 
 
@@ -40,11 +33,12 @@ def parse_json_events_options(options: Mapping[str, str]) -> JsonEventsOptions:
         OptionError: one is unknown, missing or cannot be used.
     """
     reader = OptionReader(options, SHARED_OPTIONS + JSON_EVENTS_OPTIONS + AUDIT_OPTIONS)
-    fields = reader.value("fields", _fields)
+    fields = reader.optional("fields", _fields)
     if fields is None:
         raise OptionError("option fields is missing: names and types, such as 'device string, time timestamp'")
-    time = reader.text("timeField", "received")
-    if time != "received" and fields.get(time) != "timestamp":
+    time = reader.text("timeField")
+    # The default is a column that every event has.
+    if time != default_of("timeField") and fields.get(time) != "timestamp":
         raise OptionError(f"option timeField={time!r}: option fields has no field of this name with type timestamp")
     return JsonEventsOptions(flume_options_of(reader, include_headers=False), fields, time, audit_of(reader))
 

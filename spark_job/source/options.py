@@ -4,74 +4,34 @@ Spark passes options as texts with case-insensitive names. This module reads and
 before anything connects; Spark then sends the objects to the executors. A secret is never an option: options show up in
 Spark's plans, logs and web page, so the token is read from a file.
 
-========================  =========  ===============================================================================
-option                    default    meaning
-========================  =========  ===============================================================================
-bridges                   required   comma list of ``host:port``, the bridges' Flight addresses; IPv6 as ``[::1]:port``
-consumer                  (streams)  the name under which the bridges keep this query's position; one per query
-startingOffsets           earliest   ``earliest``, ``latest``, ``committed``, or JSON ``{"<log id>": offset}``
-endingOffsets             latest     batch reads only: ``latest``, or JSON ``{"<log id>": offset}``
-maxEventsPerTrigger       no limit   most events of one micro-batch, over all bridges
-maxBytesPerTrigger        no limit   the same in bytes, by the mean event size of each bridge; at least one event
-minPartitions             1          a hint: read in at least so many parts if so many events wait
-failOnDataLoss            true       fail if unread events are gone or damaged; false: log that and skip them
-includeHeaders            true       ``flume`` only: whether the events' headers are read (else the map is empty)
-bridgeTimeout             30s        how long to retry while a bridge does not answer
-tls                       see text   speak TLS; default true when ``tlsRootCertificates`` is set
-tlsRootCertificates       system's   PEM file with the certificates to trust
-tokenFile                 none       file with the bearer token; read again for every call
-allowPlaintext            false      send the token without TLS beyond this machine: for a private network only
-------------------------  ---------  -------------------------------------------------------------------------------
-logFormat                 combined   ``access_log``: common, combined, vhost_combined, nginx_json or a LogFormat string
-url                       path       ``access_log``: path, full or template
-timezone                  UTC        ``access_log``: zone of times that are logged without an offset
-time                      event      ``access_log``: event, or arrival (when the bridge received the line)
-rollup                    none       ``access_log``: pane length; rows are counts per pane and URL instead of lines
-fields                    required   ``json_events``: names and types, such as ``device string, time timestamp``
-timeField                 received   ``json_events``: the field that says when the event happened, for the audit
-------------------------  ---------  -------------------------------------------------------------------------------
-audit                     none       folder for the number of lines read per pane, and for malformed lines
-auditPane                 rollup     length of these panes; needed without ``rollup``
-========================  =========  ===============================================================================
+The options themselves, with their defaults, are the tables in :mod:`spark_job.source.option_table`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from avro_bridge.contract import MAX_CONSUMER_BYTES, is_consumer_name
 from headrace.common.addresses import is_loopback
 from headrace.common.durations import MICROSECOND, parse_length
 from spark_job.errors import OptionError
-from spark_job.options.spark_map import OptionReader, existing_file, positive
+from spark_job.options.spark_map import OptionReader, boolean, existing_file, positive
+from spark_job.source.option_table import (
+    ACCESS_LOG_OPTIONS,
+    AUDIT_OPTIONS,
+    FLUME_OPTIONS,
+    SHARED_OPTIONS,
+    STARTING_WORDS,
+    StartingWord,
+    default_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-DEFAULT_BRIDGE_TIMEOUT: Final = timedelta(seconds=30)
-SHARED_OPTIONS: Final = (
-    "bridges",
-    "consumer",
-    "startingOffsets",
-    "endingOffsets",
-    "maxEventsPerTrigger",
-    "maxBytesPerTrigger",
-    "minPartitions",
-    "failOnDataLoss",
-    "bridgeTimeout",
-    "tls",
-    "tlsRootCertificates",
-    "tokenFile",
-    "allowPlaintext",
-)
-AUDIT_OPTIONS: Final = ("audit", "auditPane")
-FLUME_OPTIONS: Final = ("includeHeaders",)
-ACCESS_LOG_OPTIONS: Final = ("logFormat", "url", "timezone", "time", "rollup")
 
 Position = Literal["earliest", "latest"] | int
 """Where to start or end reading one log."""
@@ -106,7 +66,7 @@ class Security:
 class StartingOffsets:
     """Where a query without a checkpoint starts: at ``word`` in every log that ``by_log`` does not name."""
 
-    word: Literal["earliest", "latest", "committed"]
+    word: StartingWord
     by_log: tuple[tuple[str, Position], ...] = ()
 
 
@@ -156,7 +116,7 @@ def parse_flume_options(options: Mapping[str, str]) -> FlumeOptions:
     """
     reader = OptionReader(options, SHARED_OPTIONS + FLUME_OPTIONS + AUDIT_OPTIONS)
     audit_of(reader)
-    return flume_options_of(reader, include_headers=reader.flag("includeHeaders", default=True))
+    return flume_options_of(reader, include_headers=reader.flag("includeHeaders"))
 
 
 def parse_flume_audit(options: Mapping[str, str]) -> AuditOptions | None:
@@ -175,14 +135,14 @@ def parse_access_log_options(options: Mapping[str, str]) -> AccessLogOptions:
         OptionError: one is unknown, missing or cannot be used.
     """
     reader = OptionReader(options, SHARED_OPTIONS + ACCESS_LOG_OPTIONS + AUDIT_OPTIONS)
-    rollup = reader.value("rollup", parse_length)
+    rollup = reader.optional("rollup", parse_length)
     rollup_us = rollup // MICROSECOND if rollup is not None else None
     return AccessLogOptions(
         flume=flume_options_of(reader, include_headers=False),
-        log_format=reader.text("logFormat", "combined"),
-        url=reader.text("url", "path"),
-        timezone=reader.text("timezone", "UTC"),
-        arrival_time=reader.choice("time", ("event", "arrival")) == "arrival",
+        log_format=reader.text("logFormat"),
+        url=reader.text("url"),
+        timezone=reader.text("timezone"),
+        arrival_time=reader.choice("time") == "arrival",
         rollup_us=rollup_us,
         audit=audit_of(reader, rollup_us),
     )
@@ -198,8 +158,8 @@ def audit_of(reader: OptionReader, rollup_us: int | None = None) -> AuditOptions
     Raises:
         OptionError: the options name a folder and no pane.
     """
-    folder = reader.value("audit", Path)
-    pane_us = reader.value("auditPane", _pane)
+    folder = reader.optional("audit", Path)
+    pane_us = reader.optional("auditPane", _pane)
     if rollup_us is not None:
         pane_us = rollup_us
     if folder is None:
@@ -247,32 +207,33 @@ def flume_options_of(reader: OptionReader, *, include_headers: bool) -> FlumeOpt
     Raises:
         OptionError: an option is missing or cannot be used.
     """
-    timeout = reader.value("bridgeTimeout", parse_length) or DEFAULT_BRIDGE_TIMEOUT
-    addresses = reader.value("bridges", _addresses)
+    addresses = reader.optional("bridges", _addresses)
     if addresses is None:
         raise OptionError("option bridges is missing: a comma list of host:port, the bridges' Flight addresses")
     return FlumeOptions(
         bridges=addresses,
         security=_security(reader, addresses),
-        consumer=reader.value("consumer", _consumer),
-        starting=reader.value("startingOffsets", _starting) or StartingOffsets("earliest"),
+        consumer=reader.optional("consumer", _consumer),
+        starting=reader.value("startingOffsets", _starting),
         ending=reader.value("endingOffsets", _ending),
-        max_events_per_trigger=reader.value("maxEventsPerTrigger", positive),
-        max_bytes_per_trigger=reader.value("maxBytesPerTrigger", positive),
-        min_partitions=reader.value("minPartitions", positive) or 1,
-        fail_on_data_loss=reader.flag("failOnDataLoss", default=True),
+        max_events_per_trigger=reader.optional("maxEventsPerTrigger", positive),
+        max_bytes_per_trigger=reader.optional("maxBytesPerTrigger", positive),
+        min_partitions=reader.value("minPartitions", positive),
+        fail_on_data_loss=reader.flag("failOnDataLoss"),
         include_headers=include_headers,
-        bridge_timeout_s=timeout.total_seconds(),
+        bridge_timeout_s=reader.value("bridgeTimeout", parse_length).total_seconds(),
     )
 
 
 def _security(reader: OptionReader, addresses: tuple[Address, ...]) -> Security:
-    roots = reader.value("tlsRootCertificates", existing_file)
-    tls = reader.flag("tls", default=roots is not None)
-    token_file = reader.value("tokenFile", existing_file)
+    roots = reader.optional("tlsRootCertificates", existing_file)
+    tls = reader.optional("tls", boolean)
+    if tls is None:
+        tls = roots is not None
+    token_file = reader.optional("tokenFile", existing_file)
     if roots is not None and not tls:
         raise OptionError("option tls='false' contradicts option tlsRootCertificates")
-    private = reader.flag("allowPlaintext", default=False)
+    private = reader.flag("allowPlaintext")
     # A token that is sent in plain text can be used by everybody who sees it.
     if token_file is not None and not (tls or private or all(address.is_loopback for address in addresses)):
         raise OptionError(
@@ -306,9 +267,10 @@ def _address(text: str) -> Address:
 
 def _starting(text: str) -> StartingOffsets:
     word = text.strip().lower()
-    if word in ("earliest", "latest", "committed"):
-        return StartingOffsets(cast('Literal["earliest", "latest", "committed"]', word))
-    return StartingOffsets("earliest", _positions(text, "earliest, latest, committed"))
+    if word in STARTING_WORDS:
+        return StartingOffsets(word)
+    # A log that the JSON does not name is read as if the option was not set.
+    return replace(_starting(default_of("startingOffsets")), by_log=_positions(text, ", ".join(STARTING_WORDS)))
 
 
 def _ending(text: str) -> tuple[tuple[str, Position], ...] | None:

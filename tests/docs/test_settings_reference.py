@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from docs.settings_reference import agent_values_page, allowed, cell, option_rows, sections, shown, table
+from docs.settings_reference import agent_values_page, allowed, cell, sections, shown, spark_options_page, table
 
 
 class Inner(BaseModel):
@@ -57,18 +57,11 @@ def test_tables_of_a_model_come_with_their_dotted_names() -> None:
     assert [(path, list(fields)) for path, _, fields in sections(Outer)] == [("", ["name"]), ("inner", ["size"])]
 
 
-def test_rows_of_a_docstring_are_joined_over_their_lines() -> None:
-    text = """\
-======  ========  =======
-option  default   meaning
-======  ========  =======
-a       none      one
-                  two
-------  --------  -------
-b       see text  three
-======  ========  =======
-"""
-    assert option_rows(text) == [[("a", "none", "one two")], [("b", "see text", "three")]]
+def test_an_option_without_a_default_says_what_holds_then() -> None:
+    page = spark_options_page()
+    assert "\n| `bridgeTimeout` | 30s | how long to retry while a bridge does not answer |\n" in page
+    assert "\n| `bridges` | required | comma list of `host:port`," in page
+    assert "\n| `rollup` | none | pane length; " in page
 
 
 def test_choices_of_a_value_become_a_list_and_other_words_with_a_colon_do_not() -> None:

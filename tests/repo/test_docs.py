@@ -18,8 +18,7 @@ from headrace.container_settings import SETTINGS
 from spark_job.jobs.catalog import JOBS, load
 from spark_job.options.command_line import flag_of
 from spark_job.runner.job_settings import JobSettings
-from spark_job.source.json_options import JSON_EVENTS_OPTIONS
-from spark_job.source.options import ACCESS_LOG_OPTIONS, AUDIT_OPTIONS, FLUME_OPTIONS, SHARED_OPTIONS
+from spark_job.source.option_table import GROUPS
 from tests.support.markdown import anchors, code_of, links, pages, spans, tables_under
 from tests.support.source_tree import PACKAGES, ROOT, module_name, project_files, python_files, shown, tree_of
 
@@ -220,8 +219,10 @@ def test_the_containers_page_has_every_setting_in_its_order() -> None:
 
 def test_the_page_of_the_sources_has_every_option() -> None:
     rows = tables_under("Options of the Spark sources", page("reference/spark-options.md"))
-    options = {*SHARED_OPTIONS, *FLUME_OPTIONS, *ACCESS_LOG_OPTIONS, *JSON_EVENTS_OPTIONS, *AUDIT_OPTIONS}
-    assert {row["option"].strip("`") for row in rows if "option" in row} == options
+    listed = {row["option"].strip("`"): row["default"] for row in rows if "option" in row}
+    assert listed == {
+        option.name: option.default or option.if_not_set for options in GROUPS.values() for option in options
+    }
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

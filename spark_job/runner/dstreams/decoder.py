@@ -38,9 +38,9 @@ class AccessLines:
     """Decodes lines of an access log into the given columns of :data:`spark_job.parse.SCHEMA`."""
 
     columns: tuple[str, ...]
-    log_format: str = "combined"
-    url: str = "path"
-    timezone: str = "UTC"
+    log_format: str
+    url: str
+    timezone: str
 
     def decode(self, bodies: pl.Series) -> Decoded:
         """Parse the lines."""

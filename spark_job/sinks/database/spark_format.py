@@ -1,18 +1,8 @@
 """The Spark format ``upsert``: writes a batch, or a stream in append or complete mode, into a table by key.
 
-================  =====================================================================================================
-option            meaning
-================  =====================================================================================================
-url               the database; no password in it
-table             name of the table
-key               comma list of the columns that tell the rows apart; a struct stands for all its fields
-passwordFile      file whose first line is the password; tasks read it where they run
-retryFor          how long to retry while the database is away  [2m]
-create            create a missing table  [true]
-================  =====================================================================================================
-
-Mode "overwrite" and output mode complete delete all other rows in the same transaction. Spark refuses output mode
-update for writers in Python; use :func:`~spark_job.sinks.database.upsert.upsert` for that.
+:data:`OPTIONS` lists its options. Mode "overwrite" and output mode complete delete all other rows in the same
+transaction. Spark refuses output mode update for writers in Python; use
+:func:`~spark_job.sinks.database.upsert.upsert` for that.
 """
 
 from __future__ import annotations
@@ -26,23 +16,33 @@ from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, DataSourceStreamArrowWriter, WriterCommitMessage
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from headrace.common.durations import parse_duration
+from headrace.common.durations import format_duration, parse_duration
 from spark_job.errors import OptionError, SinkError
-from spark_job.options.spark_map import OptionReader
+from spark_job.options.spark_map import OptionReader, SparkOption
 from spark_job.sinks.database.connection import Database
 from spark_job.sinks.database.staging import Staging
 from spark_job.sinks.database.url import DEFAULT_RETRY_FOR, DatabaseUrl, parse_database_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from datetime import timedelta
 
     import pyarrow as pa
     from pyspark.sql import SparkSession
     from pyspark.sql.types import StructType
 
 FORMAT = "upsert"
-OPTIONS = ("url", "table", "key", "passwordFile", "retryFor", "create")
+OPTIONS = (
+    SparkOption("url", "the database; no password in it", if_not_set="required"),
+    SparkOption("table", "name of the table", if_not_set="required"),
+    SparkOption(
+        "key",
+        "comma list of the columns that tell the rows apart; a struct stands for all its fields",
+        if_not_set="required",
+    ),
+    SparkOption("passwordFile", "file whose first line is the password; tasks read it where they run"),
+    SparkOption("retryFor", "how long to retry while the database is away", default=format_duration(DEFAULT_RETRY_FOR)),
+    SparkOption("create", "create a missing table", default="true"),
+)
 QUERY_OPTIONS = frozenset({"checkpointlocation", "path", "queryname"})
 """Options of the query itself; Spark passes them to the sink too."""
 
@@ -66,18 +66,17 @@ def parse_upsert_options(options: Mapping[str, str]) -> UpsertOptions:
     own = {name: value for name, value in options.items() if name.lower() not in QUERY_OPTIONS}
     reader = OptionReader(own, OPTIONS)
     for name in ("url", "table", "key"):
-        if not reader.text(name, ""):
+        if not reader.text(name):
             raise OptionError(f'format("{FORMAT}") needs the option {name}')
-    retry_for: timedelta | None = reader.value("retryFor", parse_duration)
     return UpsertOptions(
         parse_database_url(
-            reader.text("url", ""),
-            reader.value("passwordFile", Path),
-            DEFAULT_RETRY_FOR if retry_for is None else retry_for,
+            reader.text("url"),
+            reader.optional("passwordFile", Path),
+            reader.value("retryFor", parse_duration),
         ),
-        reader.text("table", ""),
-        tuple(name.strip() for name in reader.text("key", "").split(",")),
-        reader.flag("create", default=True),
+        reader.text("table"),
+        tuple(name.strip() for name in reader.text("key").split(",")),
+        reader.flag("create"),
     )
 
 

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.errors import OptionError
-from spark_job.options.spark_map import OptionReader, existing_file, positive
+from spark_job.options.spark_map import OptionReader, SparkOption, existing_file, positive
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-KNOWN = ("bridges", "minPartitions", "tokenFile", "tls", "time")
+KNOWN = (
+    SparkOption("bridges", "where they are"),
+    SparkOption("minPartitions", "how many", default="2"),
+    SparkOption("tokenFile", "which file"),
+    SparkOption("tls", "whether", default="true"),
+    SparkOption("time", "which one", default="event", values=("event", "arrival")),
+    SparkOption("format", "which one", default="combined"),
+)
 
 
 def reader(**options: str) -> OptionReader:
@@ -20,14 +27,21 @@ def reader(**options: str) -> OptionReader:
 
 
 def test_names_are_found_in_any_case_and_absent_options_have_their_default() -> None:
-    options = reader(MINPARTITIONS="3", tls="TRUE", time="Arrival")
+    options = reader(MINPARTITIONS="3", tls="FALSE", time="Arrival")
     assert options.value("minPartitions", positive) == 3
-    assert options.flag("tls", default=False)
-    assert options.choice("time", ("event", "arrival")) == "arrival"
-    assert options.value("bridges", str) is None
-    assert options.text("bridges", "none") == "none"
-    assert reader().choice("time", ("event", "arrival")) == "event"
-    assert reader().flag("tls", default=True)
+    assert not options.flag("tls")
+    assert options.choice("time") == "arrival"
+    assert options.optional("bridges", str) is None
+    assert options.text("bridges") == ""
+    assert reader().text("format") == reader(format="").text("format") == "combined"
+    assert reader().choice("time") == "event"
+    assert reader().flag("tls")
+    assert reader().value("minPartitions", positive) == reader().optional("minPartitions", positive) == 2
+
+
+def test_a_value_that_must_be_there_needs_a_declared_default() -> None:
+    with pytest.raises(LookupError, match="option bridges has no default"):
+        reader(bridges="a:1").value("bridges", str)
 
 
 @pytest.mark.parametrize(
@@ -56,12 +70,12 @@ def test_only_whole_numbers_above_0_are_positive(text: str) -> None:
 def test_other_values_are_refused_with_those_that_are_right(name: str, text: str) -> None:
     options = reader(**{name: "yes"})
     with pytest.raises(OptionError, match=f"option {name}='yes': {text}"):
-        options.flag(name, default=True) if name == "tls" else options.choice(name, ("event", "arrival"))
+        options.flag(name) if name == "tls" else options.choice(name)
 
 
 def test_a_file_must_be_there(tmp_path: Path) -> None:
     path = tmp_path / "token"
     with pytest.raises(OptionError, match="no such file on this machine"):
-        reader(tokenFile=str(path)).value("tokenFile", existing_file)
+        reader(tokenFile=str(path)).optional("tokenFile", existing_file)
     path.touch()
-    assert reader(tokenFile=str(path)).value("tokenFile", existing_file) == path
+    assert reader(tokenFile=str(path)).optional("tokenFile", existing_file) == path

@@ -9,9 +9,6 @@ from pyspark.sql.datasource import CaseInsensitiveDict
 
 from spark_job.errors import OptionError
 from spark_job.source.options import (
-    ACCESS_LOG_OPTIONS,
-    FLUME_OPTIONS,
-    SHARED_OPTIONS,
     Address,
     AuditOptions,
     Security,
@@ -163,10 +160,3 @@ def test_a_batch_read_from_latest_is_refused() -> None:
     with pytest.raises(OptionError, match="it says whose offsets are meant"):
         check_for_batch(parse_flume_options(BRIDGE | {"startingOffsets": "committed"}))
     check_for_batch(parse_flume_options(BRIDGE))
-
-
-def test_the_table_in_the_module_names_every_option() -> None:
-    import spark_job.source.options as module
-
-    for name in SHARED_OPTIONS + FLUME_OPTIONS + ACCESS_LOG_OPTIONS:
-        assert f"\n{name} " in str(module.__doc__)

@@ -18,7 +18,12 @@ def decoded(decoder: Decoder, *bodies: bytes) -> tuple[list[tuple[object, ...]],
 
 
 def test_access_lines_have_the_columns_that_were_asked_for() -> None:
-    rows, malformed = decoded(AccessLines(("url", "status")), b"nothing", combined("GET /a?b HTTP/1.1").encode(), b"")
+    rows, malformed = decoded(
+        AccessLines(("url", "status"), "combined", "path", "UTC"),
+        b"nothing",
+        combined("GET /a?b HTTP/1.1").encode(),
+        b"",
+    )
     assert rows == [("/a", 200)]
     assert malformed == [(0, "does not match the format"), (2, "empty line")]
 
