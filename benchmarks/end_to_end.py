@@ -31,7 +31,7 @@ from benchmarks.frames import log_lines
 from benchmarks.receivers import avro_source
 from flume.agent.process import Agent
 from flume.config.render import render_agent
-from flume.config.values import Values
+from flume.config.values import default_values
 from flume.jars.cache import ensure_jars
 from headrace.drop import drop
 
@@ -87,7 +87,7 @@ def _agent_alone(folder: Path, log: Path, scale: Scale) -> list[float]:
     spool.mkdir(parents=True)
     with avro_source(folder / "receiver", "memory") as receiver:
         place = {"host": "127.0.0.1", "port": receiver.port}
-        values = Values().changed({"spool.folder": str(spool), "sinks.bridges": [place]})
+        values = default_values().changed({"spool.folder": str(spool), "sinks.bridges": [place]})
         with Agent(render_agent(values, folder / "agent"), ensure_jars()) as agent:
             agent.start()
             agent.wait_ready()

@@ -1,14 +1,16 @@
 """The values of an agent as frozen models, and the reader of a values file.
 
-values.toml documents each value: its meaning, unit and reason. A test compares the defaults here with that file.
-:meth:`Values.changed` returns a changed copy. The models check each value alone; checks.py checks combinations and the
-machine.
+values.toml documents each value: its default, meaning, unit and reason. The models have no defaults: what a tree of
+values leaves out is taken from that file. :meth:`Values.changed` returns a changed copy. The models check each value
+alone; checks.py checks combinations and the machine.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -17,11 +19,12 @@ from flume.errors import ValuesError
 from headrace.common.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from pydantic_core import ErrorDetails
 
+DOCUMENTED = Path(__file__).with_name("values.toml")
+"""The file with every value and its default."""
+
+_DEFAULTS: dict[str, dict[str, Any]] = tomllib.loads(DOCUMENTED.read_text(encoding="utf-8"))
 _INT32_MAX = 2**31 - 1
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
 
@@ -61,119 +64,116 @@ TimeoutMs = Annotated[int, Field(ge=0, le=_INT32_MAX)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class AgentValues(_Section):
     """Section [agent]."""
 
-    name: ComponentName = "headrace"
+    name: ComponentName
 
 
 class SpoolValues(_Section):
     """Section [spool]: the spool folder, and how its files are read."""
 
-    folder: AbsolutePath = "/var/spool/headrace"
-    poll_delay_ms: Count = 100
-    batch_lines: Count = 1000
-    when_done: Literal["delete", "rename"] = "rename"
-    max_line_chars: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 131_072
-    charset: Text = "UTF-8"
-    ignore_pattern: Text = r"^.*\.(tmp|part|swp)$"
-    max_backoff_ms: Annotated[int, Field(ge=250, le=_INT32_MAX)] = 500
+    folder: AbsolutePath
+    poll_delay_ms: Count
+    batch_lines: Count
+    when_done: Literal["delete", "rename"]
+    max_line_chars: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)]
+    charset: Text
+    ignore_pattern: Text
+    max_backoff_ms: Annotated[int, Field(ge=250, le=_INT32_MAX)]
 
 
 class HeaderValues(_Section):
     """Section [headers]: the headers that are added to each event."""
 
-    id: bool = True
-    timestamp: bool = True
-    host: bool = True
-    basename: bool = True
+    id: bool
+    timestamp: bool
+    host: bool
+    basename: bool
 
 
 class ChannelValues(_Section):
     """Section [channel]."""
 
-    type: Literal["memory", "file"] = "memory"
-    capacity: Count = 200_000
-    transaction_capacity: Count = 10_000
-    keep_alive_s: Annotated[int, Field(ge=0, le=3600)] = 0
-    max_bytes: Count = 167_772_160
-    folder: AbsolutePath = "/var/lib/headrace/channel"
-    checkpoint_interval_ms: Annotated[int, Field(ge=1000, le=_INT32_MAX)] = 30_000
-    min_free_bytes: Annotated[int, Field(ge=1024 * 1024)] = 524_288_000
+    type: Literal["memory", "file"]
+    capacity: Count
+    transaction_capacity: Count
+    keep_alive_s: Annotated[int, Field(ge=0, le=3600)]
+    max_bytes: Count
+    folder: AbsolutePath
+    checkpoint_interval_ms: Annotated[int, Field(ge=1000, le=_INT32_MAX)]
+    min_free_bytes: Annotated[int, Field(ge=1024 * 1024)]
 
 
 class BridgeValues(_Section):
     """One table [[sinks.bridges]]."""
 
-    host: Host = "127.0.0.1"
-    port: Port = 4141
+    host: Host
+    port: Port
     priority: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
 class SinkValues(_Section):
     """Section [sinks]: the bridges, and how events are sent to them."""
 
-    bridges: Annotated[tuple[BridgeValues, ...], Field(min_length=1, strict=False)] = (BridgeValues(),)
-    parallel: Annotated[int, Field(ge=1, le=64)] = 1
-    group: Literal["none", "load_balance", "failover"] = "none"
-    batch_size: Count = 5000
-    max_batch_bytes: Annotated[int, Field(ge=64 * 1024, le=_INT32_MAX)] = 8_388_608
-    idle_wait_ms: Annotated[int, Field(ge=1, le=5000)] = 20
-    connect_timeout_ms: TimeoutMs = 20_000
-    request_timeout_ms: TimeoutMs = 20_000
-    max_penalty_ms: Annotated[int, Field(ge=1000, le=_INT32_MAX)] = 10_000
+    bridges: Annotated[tuple[BridgeValues, ...], Field(min_length=1, strict=False)]
+    parallel: Annotated[int, Field(ge=1, le=64)]
+    group: Literal["none", "load_balance", "failover"]
+    batch_size: Count
+    max_batch_bytes: Annotated[int, Field(ge=64 * 1024, le=_INT32_MAX)]
+    idle_wait_ms: Annotated[int, Field(ge=1, le=5000)]
+    connect_timeout_ms: TimeoutMs
+    request_timeout_ms: TimeoutMs
+    max_penalty_ms: Annotated[int, Field(ge=1000, le=_INT32_MAX)]
 
 
 class CompressionValues(_Section):
     """Section [compression]."""
 
-    type: Literal["none", "deflate"] = "none"
-    level: Annotated[int, Field(ge=1, le=9)] = 1
+    type: Literal["none", "deflate"]
+    level: Annotated[int, Field(ge=1, le=9)]
 
 
 class TlsValues(_Section):
     """Section [tls]."""
 
-    enabled: bool = False
-    truststore: AbsolutePath = "/etc/headrace/truststore.jks"
-    truststore_type: Literal["JKS", "PKCS12"] = "JKS"
-    truststore_password_file: Text = ""
-    protocols: Annotated[tuple[Literal["TLSv1.2", "TLSv1.3"], ...], Field(min_length=1, strict=False)] = (
-        "TLSv1.2",
-        "TLSv1.3",
-    )
-    trust_all_certs: bool = False
+    enabled: bool
+    truststore: AbsolutePath
+    truststore_type: Literal["JKS", "PKCS12"]
+    truststore_password_file: Text
+    protocols: Annotated[tuple[Literal["TLSv1.2", "TLSv1.3"], ...], Field(min_length=1, strict=False)]
+    trust_all_certs: bool
 
 
 class JvmValues(_Section):
     """Section [jvm]."""
 
-    heap_mib: Annotated[int, Field(ge=64, le=1024 * 1024)] = 512
-    options: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    heap_mib: Annotated[int, Field(ge=64, le=1024 * 1024)]
+    options: Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class MetricsValues(_Section):
     """Section [metrics]."""
 
-    host: Host = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    host: Host
+    port: Annotated[int, Field(ge=0, le=65535)]
 
 
 class Values(_Section):
     """All values of one agent."""
 
-    agent: AgentValues = AgentValues()
-    spool: SpoolValues = SpoolValues()
-    headers: HeaderValues = HeaderValues()
-    channel: ChannelValues = ChannelValues()
-    sinks: SinkValues = SinkValues()
-    compression: CompressionValues = CompressionValues()
-    tls: TlsValues = TlsValues()
-    jvm: JvmValues = JvmValues()
-    metrics: MetricsValues = MetricsValues()
+    agent: AgentValues
+    spool: SpoolValues
+    headers: HeaderValues
+    channel: ChannelValues
+    sinks: SinkValues
+    compression: CompressionValues
+    tls: TlsValues
+    jvm: JvmValues
+    metrics: MetricsValues
 
     def changed(self, changes: Mapping[str, object]) -> Values:
         """Return a changed copy; ``changes`` is for example ``{"channel.type": "memory", "sinks.parallel": 2}``.
@@ -186,6 +186,11 @@ class Values(_Section):
             section, _, key = name.partition(".")
             tree.setdefault(section, {})[key] = value
         return parse_values(tree, "changes")
+
+
+def default_values() -> Values:
+    """Return the values that values.toml documents."""
+    return parse_values({}, str(DOCUMENTED))
 
 
 def load_values(path: Path) -> Values:
@@ -205,16 +210,34 @@ def load_values(path: Path) -> Values:
 
 
 def parse_values(tree: Mapping[str, object], origin: str) -> Values:
-    """Return the values of a tree of sections and keys; errors name ``origin`` as the place.
+    """Return the values of a tree of sections and keys, with defaults for the others.
+
+    Args:
+        tree: the sections that are given, each with the keys that are given.
+        origin: the place that errors name.
 
     Raises:
         ValuesError: see :func:`load_values`.
     """
     try:
-        return Values.model_validate(tree)
+        return Values.model_validate(_with_defaults(tree))
     except ValidationError as error:
         problems = [f"{origin}: {_problem(details)}" for details in error.errors(include_url=False)]
         raise ValuesError("\n".join(problems)) from error
+
+
+def _with_defaults(tree: Mapping[str, object]) -> dict[str, Any]:
+    filled = {section: _filled(tree.get(section, {}), keys) for section, keys in _DEFAULTS.items()}
+    sinks = filled["sinks"]
+    if isinstance(sinks, dict) and isinstance(sinks["bridges"], (list, tuple)):
+        (bridge,) = _DEFAULTS["sinks"]["bridges"]
+        sinks["bridges"] = [_filled(each, bridge) for each in sinks["bridges"]]
+    return {**tree, **filled}
+
+
+def _filled(given: object, defaults: Mapping[str, object]) -> object:
+    """Return a table with its missing keys; anything else as it is, since the models refuse it with the key's name."""
+    return {**defaults, **given} if isinstance(given, Mapping) else given
 
 
 def _problem(details: ErrorDetails) -> str:

@@ -17,7 +17,7 @@ import tomli_w
 from flume.agent.output_log import RotatingLog
 from flume.agent.process import Agent
 from flume.config.render import render_agent
-from flume.config.values import Values
+from flume.config.values import Values, default_values
 from flume.errors import AgentError, AgentNotReady
 from headrace.common.files import PRIVATE_MODE, replace_file
 from headrace.local.child_process import MAX_LOG_BYTES, ChildProcess
@@ -275,7 +275,7 @@ class AgentStage:
             self._log = None
 
     def _values(self) -> Values:
-        return Values().changed(
+        return default_values().changed(
             {
                 "spool.folder": str(self._state.spool),
                 # With a memory channel the files are the only copy until their lines are acknowledged.

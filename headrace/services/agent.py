@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from flume.agent.process import Agent
 from flume.config.render import render_agent
-from flume.config.values import Values
+from flume.config.values import Values, default_values
 from flume.errors import AgentNotReady, FlumeError
 from flume.jars.cache import ensure_jars
 from headrace.services.environment import AGENT_METRICS_PORT, AVRO_PORT, bridges, read_number
@@ -36,7 +36,7 @@ STOP_TIMEOUT_S = 25.0
 
 def agent_values(hosts: Sequence[str], heap_mib: int) -> Values:
     """Return the values of an agent that ships the spool folder to these bridges, in turn."""
-    return Values().changed(
+    return default_values().changed(
         {
             "spool.folder": SPOOL,
             "spool.when_done": "delete",

@@ -10,7 +10,7 @@ import pytest
 
 from flume.agent.process import Agent
 from flume.config.render import render_agent
-from flume.config.values import Values
+from flume.config.values import Values, default_values
 from flume.errors import JavaMissing
 from flume.jars.cache import ensure_jars
 from flume.jars.java import find_java
@@ -61,7 +61,7 @@ def agent_values(
         **(changes or {}),
     }
     wanted.setdefault("spool.when_done", "delete" if wanted["channel.type"] == "file" else "rename")
-    return Values().changed(wanted)
+    return default_values().changed(wanted)
 
 
 def render_small(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flume.config.checks import check_machine, check_values
-from flume.config.values import Values
+from flume.config.values import default_values
 from flume.errors import RenderError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ MEMORY: Mapping[str, object] = {"channel.type": "memory", "spool.when_done": "re
 )
 def test_a_combination_that_flume_would_misinterpret_is_refused(changes: Mapping[str, object], said: str) -> None:
     with pytest.raises(RenderError) as caught:
-        check_values(Values().changed(changes))
+        check_values(default_values().changed(changes))
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -72,11 +72,11 @@ def test_a_combination_that_flume_would_misinterpret_is_refused(changes: Mapping
     ],
 )
 def test_what_flume_does_as_told_is_accepted(changes: Mapping[str, object]) -> None:
-    check_values(Values().changed(changes))
+    check_values(default_values().changed(changes))
 
 
 def test_what_is_not_on_the_machine_is_refused(tmp_path: Path) -> None:
-    values = Values().changed(
+    values = default_values().changed(
         {
             "spool.folder": str(tmp_path / "none"),
             "tls.enabled": True,

@@ -11,7 +11,7 @@ import pytest
 
 from flume.config import render, rendered_examples
 from flume.config.render import CONFIGURATION, JVM_OPTIONS, LOGGING, render_agent, render_texts
-from flume.config.values import Values, load_values
+from flume.config.values import default_values, load_values
 from flume.errors import RenderError
 from tests.support.agents import agent_values
 from tests.support.properties import read_properties
@@ -48,14 +48,14 @@ def test_every_component_is_declared_typed_and_wired(folder: Path) -> None:
 
 
 def test_the_heading_tells_values_apart_and_nothing_else_changes_it() -> None:
-    first, again = render_texts(Values()), render_texts(Values())
-    other = render_texts(Values().changed({"sinks.idle_wait_ms": 30}))
+    first, again = render_texts(default_values()), render_texts(default_values())
+    other = render_texts(default_values().changed({"sinks.idle_wait_ms": 30}))
     assert first == again
     assert first[LOGGING].splitlines()[1] != other[LOGGING].splitlines()[1]
 
 
 def test_awkward_values_come_out_as_they_went_in() -> None:
-    values = Values().changed({"spool.folder": "/sp ööl/a=b:c\\d#", "jvm.options": ['-Dx="a b"\\']})
+    values = default_values().changed({"spool.folder": "/sp ööl/a=b:c\\d#", "jvm.options": ['-Dx="a b"\\']})
     texts = render_texts(values)
     assert read_properties(texts[CONFIGURATION])["headrace.sources.spool.spoolDir"] == "/sp ööl/a=b:c\\d#"
     assert '"-Dx=\\"a b\\"\\\\"\n' in texts[JVM_OPTIONS]
@@ -67,7 +67,7 @@ def test_a_name_that_a_template_misspells_is_an_error(tmp_path: Path, monkeypatc
     (tmp_path / f"{LOGGING}.j2").write_text("{{ values.jvm.heep }}")
     monkeypatch.setattr(render, "TEMPLATES", tmp_path)
     with pytest.raises(jinja2.UndefinedError, match="heep"):
-        render_texts(Values())
+        render_texts(default_values())
 
 
 def test_the_files_are_private_and_complete(tmp_path: Path) -> None:
