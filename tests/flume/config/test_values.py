@@ -6,6 +6,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import BaseModel
 
 from flume.config.values import DOCUMENTED, BridgeValues, Values, default_values, load_values
 from flume.errors import ValuesError
@@ -28,10 +29,11 @@ def test_the_documented_file_is_complete_and_equals_the_defaults() -> None:
 
 
 def test_no_model_has_a_default_beside_the_documented_file() -> None:
-    models = {name: type(getattr(default_values(), name)) for name in Values.model_fields}
+    models: dict[str, type[BaseModel]] = {name: type(getattr(default_values(), name)) for name in Values.model_fields}
+    models["sinks.bridges"] = BridgeValues
     optional = {
         f"{section}.{name}"
-        for section, model in {**models, "sinks.bridges": BridgeValues}.items()
+        for section, model in models.items()
         for name, field in model.model_fields.items()
         if not field.is_required()
     }
