@@ -6,13 +6,14 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import BaseModel
 
 from flume.config.values import DOCUMENTED, BridgeValues, Values, default_values, load_values
 from flume.errors import ValuesError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pydantic import BaseModel
 
 
 def written(tmp_path: Path, text: str) -> Path:
