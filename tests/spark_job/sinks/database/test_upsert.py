@@ -175,7 +175,7 @@ def test_what_cannot_be_is_refused_before_the_query_starts(actions: Actions) -> 
     url, password_file = str(actions.target), actions.target.password_file
     with pytest.raises(OptionError, match="no checkpoint: pass checkpoint=FOLDER"):
         upsert(result, url, actions.table, key=KEY, password_file=password_file)
-    with pytest.raises(OptionError, match="output mode .upsert.: use one of update, append, complete"):
+    with pytest.raises(OptionError, match="output mode 'upsert': use one of update, append, complete"):
         upsert(result, url, actions.table, key=KEY, output_mode="upsert", password_file=password_file)
     with pytest.raises(OptionError, match="key 'url': the result has no such column"):
         upsert(result, url, actions.table, key=["url"], checkpoint=actions.checkpoint, password_file=password_file)
