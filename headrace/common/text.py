@@ -12,6 +12,8 @@ function               what could steer a terminal or reorder a line         use
 
 from __future__ import annotations
 
+import hashlib
+import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +21,8 @@ from typing import Final
 MAX_CHARACTERS: Final = 2000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+_MARK_DIGITS: Final = 32
+_HASH_MARK: Final = re.compile(rf"~[0-9a-f]{{{_MARK_DIGITS}}}\Z")
 _BINARY_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 # Control, format (bidirectional marks among them), surrogate, private and unassigned characters, and line separators.
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -44,6 +48,19 @@ def printable(text: str, max_characters: int = MAX_CHARACTERS, *, lines: bool = 
 def escaped(text: str) -> str:
     r"""Return ``text`` with unsafe characters written as in a Python string, ``\x1b`` or ``\u202e``."""
     return "".join(c if is_safe(c) else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
+def hash_mark(text: str) -> str:
+    """Return the end of a shortened text: ``~`` and 32 hex digits of the SHA-256 of the whole, which keep texts apart.
+
+    A lone surrogate, which stands for a byte that is not UTF-8 (PEP 383), is hashed too.
+    """
+    return "~" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK_DIGITS]
+
+
+def ends_in_hash_mark(text: str) -> bool:
+    """Say whether a text ends as :func:`hash_mark` writes it."""
+    return _HASH_MARK.search(text) is not None
 
 
 def iso_utc(instant: datetime) -> str:

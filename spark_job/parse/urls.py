@@ -16,7 +16,8 @@ All rules take these steps, in this order:
 4. Replace an empty target by ``/``.
 5. Normalize percent-encoding: ``%7E`` of an unreserved character (RFC 3986, 2.3) becomes the character, hex digits
    become upper case, and everything else stays: ``%2F`` is not ``/``. A ``%`` that starts no encoding stays.
-6. Cut a URL that is longer than :data:`MAX_URL_CHARACTERS`; its last character is then an ellipsis.
+6. Shorten a URL that is longer than :data:`MAX_URL_CHARACTERS` to that length: its last 33 characters are then ``~``
+   and 32 hex digits of the SHA-256 of the whole URL, so that two long URLs stay apart.
 
 After step 5, ``template`` replaces whole path segments: numbers by ``{n}``, UUIDs by ``{uuid}``, sixteen or more hex
 digits by ``{hex}``. No rule changes case, doubled slashes, dot segments or a slash at the end: to a server they may be
@@ -32,6 +33,7 @@ from enum import StrEnum
 import polars as pl
 
 from headrace.common.suggest import did_you_mean
+from headrace.common.text import ends_in_hash_mark, hash_mark
 from spark_job.errors import OptionError
 
 MAX_URL_CHARACTERS = 2048
@@ -78,8 +80,22 @@ class UrlRule(StrEnum):
         url = url.str.replace_many(_ENCODINGS, _NORMAL, ascii_case_insensitive=True)
         if self is UrlRule.TEMPLATE:
             url = _with_templates(url)
-        cut = url.str.slice(0, MAX_URL_CHARACTERS - 1) + "\N{HORIZONTAL ELLIPSIS}"
-        return pl.when(url.str.len_chars() > MAX_URL_CHARACTERS).then(cut).otherwise(url)
+        return url.map_batches(_shortened, return_dtype=pl.String)
+
+
+def _shortened(urls: pl.Series) -> pl.Series:
+    """Return the URLs with the long ones shortened."""
+    places = (urls.str.len_chars() >= MAX_URL_CHARACTERS).arg_true()
+    return urls.scatter(places, [shortened(url) for url in urls.gather(places)]) if len(places) else urls
+
+
+def shortened(url: str) -> str:
+    """Return a URL as it is counted: unchanged up to :data:`MAX_URL_CHARACTERS`, else shortened with a mark."""
+    # A URL of just this length that ends in a mark was perhaps written by somebody who wants the row of a longer one.
+    if len(url) < MAX_URL_CHARACTERS or (len(url) == MAX_URL_CHARACTERS and not ends_in_hash_mark(url)):
+        return url
+    mark = hash_mark(url)
+    return url[: MAX_URL_CHARACTERS - len(mark)] + mark
 
 
 def _with_templates(path: pl.Expr) -> pl.Expr:

@@ -23,15 +23,14 @@ All other text is stored unchanged. In text outside a key only NULs and such byt
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 
+from headrace.common.text import ends_in_hash_mark, hash_mark
+
 NO_VALUE = "(null)"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-DIGITS = 32
 SHORTEST_LIMIT = 64
-_LOOKS_HASHED = re.compile(rf"~[0-9a-f]{{{DIGITS}}}\Z")
 # A byte that is not UTF-8 arrives as a lone surrogate (PEP 383).
 _NOT_STORABLE = re.compile("[\ud800-\udfff]")
 _NOT_STORABLE_OR_NUL = re.compile("[\0\ud800-\udfff]")
@@ -55,10 +54,10 @@ class KeyText:
             return NO_VALUE
         not_held = _NOT_STORABLE if self.holds_nul else _NOT_STORABLE_OR_NUL
         fits = self.max_characters is None or len(text) <= self.max_characters
-        if fits and text != NO_VALUE and not not_held.search(text) and not _LOOKS_HASHED.search(text):
+        if fits and text != NO_VALUE and not not_held.search(text) and not ends_in_hash_mark(text):
             return text
         # The hash is of the whole text, not of the part that is kept: long texts with equal beginnings stay apart.
-        mark = "~" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
+        mark = hash_mark(text)
         kept = text if self.max_characters is None else text[: self.max_characters - len(mark)]
         return not_held.sub(REPLACEMENT, kept) + mark
 

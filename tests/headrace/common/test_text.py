@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.common.text import binary_size, escaped, is_safe, iso_utc, printable
+from headrace.common.text import (
+    binary_size,
+    ends_in_hash_mark,
+    escaped,
+    hash_mark,
+    is_safe,
+    iso_utc,
+    printable,
+)
 
 STEERING = "\x1b[31m \x07 \x9b2J \u202e \u2066 \ud800 \ue000 \u2028"
 
@@ -42,6 +50,20 @@ def test_printable_text_is_safe_and_bounded(text: str, most: int) -> None:
 @given(st.text(alphabet=st.characters(exclude_characters="\\'")))
 def test_escaped_text_can_be_read_back(text: str) -> None:
     assert ast.literal_eval(f"'{escaped(text)}'") == text
+
+
+@given(st.text(alphabet=st.characters(), max_size=20))
+def test_a_hash_mark_is_of_the_whole_text_and_is_recognised(text: str) -> None:
+    mark = hash_mark(text)
+    assert len(mark) == 33
+    assert ends_in_hash_mark(text + mark)
+    assert hash_mark(text + "\ud800") != mark
+
+
+def test_only_a_whole_hash_mark_at_the_end_is_one() -> None:
+    mark = hash_mark("a")
+    assert mark == "~ca978112ca1bbdcafac231b39a23dc4d"
+    assert not any(ends_in_hash_mark(text) for text in ("", mark + "x", mark[1:], mark.upper(), mark[:-1]))
 
 
 @pytest.mark.parametrize(

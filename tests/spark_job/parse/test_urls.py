@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 
 import polars as pl
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from spark_job.errors import OptionError
 from spark_job.parse import LineParser, UrlRule
-from spark_job.parse.urls import MAX_URL_CHARACTERS
+from spark_job.parse.urls import MAX_URL_CHARACTERS, shortened
 from tests.support.access_lines import targets
 
 UUID = "123e4567-e89b-12d3-A456-426614174000"
@@ -80,12 +81,30 @@ def test_segments_that_name_one_thing_become_templates(target: str, template: st
     assert url(UrlRule.TEMPLATE, target) == template
 
 
-def test_a_long_url_is_cut_with_a_mark() -> None:
+def test_a_long_url_is_shortened_with_a_mark_that_keeps_it_apart() -> None:
     longest = "/" + "é" * (MAX_URL_CHARACTERS - 1)
     assert url(UrlRule.PATH, longest) == longest
-    cut = url(UrlRule.PATH, longest + "x")
-    assert len(cut) == MAX_URL_CHARACTERS
-    assert cut == longest[:-1] + "…"
+    one, other = url(UrlRule.PATH, longest + "x"), url(UrlRule.PATH, longest + "y")
+    assert len(one) == len(other) == MAX_URL_CHARACTERS
+    assert one != other
+    digest = hashlib.sha256((longest + "x").encode()).hexdigest()[:32]
+    assert one == f"{longest[:-33]}~{digest}"
+
+
+def test_nobody_can_write_the_url_of_a_longer_one() -> None:
+    one = url(UrlRule.PATH, "/" + "a" * MAX_URL_CHARACTERS)
+    assert len(url(UrlRule.PATH, one)) == MAX_URL_CHARACTERS
+    assert url(UrlRule.PATH, one) != one
+    short = "/page~" + "0" * 32
+    assert url(UrlRule.PATH, short) == short
+
+
+@given(st.lists(st.text("ab", max_size=3), min_size=2, max_size=8, unique=True), st.integers(0, 2))
+def test_no_two_urls_become_one(ends: list[str], more: int) -> None:
+    urls = ["/" + "x" * (MAX_URL_CHARACTERS - 3 + more) + end for end in ends]
+    made = [shortened(each) for each in urls]
+    assert len(set(made)) == len(urls)
+    assert made == pl.select(UrlRule.FULL.expression(pl.lit(pl.Series(urls)))).to_series().to_list()
 
 
 @given(st.sampled_from(UrlRule), st.one_of(targets, st.text(st.characters(exclude_categories=["Cs"]))))
