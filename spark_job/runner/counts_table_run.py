@@ -15,6 +15,7 @@ from pyspark.errors import PySparkException
 from headrace.common.durations import spark_interval
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import Ledger
+from spark_job.runner.background import BackgroundCalls
 from spark_job.runner.batch_writer import BatchWriter
 from spark_job.runner.bridge_positions import first_offset, status_bridges
 from spark_job.runner.job_folder import JobFolder
@@ -75,8 +76,10 @@ def run_counts_table(job: CountsTableJob, settings: JobSettings, options: Any, s
             query = start_query(job, counts_of(job, spark, settings, options), settings, folder, writer)
         except PySparkException as error:
             raise cause_of(error) from error
-        watch = QueryWatch(query, writer, folder, bridges, settings.stall_after.total_seconds(), settings.drain_to_file)
-        watch.until_the_end(stop)
+        stall_after_s = settings.stall_after.total_seconds()
+        with BackgroundCalls(*(sink.write_if_due for sink in sinks)) as background:
+            watch = QueryWatch(query, writer, folder, bridges, stall_after_s, settings.drain_to_file, background.start)
+            watch.until_the_end(stop)
         # The last batch is committed only now that the query has stopped.
         writer.clear_committed()
         table.verify()

@@ -70,6 +70,7 @@ class QueryWatch:
         bridges: asked once a second how many events wait.
         stall_after_s: how long events may wait without a batch.
         drain_to_file: ends the run; see :mod:`spark_job.runner.drain_file`.
+        background: called once a second; starts what the batches put off, without waiting, and raises its errors.
         clock: monotonic seconds.
     """
 
@@ -81,6 +82,7 @@ class QueryWatch:
         bridges: Bridges,
         stall_after_s: float,
         drain_to_file: Path | None = None,
+        background: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._query = query
@@ -89,6 +91,7 @@ class QueryWatch:
         self._bridges = bridges
         self._stall_after_s = stall_after_s
         self._drain_to_file = drain_to_file
+        self._background = background
         self._clock = clock
         self._waiting: int | None = None
         self._next_report_s = clock()
@@ -107,6 +110,7 @@ class QueryWatch:
                 self._check_alive()
                 if self._clock() >= self._next_report_s:
                     self._next_report_s = self._clock() + REPORT_EVERY_S
+                    self._background()
                     self._check_progress()
             self.report("stopping")
             self._stop()

@@ -47,6 +47,13 @@ class Sink(Protocol):
             SinkError: it cannot be written; the query ends, and its next start runs the batch again.
         """
 
+    def write_if_due(self) -> None:
+        """Write what was put off, if its pause is over; called about every second from another thread than write.
+
+        Raises:
+            SinkError: it cannot be written; the query ends, and its next start writes all of the table.
+        """
+
     def close(self) -> None:
         """Write what was put off, so that the sink agrees with the table, and close files.
 

@@ -63,6 +63,9 @@ class ConsoleSink:
         except OSError as error:
             raise SinkError(f"console: cannot be written: {error.strerror}") from error
 
+    def write_if_due(self) -> None:
+        """Do nothing: each batch is printed when it comes."""
+
     def close(self) -> None:
         """Do nothing: each batch is printed when it comes."""
 

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from headrace.common.text import iso_utc
+from spark_job.sinks.counts_table.reader import CountsReader
 from spark_job.sinks.snapshot_file import SnapshotFile
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spark_job.sinks.base import ChangedWindows
-    from spark_job.sinks.counts_table.reader import CountsReader, UrlCount, Window
+    from spark_job.sinks.counts_table.reader import UrlCount, Window
 
 
 class JsonLinesSink:
@@ -35,18 +37,28 @@ class JsonLinesSink:
     """
 
     def __init__(self, path: Path, table: CountsReader, clock: Callable[[], float] = time.monotonic) -> None:
-        self._file = SnapshotFile(path, lambda: (json_line(*row) for row in table.rows()), clock)
-        self._file.write()
+        # The table's own connection may be in a transaction of another thread, and would show what is not committed.
+        self._reader = CountsReader(table.path)
+        self._file = SnapshotFile(path, lambda: (json_line(*row) for row in self._reader.rows()), clock)
+        try:
+            self._file.write()
+        except BaseException:
+            self._reader.close()
+            raise
 
     def write(self, changed: ChangedWindows) -> None:
-        """Write the snapshot, unless no window has changed or the last snapshot is too recent."""
+        """Note whether the batch has changed a window; a snapshot in here would slow batches down."""
         if changed.windows:
             self._file.mark_changed()
+
+    def write_if_due(self) -> None:
+        """Write a snapshot if the table has changed and the pause after the last one is over."""
         self._file.write_if_due()
 
     def close(self) -> None:
         """Write a snapshot that was put off."""
-        self._file.close()
+        with closing(self._reader):
+            self._file.close()
 
 
 def json_line(window: Window, count: UrlCount) -> str:

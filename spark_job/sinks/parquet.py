@@ -59,6 +59,9 @@ class ParquetSink:
         for window in changed.windows:
             self._replace(window, changed.table)
 
+    def write_if_due(self) -> None:
+        """Do nothing: each batch leaves the folder complete."""
+
     def close(self) -> None:
         """Do nothing: each batch leaves the folder complete."""
 

@@ -1,4 +1,8 @@
-"""Limits repeated work whose cost grows with the table: at most a tenth of the time goes into it."""
+"""Limits repeated work whose cost grows with the table: after it, a pause of nine times its time, but at most 10 s.
+
+Up to a second of work, at most a tenth of the time goes into it. Work that takes longer gets a larger part of the time,
+since its result must not become old.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-REST_PER_WORK = 9
+PAUSE_PER_WORK = 9
 """After work that took one second, nine seconds pass before it is due again."""
+MAX_PAUSE_S = 10.0
 
 
 class Throttle:
@@ -34,4 +39,4 @@ class Throttle:
         began_s = self._clock()
         yield
         ended_s = self._clock()
-        self._next_s = ended_s + REST_PER_WORK * (ended_s - began_s)
+        self._next_s = ended_s + min(MAX_PAUSE_S, PAUSE_PER_WORK * (ended_s - began_s))

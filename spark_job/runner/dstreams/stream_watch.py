@@ -53,6 +53,7 @@ class StreamWatch:
         bridges: asked once a second how many events wait.
         settings: of the job.
         interval: between two batches.
+        background: called once a second; starts what the batches put off, without waiting, and raises its errors.
         clock: monotonic seconds.
     """
 
@@ -65,6 +66,7 @@ class StreamWatch:
         bridges: Bridges,
         settings: JobSettings,
         interval: timedelta,
+        background: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ssc = ssc
@@ -75,6 +77,7 @@ class StreamWatch:
         self._stop_gracefully = interval <= LONGEST_GRACEFUL_STOP
         self._stall_after_s = settings.stall_after.total_seconds()
         self._drain_to_file = settings.drain_to_file
+        self._background = background
         self._clock = clock
         self._waiting: int | None = None
         self._moved_s = clock()
@@ -94,6 +97,7 @@ class StreamWatch:
                 self._check_alive()
                 if self._clock() >= next_report_s:
                     next_report_s = self._clock() + REPORT_EVERY_S
+                    self._background()
                     self._check_progress()
             self.report("stopping")
             self._ssc.stop(stopSparkContext=False, stopGraceFully=self._stop_gracefully)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from spark_job.accounting.tally import Tally
-from spark_job.errors import DataLoss, QueryFailed, QueryStalled
+from spark_job.errors import DataLoss, QueryFailed, QueryStalled, SinkError
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.progress import NewestBatch
 from spark_job.runner.query_watch import QueryWatch
@@ -21,7 +21,7 @@ from tests.support.counts import LOG
 from tests.support.flight_double import FlightDouble, MemoryLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pyspark.sql.streaming.query import StreamingQuery
@@ -80,6 +80,7 @@ def watch(
     *,
     drain_to_file: Path | None = None,
     stop: Event | None = None,
+    background: Callable[[], None] = lambda: None,
 ) -> JobFolder:
     folder = JobFolder(tmp_path / "job")
     bridges = Bridges(parse_flume_options({"bridges": bridge.address}), RetryPolicy(1.0))
@@ -90,6 +91,7 @@ def watch(
         bridges,
         stall_after_s=5.0,
         drain_to_file=drain_to_file,
+        background=background,
         clock=Clock(),
     )
     try:
@@ -150,3 +152,18 @@ def test_a_query_that_died_says_why(tmp_path: Path, bridge: FlightDouble) -> Non
         watch(tmp_path, bridge, IdleQuery(error, active=False), Stored())
     with pytest.raises(QueryFailed, match="without an error"):
         watch(tmp_path, bridge, IdleQuery(active=False), Stored())
+
+
+def test_what_the_background_raises_ends_the_watch_without_a_batch(tmp_path: Path, bridge: FlightDouble) -> None:
+    calls, stored = 0, Stored()
+    stored.positions = {LOG: 5}
+
+    def fail_in_the_third_call() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise SinkError("out.jsonl: cannot be written: No space left on device")
+
+    with pytest.raises(SinkError, match=r"out\.jsonl: .*No space left"):
+        watch(tmp_path, bridge, IdleQuery(), stored, background=fail_in_the_third_call)
+    assert (calls, stored.newest) == (3, None)

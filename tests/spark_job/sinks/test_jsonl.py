@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spark_job.sinks.counts_table.writer import CountsTable
 from spark_job.sinks.jsonl import JsonLinesSink
-from spark_job.sinks.throttle import REST_PER_WORK
+from spark_job.sinks.throttle import PAUSE_PER_WORK
 from tests.support.counts import NASTY_URLS, entry, store
 
 if TYPE_CHECKING:
@@ -54,20 +54,45 @@ def test_json_lines_carry_any_url_in_ascii(tmp_path: Path) -> None:
     assert sorted(str(row["url"]) for row in read_jsonl(tmp_path / "out.jsonl")) == sorted(NASTY_URLS)
 
 
-def test_a_costly_snapshot_is_put_off_and_written_at_the_end(tmp_path: Path) -> None:
+def test_a_costly_snapshot_is_put_off_and_written_without_another_batch(tmp_path: Path) -> None:
     clock = Clock(step_s=1.0)
     path = tmp_path / "out.jsonl"
     with CountsTable(tmp_path / "counts.db") as table:
         sink = JsonLinesSink(path, table, clock)
         sink.write(store(table, entry(0, 0, 1), [(0, "/a", 1)]))
+        sink.write_if_due()
         assert read_jsonl(path) == [], "the last snapshot took a second, so the next one waits nine"
-        clock.now_s += REST_PER_WORK
-        sink.write(store(table, entry(1, 1, 2), [(0, "/a", 2)]))
-        assert [row["hits"] for row in read_jsonl(path)] == [2]
-        sink.write(store(table, entry(2, 2, 3), [(0, "/a", 3)]))
-        assert [row["hits"] for row in read_jsonl(path)] == [2]
+        clock.now_s += PAUSE_PER_WORK
+        sink.write_if_due()
+        assert [row["url"] for row in read_jsonl(path)] == ["/a"]
+        sink.write(store(table, entry(1, 1, 2), [(0, "/b", 1)]))
+        sink.write_if_due()
+        assert [row["url"] for row in read_jsonl(path)] == ["/a"]
         sink.close()
-        assert [row["hits"] for row in read_jsonl(path)] == [3]
+        assert [row["url"] for row in read_jsonl(path)] == ["/a", "/b"]
+
+
+def test_a_batch_never_waits_for_a_snapshot(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with CountsTable(tmp_path / "counts.db") as table:
+        sink = JsonLinesSink(path, table, Clock(step_s=0.0))
+        sink.write(store(table, entry(0, 0, 1), [(0, "/a", 1)]))
+        assert read_jsonl(path) == [], "due, but not in the batch"
+        sink.write_if_due()
+        assert [row["hits"] for row in read_jsonl(path)] == [1]
+        sink.close()
+
+
+def test_a_snapshot_has_nothing_of_a_transaction_that_is_open(tmp_path: Path) -> None:
+    path, clock = tmp_path / "out.jsonl", Clock(step_s=0.0)
+    with CountsTable(tmp_path / "counts.db") as table:
+        sink = JsonLinesSink(path, table, clock)
+        sink.write(store(table, entry(0, 0, 1), [(0, "/a", 1)]))
+        with table._transaction():
+            table._db.execute("UPDATE counts SET hits = 99")
+            sink.write_if_due()
+        assert [row["hits"] for row in read_jsonl(path)] == [1]
+        sink.close()
 
 
 def test_a_batch_that_changes_nothing_writes_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from py4j.protocol import Py4JNetworkError
 
 from spark_job.accounting.tally import Tally
-from spark_job.errors import DataLoss, QueryFailed, QueryStalled
+from spark_job.errors import DataLoss, QueryFailed, QueryStalled, SinkError
 from spark_job.runner.bridge_positions import status_bridges
 from spark_job.runner.dstreams.stream_watch import StreamWatch
 from spark_job.runner.job_folder import JobFolder
@@ -77,6 +77,7 @@ def watch(
     stop: Event | None = None,
     drain: Path | None = None,
     interval: timedelta = SECOND,
+    background: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Watch until the end; return the last report."""
     now_s = 0.0
@@ -90,7 +91,9 @@ def watch(
     settings = JobSettings(stall_after="5s", drain_to_file=drain)
     with closing(status_bridges(parse_flume_options({"bridges": bridge.address}))) as bridges:
         found = cast("Any", delivery)
-        watched = StreamWatch(cast("Any", streams), found, found, job, bridges, settings, interval, clock)
+        watched = StreamWatch(
+            cast("Any", streams), found, found, job, bridges, settings, interval, background=background, clock=clock
+        )
         watched.until_the_end(stop or Event())
     return dict(json.loads(job.progress.read_bytes())) if job.progress.exists() else {}
 
@@ -130,6 +133,22 @@ def test_nothing_waiting_is_no_stall_and_a_drain_ends_it(tmp_path: Path, bridge:
     told = watch(tmp_path, bridge, streams, delivery, drain=drain)
     assert streams.looks >= 12, "twelve looks without a batch would have been a stall"
     assert (told["waiting"], told["batch_id"]) == (0, 1_000)
+
+
+def test_what_the_background_raises_ends_the_streams(tmp_path: Path, bridge: FlightDouble) -> None:
+    calls = 0
+
+    def fail_in_the_third_call() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise SinkError("out.jsonl: cannot be written: No space left on device")
+
+    streams, delivery = Streams(), Delivered()
+    delivery.positions = {LOG: 5}
+    with pytest.raises(SinkError, match=r"out\.jsonl: .*No space left"):
+        watch(tmp_path, bridge, streams, delivery, background=fail_in_the_third_call)
+    assert streams.stopped == [False]
 
 
 def test_a_batch_that_failed_ends_the_streams_with_its_error(tmp_path: Path, bridge: FlightDouble) -> None:
