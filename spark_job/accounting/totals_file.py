@@ -110,11 +110,16 @@ class TotalsFile:
         self._write()
 
     def add_dropped_dead_letters(self, lines: int) -> None:
-        """Count malformed lines whose text was not kept; the next micro-batch writes the number."""
+        """Count malformed lines whose text was not kept.
+
+        Raises:
+            SinkError: the file cannot be written.
+        """
         self._sums["dropped_dead_letters"] += lines
+        self._write()
 
     def _write(self) -> None:
-        assert self._newest is not None  # noqa: S101 -- only record calls this
+        assert self._newest is not None  # noqa: S101 -- the lines are of a micro-batch that was recorded
         fields = {"newest": asdict(self._newest), "sums": self._sums, "positions": self._positions}
         with sink_errors(self.path), replacing(self.path) as file:
             file.write(json.dumps(fields, indent=2, sort_keys=True).encode())

@@ -4,6 +4,9 @@ Each result goes into the table first, in one transaction with its batch's numbe
 recovery finds its number stored and changes nothing. Without that, a batch of a ``state`` job could replace a newer
 value by an older one.
 
+Batches only mark the files as changed. Another thread writes them, from connections of their own
+(:mod:`spark_job.sinks.snapshot_file`), so a large table does not slow batches down.
+
 A sliding window repeats all its rows with every slide, so results of windows are kept for a limited time.
 """
 
@@ -22,8 +25,9 @@ from headrace.common.durations import MILLISECOND
 from headrace.common.text import EPOCH
 from spark_job.runner.dstreams.console import BatchConsole
 from spark_job.runner.dstreams.job import TIME_COLUMNS
-from spark_job.sinks.database import Database, parse_database_url, read_rows
-from spark_job.sinks.database.ledger import newest_batch
+from spark_job.sinks.database import Database, parse_database_url
+from spark_job.sinks.database.ledger import stored_batch_on
+from spark_job.sinks.database.read import rows_on
 from spark_job.sinks.database.write import TableWriter
 from spark_job.sinks.rows import RowsFile
 from spark_job.sinks.sink_spec import refuse_parquet
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class BatchResults:
-    """Stores and shows results. One thread at a time may use it; close it in the end.
+    """Stores and shows results. One thread stores; another may call ``write_if_due``. Close it in the end.
 
     Args:
         job: the job.
@@ -83,13 +87,14 @@ class BatchResults:
         with ExitStack() as opened:
             targets = (parse_database_url(f"sqlite:///{database}"), *databases)
             self._databases = [opened.enter_context(Database(target)) for target in targets]
+            self._reader = opened.enter_context(Database(targets[0], keep_connection=False))
             self._writers = [
                 TableWriter(each, job.table, job.schema, job.stored_key, create=True) for each in self._databases
             ]
             self._opened = opened.pop_all()
 
     def store(self, time_ms: int, rows: Sequence[Row]) -> None:
-        """Store the result of a batch and show it.
+        """Store the result of a batch, show it, and mark the files as changed.
 
         Raises:
             SinkError: it cannot be stored.
@@ -104,19 +109,32 @@ class BatchResults:
                 database.transaction(partial(_execute, old))
         for file in self._files:
             file.mark_changed()
-            file.write_if_due()
         if self._console is not None:
             self._console.show(self._title(batch_time), rows)
 
+    def write_if_due(self) -> None:
+        """Write the files that were put off, if their pause is over; another thread than that of ``store`` may call it.
+
+        Raises:
+            SinkError: one cannot be written.
+        """
+        for file in self._files:
+            file.write_if_due()
+
     def final(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of the job's final result: those of a window job are in its newest window."""
-        rows = read_rows(self._databases[0], self._job.table)
-        if self._job.kind != "window" or self._job.every_window:
-            yield from rows
-            return
-        newest_ms = self._databases[0].transaction(lambda found: newest_batch(found, self._query_id, self._job.table))
-        newest = EPOCH + newest_ms * MILLISECOND
-        yield from (row for row in rows if row["window_end"] == newest)
+        """Yield the rows of the job's final result: those of a window job are in its newest window.
+
+        Raises:
+            SinkError: the table cannot be read.
+        """
+        # One transaction: a batch that is stored in between would leave no row of the window that was the newest.
+        with self._reader.reading() as connection:
+            rows = rows_on(connection, self._reader, self._job.table)
+            if self._job.kind != "window" or self._job.every_window:
+                yield from rows
+                return
+            newest = EPOCH + stored_batch_on(connection, self._query_id, self._job.table) * MILLISECOND
+            yield from (row for row in rows if row["window_end"] == newest)
 
     def close(self) -> None:
         """Write the files that were put off, and close the table."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from headrace.common.durations import MILLISECOND
 from spark_job.accounting.dead_letters import DeadLetters
+from spark_job.runner.background import BackgroundCalls
 from spark_job.runner.bridge_positions import status_bridges
 from spark_job.runner.dstreams.batch_planner import BatchPlanner
 from spark_job.runner.dstreams.context import CONTEXT_SETTINGS, DEPRECATION, is_recoverable, open_streams
@@ -115,8 +116,9 @@ def _run(job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: 
         ssc = open_streams(
             spark.sparkContext, checkpoint, intervals.batch, lambda ssc: build(job, options, batches, ssc, folder)
         )
-        watch = StreamWatch(ssc, planner, delivery, folder, bridges, settings, intervals.batch)
-        watch.until_the_end(stop)
+        with BackgroundCalls(results.write_if_due) as background:
+            watch = StreamWatch(ssc, planner, delivery, folder, bridges, settings, intervals.batch, background.start)
+            watch.until_the_end(stop)
         tally = delivery.tally
         folder.write_tally(tally.as_json())
         watch.report("stopped")

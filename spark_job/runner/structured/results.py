@@ -1,7 +1,9 @@
 """Stores the results of a structured job: a table in the job's folder, then console, files and databases.
 
-The table takes each micro-batch in one transaction that also stores its number. The files are written from the table,
-so they agree with it after every batch; a database of ``--sink`` gets the same rows under the same number.
+The table takes each micro-batch in one transaction that also stores its number; a database of ``--sink`` gets the same
+rows under the same number. The files are snapshots of the table. Batches only mark them as changed, and another thread
+writes them, from connections of their own (:mod:`spark_job.sinks.snapshot_file`), so a large table does not slow
+batches down.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ def _without_number(row: Row) -> Row:
 
 
 class ResultStore:
-    """The table and what is written from it; a context manager. One thread at a time may use it.
+    """The table and what is written from it; a context manager.
+
+    One thread at a time may use it, but for ``write_if_due``, which another thread may call at any time.
 
     Args:
         folder: the folder of the embedded table, ``counts.db``.
@@ -59,6 +63,9 @@ class ResultStore:
         top: how many rows of a micro-batch the console shows.
         counted: the column whose sum is the number of lines counted; empty if no column has it.
         clock: monotonic seconds.
+
+    Attributes:
+        count_is_old: whether a micro-batch was stored since its lines were last counted.
     """
 
     def __init__(
@@ -82,15 +89,17 @@ class ResultStore:
         with ExitStack() as opened:
             targets = (parse_database_url(f"sqlite:///{folder / 'counts.db'}"), *databases)
             self._embedded, *self._databases = [opened.enter_context(Database(target)) for target in targets]
+            self._reader = opened.enter_context(Database(targets[0], keep_connection=False))
             self._writers = [
                 TableWriter(database, self._table, schema, key, create=True)
                 for database in (self._embedded, *self._databases)
             ]
             self._opened = opened.pop_all()
-        self._files = [RowsFile(sink.path, self.rows) for sink in sinks if sink.kind == "jsonl" and sink.path]
+        self._files = [RowsFile(sink.path, self.rows, clock) for sink in sinks if sink.kind == "jsonl" and sink.path]
         self._top = top
         self._console = RowsConsole(top) if any(sink.kind == "console" for sink in sinks) else None
         self._counted = 0
+        self.count_is_old = bool(counted)
         self._counting = Throttle(clock)
 
     def store(self, rows: pa.Table, *, query_id: str | None, batch_id: int = 0, replace: bool = False) -> None:
@@ -106,6 +115,7 @@ class ResultStore:
             SinkError: it cannot be stored.
             OptionError: a table in a database does not fit.
         """
+        self.count_is_old = bool(self._counted_column)
         for writer in self._writers:
             writer.write(rows, query_id=query_id, batch_id=batch_id, replace=replace)
 
@@ -129,7 +139,7 @@ class ResultStore:
             writer.write(self._schema.empty_table(), query_id=query_id, batch_id=newest)
 
     def show(self, rows: pa.Table, tally: Tally) -> None:
-        """Print a stored micro-batch, and bring the files up to date.
+        """Print a stored micro-batch, and mark the files as changed.
 
         Raises:
             SinkError: a sink cannot be written.
@@ -140,17 +150,26 @@ class ResultStore:
             self._console.show(shown, rows.num_rows, str(tally))
         for file in self._files:
             file.mark_changed()
+
+    def write_if_due(self) -> None:
+        """Write the files that were put off, if their pause is over.
+
+        Raises:
+            SinkError: one cannot be written.
+        """
+        for file in self._files:
             file.write_if_due()
 
     def rows(self) -> Iterator[Row]:
-        """Yield all rows of the table, ordered by key."""
-        for row in read_rows(self._embedded, self._table):
+        """Yield all rows of the table, ordered by key, from one consistent state."""
+        for row in read_rows(self._reader, self._table):
             yield _without_number(row)
 
     def counted(self, *, now: bool) -> int | None:
         """Return how many lines the table's rows count; None if no column has that number.
 
-        Counting reads the whole table, so the number may be a little old unless ``now`` is set.
+        Counting reads the whole table, so the number may be some seconds old unless ``now`` is set. ``count_is_old``
+        says whether a micro-batch was stored since.
 
         Raises:
             SinkError: the table cannot be read.
@@ -161,6 +180,7 @@ class ResultStore:
             column = self._writers[0].target.table.c[self._counted_column]
             with self._counting.working(), self._embedded.reading() as connection:
                 self._counted = int(connection.execute(sa.select(sa.func.sum(column))).scalar() or 0)
+            self.count_is_old = False
         return self._counted
 
     def __enter__(self) -> Self:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from pyspark.errors import PySparkException
@@ -18,6 +19,7 @@ from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import Ledger
 from spark_job.accounting.totals_file import TotalsFile
 from spark_job.errors import JobFolderError
+from spark_job.runner.background import BackgroundCalls
 from spark_job.runner.bridge_positions import first_offset, status_bridges
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.progress import NewestBatch, write_progress
@@ -75,8 +77,10 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
             query = start_query(job, settings, folder, result, writer)
         except PySparkException as error:
             raise cause_of(error) from error
-        watch = QueryWatch(query, writer, folder, bridges, settings.stall_after.total_seconds(), settings.drain_to_file)
-        watch.until_the_end(stop)
+        stall_after_s = settings.stall_after.total_seconds()
+        with BackgroundCalls(results.write_if_due, writer.refresh) as background:
+            watch = QueryWatch(query, writer, folder, bridges, stall_after_s, settings.drain_to_file, background.start)
+            watch.until_the_end(stop)
         # The last batch is committed only now that the query has stopped.
         writer.clear_committed()
         tally = writer.final_tally()
@@ -218,6 +222,9 @@ class ResultWriter:
         self._now = now
         self.shape = shape
         self._windows_per_line = windows_per_line
+        # Held while a batch is stored, so that a count in another thread is of the same batches as the totals.
+        self._storing = Lock()
+        self._cleared: int | None = None
         self.newest: NewestBatch | None = None
         self.positions = totals.positions()
         self.tally = self.final_tally()
@@ -229,7 +236,9 @@ class ResultWriter:
 
     def _tally(self, *, now: bool) -> Tally:
         hits = self._results.counted(now=now)
-        return self._totals.tally(hits, self._windows_per_line, final=self.shape.output_mode == "append")
+        # A line that an old count lacks is open, not missing, until the next count.
+        final = self.shape.output_mode == "append" or self._results.count_is_old
+        return self._totals.tally(hits, self._windows_per_line, final=final)
 
     def __call__(self, changed: DataFrame, batch_id: int) -> None:
         """Store and show one micro-batch."""
@@ -239,23 +248,40 @@ class ResultWriter:
             replace = self.shape.output_mode == "complete"
             rows = in_shape(changed.toArrow(), self.shape, 0 if replace else batch_id)
             entry = self._ledger.entry(batch_id)
-            self._results.store(rows, query_id=entry.query_id, batch_id=batch_id, replace=replace)
-            self._totals.record(entry)
-            self.clear_committed()
-            tally = self._tally(now=False)
-            if rows.num_rows or entry.read:
-                self._results.show(rows, tally)
-            self.positions, self.tally = self._totals.positions(), tally
+            with self._storing:
+                self._results.store(rows, query_id=entry.query_id, batch_id=batch_id, replace=replace)
+                self._totals.record(entry)
+                self.clear_committed()
+                tally = self._tally(now=False)
+                if rows.num_rows or entry.read:
+                    self._results.show(rows, tally)
+                self.positions, self.tally = self._totals.positions(), tally
             self.newest = NewestBatch(batch_id, self._now(), entry.closed_before_ms)
         except Exception as error:
             # Spark keeps only its text; the job reports the error itself.
             self.failure = error
             raise
 
+    def refresh(self) -> None:
+        """Do for the newest batch what the next one would do: count its lines, clear its audit; for another thread.
+
+        Raises:
+            SparkJobError: the class says what failed.
+        """
+        # A batch that is being stored does the same itself.
+        if self._storing.acquire(blocking=False):
+            try:
+                self.clear_committed()
+                if self._results.count_is_old:
+                    self.tally = self._tally(now=False)
+            finally:
+                self._storing.release()
+
     def clear_committed(self) -> None:
         """Delete the audit files of the batches that Spark has committed: it never runs those again."""
         committed = self._checkpoint.newest_committed()
-        if committed is not None:
+        if committed is not None and committed != self._cleared:
             dropped = self._dead_letters.clear_audit(self._checkpoint.planned(committed).ends)
             if dropped:
                 self._totals.add_dropped_dead_letters(dropped)
+            self._cleared = committed

@@ -67,10 +67,15 @@ def stored_batch(database: Database, query_id: str, table: str) -> int:
         SinkError: the database is away for too long, or refuses.
     """
     with database.reading() as connection:
-        if not sa.inspect(connection).has_table(NAME):
-            return NONE_YET
-        found = connection.scalar(sa.select(LEDGER.c.batch_id).where(_row(query_id, table)))
-        return NONE_YET if found is None else int(found)
+        return stored_batch_on(connection, query_id, table)
+
+
+def stored_batch_on(connection: sa.Connection, query_id: str, table: str) -> int:
+    """Return what :func:`stored_batch` does, from the state that a connection reads."""
+    if not sa.inspect(connection).has_table(NAME):
+        return NONE_YET
+    found = connection.scalar(sa.select(LEDGER.c.batch_id).where(_row(query_id, table)))
+    return NONE_YET if found is None else int(found)
 
 
 def record_batch(connection: sa.Connection, query_id: str, table: str, batch_id: int, rows: int) -> None:

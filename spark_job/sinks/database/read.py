@@ -34,20 +34,29 @@ def read_rows(target: DatabaseUrl | Database, table: str) -> Iterator[dict[str, 
     check_name(table)
     with ExitStack() as opened:
         database = target if isinstance(target, Database) else opened.enter_context(Database(target))
-        connection = opened.enter_context(database.reading())
-        if not sa.inspect(connection).has_table(table):
-            raise SinkError(f"{database.url}: the table {table} does not exist")
-        found = sa.Table(table, sa.MetaData(), autoload_with=connection)
-        for column in found.columns:
-            if isinstance(column.type, sa.Float):
-                # SQLAlchemy would return a float of MariaDB as a rounded decimal.
-                column.type.asdecimal = False
-        key = list(found.primary_key.columns)
-        translate = {column.name: _translation(column) for column in found.columns}
-        query = sa.select(found).order_by(*(_by_bytes(column, database.dialect) for column in key or found.columns))
-        result = connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(query)
-        for row in result.mappings():
-            yield {name: translate[name](value) for name, value in row.items()}
+        yield from rows_on(opened.enter_context(database.reading()), database, table)
+
+
+def rows_on(connection: sa.Connection, database: Database, table: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table as :func:`read_rows` does, from the state that a connection reads.
+
+    Raises:
+        SinkError: the table does not exist.
+    """
+    check_name(table)
+    if not sa.inspect(connection).has_table(table):
+        raise SinkError(f"{database.url}: the table {table} does not exist")
+    found = sa.Table(table, sa.MetaData(), autoload_with=connection)
+    for column in found.columns:
+        if isinstance(column.type, sa.Float):
+            # SQLAlchemy would return a float of MariaDB as a rounded decimal.
+            column.type.asdecimal = False
+    key = list(found.primary_key.columns)
+    translate = {column.name: _translation(column) for column in found.columns}
+    query = sa.select(found).order_by(*(_by_bytes(column, database.dialect) for column in key or found.columns))
+    result = connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(query)
+    for row in result.mappings():
+        yield {name: translate[name](value) for name, value in row.items()}
 
 
 def _by_bytes(column: sa.Column[Any], dialect: str) -> sa.ColumnElement[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,20 @@ def test_sums_positions_and_the_owner_outlive_the_process(tmp_path: Path) -> Non
     assert (TotalsFile(path).owner(), TotalsFile(path).newest_batch(), TotalsFile(path).positions()) == (None, None, {})
     totals = TotalsFile(path)
     totals.record(entry(0, 0, 10, malformed=1))
-    totals.record(entry(1, 10, 30, late=2))
+    totals.record(replace(entry(1, 10, 30), late=2))
     again = TotalsFile(path)
     assert (again.owner(), again.newest_batch(), again.positions()) == (QUERY, 1, {LOG: 30})
     assert str(again.tally(27, 1, final=False)) == "lines read 30 = counted 27 + malformed 1 + late 2"
+
+
+def test_dropped_dead_letters_are_on_disk_without_another_batch(tmp_path: Path) -> None:
+    path = tmp_path / "books.json"
+    totals = TotalsFile(path)
+    totals.record(entry(0, 0, 10, malformed=4))
+    totals.add_dropped_dead_letters(3)
+    totals.add_dropped_dead_letters(1)
+    assert json.loads(path.read_bytes())["sums"]["dropped_dead_letters"] == 4
+    assert TotalsFile(path).newest_batch() == 0
 
 
 def test_a_batch_that_runs_again_changes_nothing(tmp_path: Path) -> None:

@@ -73,6 +73,43 @@ def test_the_file_has_what_is_final(tmp_path: Path) -> None:
     ]
 
 
+def test_a_snapshot_that_is_put_off_is_written_without_another_batch(tmp_path: Path) -> None:
+    out, now_s = tmp_path / "out.jsonl", 0.0
+
+    def clock() -> float:
+        nonlocal now_s
+        now_s += 1.0
+        return now_s
+
+    def urls() -> list[str]:
+        return [json.loads(text)["url"] for text in out.read_text().splitlines()]
+
+    with results(url_counts_dstream.JOB, tmp_path, sinks=[parse_sink(f"jsonl:{out}")], clock=clock) as found:
+        found.write_if_due()
+        assert urls() == [], "nothing is stored yet"
+        now_s += 10
+        found.store(3000, [("/a", 2)])
+        assert urls() == [], "no batch waits for a snapshot"
+        found.write_if_due()
+        assert urls() == ["/a"]
+        found.store(4000, [("/b", 2)])
+        found.write_if_due()
+        assert urls() == ["/a"], "put off"
+        now_s += 10
+        found.write_if_due()
+        assert urls() == ["/b"]
+
+
+def test_the_newest_window_and_its_rows_are_of_one_state(tmp_path: Path) -> None:
+    with results(url_counts_dstream.JOB, tmp_path, keep=timedelta(0)) as found:
+        found.store(3000, [("/a", 2), ("/b", 1)])
+        final = found.final()
+        assert next(final)["url"] == "/a"
+        found.store(4000, [("/c", 1)])
+        assert [row["url"] for row in final] == ["/b"], "the window that has left the table since"
+        assert [row["url"] for row in found.final()] == ["/c"]
+
+
 def test_the_console_has_the_highest_first_and_nothing_that_steers_it(tmp_path: Path) -> None:
     stream = io.StringIO()
     with results(url_counts_dstream.JOB, tmp_path, sinks=[parse_sink("console")], top=2, stream=stream) as found:

@@ -33,6 +33,22 @@ def table(url: str) -> dict[str, int]:
     return {row["url"]: row["hits"] for row in read_rows(parse_database_url(url), "by_url")}
 
 
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+class Clock:
+    """Time that passes by a given step at each look."""
+
+    def __init__(self, step_s: float) -> None:
+        self.now_s = 0.0
+        self.step_s = step_s
+
+    def __call__(self) -> float:
+        self.now_s += self.step_s
+        return self.now_s
+
+
 def test_a_batch_is_stored_once_under_its_number(tmp_path: Path) -> None:
     with store(tmp_path) as results:
         results.store(rows(a=1, b=2), query_id="q", batch_id=0)
@@ -67,7 +83,7 @@ def test_the_file_and_the_console_show_rows_by_key_without_their_number(
         results.store(shown, query_id="q")
         results.show(shown, Tally(read=6, hits=6))
         assert results.counted(now=True) is None
-    assert [json.loads(line) for line in out.read_text().splitlines()] == [
+    assert lines_of(out) == [
         {"url": "z", "hits": 1},
         {"url": "a", "hits": 2},
         {"url": "m", "hits": 3},
@@ -78,19 +94,46 @@ def test_the_file_and_the_console_show_rows_by_key_without_their_number(
 
 
 def test_the_number_of_lines_may_be_old_but_not_when_it_is_needed_now(tmp_path: Path) -> None:
-    now_s = 0.0
-
-    def clock() -> float:
-        nonlocal now_s
-        now_s += 1.0
-        return now_s
-
-    with store(tmp_path, clock=clock) as results:
+    with store(tmp_path, clock=Clock(step_s=1.0)) as results:
         results.store(rows(a=1), query_id="q", batch_id=0)
-        assert results.counted(now=False) == 1
+        assert results.count_is_old
+        assert (results.counted(now=False), results.count_is_old) == (1, False)
         results.store(rows(a=4), query_id="q", batch_id=1)
-        assert results.counted(now=False) == 1, "counting took a second, so it rests for nine"
-        assert results.counted(now=True) == 4
+        rested = (results.counted(now=False), results.count_is_old)
+        assert rested == (1, True), "counting took a second, so it rests for nine"
+        assert (results.counted(now=True), results.count_is_old) == (4, False)
+
+
+def test_a_snapshot_that_is_put_off_is_written_without_another_batch(tmp_path: Path) -> None:
+    out, clock = tmp_path / "out.jsonl", Clock(step_s=1.0)
+    with store(tmp_path, f"jsonl:{out}", clock=clock) as results:
+        results.store(rows(a=1), query_id="q", batch_id=0)
+        results.show(rows(a=1), Tally(read=1, hits=1))
+        assert not out.exists(), "no batch waits for a snapshot"
+        results.write_if_due()
+        assert lines_of(out) == [{"url": "a", "hits": 1}]
+        results.store(rows(b=1), query_id="q", batch_id=1)
+        results.show(rows(b=1), Tally(read=2, hits=2))
+        results.write_if_due()
+        assert lines_of(out) == [{"url": "a", "hits": 1}], "put off"
+        clock.now_s += 10
+        results.write_if_due()
+        assert lines_of(out) == [{"url": "a", "hits": 1}, {"url": "b", "hits": 1}]
+
+
+def test_a_snapshot_and_a_transaction_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with store(tmp_path, f"jsonl:{out}") as results:
+        results.store(rows(a=1, b=1), query_id="q", batch_id=0)
+        found = results.rows()
+        assert next(found) == {"url": "a", "hits": 1}
+        results.store(rows(b=2), query_id="q", batch_id=1)
+        assert list(found) == [{"url": "b", "hits": 1}], "one consistent state"
+        with results._embedded._engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE by_url SET hits = 99")
+            results.write_if_due()
+            connection.rollback()
+    assert lines_of(out) == [{"url": "a", "hits": 1}, {"url": "b", "hits": 2}]
 
 
 def test_numbers_go_on_from_the_first() -> None:
