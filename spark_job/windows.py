@@ -38,7 +38,7 @@ def pane(window: timedelta, slide: timedelta) -> timedelta:
     return timedelta(milliseconds=gcd(window // MILLISECOND, slide // MILLISECOND))
 
 
-def count_urls(events: DataFrame, window: timedelta, slide: timedelta, watermark: timedelta) -> DataFrame:
+def count_urls(events: DataFrame, window: timedelta, slide: timedelta, watermark: timedelta | None = None) -> DataFrame:
     """Count the requests of each URL in each window, for a batch or a stream.
 
     Args:
@@ -46,16 +46,18 @@ def count_urls(events: DataFrame, window: timedelta, slide: timedelta, watermark
             ``errors`` per ``time`` and ``url``) whose panes are those of :func:`pane`, or divide them.
         window: length of a window.
         slide: distance between the starts of two windows; equal to ``window`` for windows that do not overlap.
-        watermark: how far a line may be behind the newest event time and still be counted.
+        watermark: how far a line may be behind the newest event time and still be counted. None: every line is, and
+            a streaming query keeps all windows for ever; for batches, and for the batches of ``foreachBatch``.
 
     Returns:
         window_start and window_end (timestamp), url (string), hits, bytes and errors (long).
     """
     rolled_up = "hits" in events.columns
     lines = events if rolled_up else _one_hit_each(events)
+    if watermark is not None:
+        lines = lines.withWatermark("time", spark_interval(watermark))
     return (
-        lines.withWatermark("time", spark_interval(watermark))
-        .groupBy(F.window("time", spark_interval(window), spark_interval(slide)), "url")
+        lines.groupBy(F.window("time", spark_interval(window), spark_interval(slide)), "url")
         .agg(F.sum("hits").alias("hits"), F.sum("bytes").alias("bytes"), F.sum("errors").alias("errors"))
         .select(
             F.col("window.start").alias("window_start"),
@@ -83,7 +85,7 @@ def _one_hit_each(lines: DataFrame) -> DataFrame:
 
 @dataclass(frozen=True)
 class Windows:
-    """Length, slide and watermark of windows; the length is a whole multiple of the slide.
+    """Length and slide of windows, and a watermark if there is one; the length is a whole multiple of the slide.
 
     Spark accepts other pairs too. But then some lines are in one window more than others, and the sum of the counts
     does not tell how many lines were counted, which is what the accounting compares.
@@ -94,7 +96,7 @@ class Windows:
 
     length: timedelta
     slide: timedelta
-    watermark: timedelta
+    watermark: timedelta | None = None
 
     def __post_init__(self) -> None:
         if self.slide > self.length:
@@ -128,3 +130,9 @@ class Windows:
         if watermark_us >= last_end_us:
             return 0
         return min(self.per_line, (last_end_us - watermark_us - 1) // slide_us + 1)
+
+    def open_from_us(self, closed_before_us: int) -> int:
+        """Return where the oldest pane starts that has an open window, if those that end by an instant are closed."""
+        # The newest window of a pane starts at the multiple of the slide before the pane.
+        slide_us = self.slide // MICROSECOND
+        return ((closed_before_us - self.length // MICROSECOND) // slide_us + 1) * slide_us

@@ -69,6 +69,19 @@ class DeadLetters:
             raise SinkError(f"{error.filename}: dead letters cannot be kept: {error.strerror}") from error
         return dropped
 
+    def drop_audit(self) -> None:
+        """Delete the audit of micro-batches that were never stored: their lines are read again, by other tasks.
+
+        Raises:
+            SinkError: a file cannot be deleted.
+        """
+        try:
+            for log in self._audit.iterdir():
+                if log.is_dir():
+                    shutil.rmtree(log)
+        except OSError as error:
+            raise SinkError(f"{error.filename}: cannot be deleted: {error.strerror}") from error
+
     def _keep(self, letters: Path, log_id: str) -> int:
         """Move one file to where it is kept, or delete it; return how many lines were deleted."""
         target = self._folder / log_id / letters.name

@@ -7,6 +7,7 @@ the ranges of offsets           the plans of this micro-batch and the one before
 lost, malformed                 the audit files of these ranges
 late, missed                    the audit's lines per pane and the watermark of the micro-batch *before*
                                 (:mod:`.lateness` explains why)
+too old, missed                 for counts that have no watermark: the audit, and what the results table says is closed
 ==============================  ======================================================================================
 
 All of this depends on the range of the micro-batch alone, so a micro-batch that runs again gives the same entry.
@@ -46,6 +47,7 @@ class LedgerEntry:
         missed: pairs of a line that was counted and a window that was closed already.
         late_before_ms: the watermark that decided which lines were late.
         closed_before_ms: the watermark after the micro-batch: no later one can change a window that ends before it.
+        too_old: lines of windows that retention has closed, where there is no watermark.
     """
 
     query_id: str
@@ -57,6 +59,7 @@ class LedgerEntry:
     missed: int
     late_before_ms: int
     closed_before_ms: int
+    too_old: int = 0
 
     @property
     def read(self) -> int:
@@ -73,6 +76,8 @@ class Ledger:
         lateness: the windows of the query, or another rule for what is late.
         first_offset: asks the bridges where this consumer began to read a log; called once for each log.
         allow_loss: whether events may be missing from the audit; they are then counted as lost.
+        closed_before_us: for counts without a watermark: the instant before which retention has closed all windows;
+            it returns None while no window is closed.
     """
 
     def __init__(
@@ -83,12 +88,14 @@ class Ledger:
         first_offset: Callable[[str], int],
         *,
         allow_loss: bool = False,
+        closed_before_us: Callable[[], int | None] | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._audit = audit
         self._lateness = lateness
         self._first_offset = first_offset
         self._allow_loss = allow_loss
+        self._closed_before_us = closed_before_us
 
     def entry(self, batch_id: int) -> LedgerEntry:
         """Return the entry of a micro-batch whose rows have been computed: its audit files are complete then.
@@ -112,17 +119,22 @@ class Ledger:
             for log_range in ranges
             for record in read_audit(self._audit, log_range, pane_us, allow_loss=self._allow_loss)
         ]
+        retained = self._closed_before_us is not None
+        closed_us = self._closed_before_us() if self._closed_before_us else late_before_ms * US_PER_MS
         late = missed = 0
-        for record in records:
-            more_late, more_missed = late_and_missed(record.panes, self._lateness, late_before_ms * US_PER_MS)
-            late, missed = late + more_late, missed + more_missed
+        if closed_us is not None:
+            for record in records:
+                more_late, more_missed = late_and_missed(record.panes, self._lateness, closed_us)
+                late, missed = late + more_late, missed + more_missed
         return LedgerEntry(
             query_id=self._checkpoint.query_id() or "",
             batch_id=batch_id,
             ranges=tuple(r for r in ranges if r.events),
             lost=sum(r.events for r in ranges) - sum(record.events for record in records),
             malformed=sum(record.malformed for record in records),
-            late=late,
+            # The readers leave out lines that are too old. What the table leaves out besides is too old as well.
+            late=0 if retained else late,
+            too_old=sum(record.too_old for record in records) + (late if retained else 0),
             missed=missed,
             late_before_ms=late_before_ms,
             closed_before_ms=plan.watermark_ms,

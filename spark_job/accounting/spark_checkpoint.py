@@ -16,10 +16,11 @@ those of the two newest micro-batches, and this module needs no others.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spark_job.errors import AccountingError
+from spark_job.errors import AccountingError, JobFolderError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ class PlannedBatch:
 
 
 class Checkpoint:
-    """Reads the checkpoint folder of a query with one source. Never writes to it."""
+    """Reads the checkpoint folder of a query with one source, or deletes it; writes nothing to it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,6 +72,18 @@ class Checkpoint:
         """Return the number of the newest micro-batch that Spark will not run again; None before the first commit."""
         names = (path.name for path in (self.folder / "commits").glob("[0-9]*"))
         return max((int(name) for name in names if name.isdecimal()), default=None)
+
+    def delete(self) -> None:
+        """Delete the checkpoint, so that the next query is a new one.
+
+        Raises:
+            JobFolderError: a file cannot be deleted.
+        """
+        try:
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+        except OSError as error:
+            raise JobFolderError(f"{error.filename}: cannot be deleted: {error.strerror}") from error
 
 
 def _read_plan(text: str) -> PlannedBatch:

@@ -1,4 +1,6 @@
-"""The sum over all micro-batches: *lines read = counted + malformed + late + open*, each term counted independently.
+"""The sum over all micro-batches: *lines read = counted + malformed + late + too old + open*.
+
+Each term is counted independently of the others:
 
 ==========  ==========================================================================================================
 term        comes from
@@ -7,8 +9,11 @@ read        the offset ranges of the micro-batches, from Spark's checkpoint, wit
 malformed   the audit files, which the readers write beside the rows that they return
 late        the audit's lines per pane, compared with the watermark that Spark used (:mod:`.lateness`)
 counted     the hits in the results table, that is, what Spark itself computed
+too old     the audit: lines of windows that the retention of the results table has closed
 open        the rest, but only where results are stored when they are final
 ==========  ==========================================================================================================
+
+A job either has a watermark, which makes lines late, or retention, which makes them too old.
 
 **Lines that miss some of their windows.** With overlapping windows a line can be too late for the older windows and in
 time for the newer ones. It counts as counted, and each window that it missed is one *missed pair*. With ``k`` windows
@@ -39,6 +44,7 @@ class Tally:
         hits: the sum of all counts in the results table.
         windows_per_line: how many windows a line is in.
         open: lines whose result is not final yet.
+        too_old: lines of windows that retention has closed; None where a watermark closes windows.
     """
 
     read: int = 0
@@ -49,6 +55,7 @@ class Tally:
     hits: int = 0
     windows_per_line: int = 1
     open: int = 0
+    too_old: int | None = None
 
     @property
     def counted(self) -> int:
@@ -60,13 +67,18 @@ class Tally:
         """Whether each line that was read is in exactly one term."""
         # A remainder means that some line is not in all of its windows: a hit too many or too few in the table.
         whole = (self.hits + self.missed) % self.windows_per_line == 0
-        return whole and self.read == self.counted + self.malformed + self.late + self.open
+        return whole and self.read == self.counted + self.malformed + self.late + (self.too_old or 0) + self.open
 
     def __str__(self) -> str:
         sign = "=" if self.balanced else "\N{NOT EQUAL TO}"
-        terms = f"counted {self.counted:,} + malformed {self.malformed:,} + late {self.late:,}"
-        still_open = f" + open {self.open:,}" if self.open else ""
-        return f"lines read {self.read:,} {sign} {terms}{still_open}"
+        terms = [f"counted {self.counted:,}", f"malformed {self.malformed:,}"]
+        if self.too_old is None or self.late:
+            terms.append(f"late {self.late:,}")
+        if self.too_old is not None:
+            terms.append(f"too old {self.too_old:,}")
+        if self.open:
+            terms.append(f"open {self.open:,}")
+        return f"lines read {self.read:,} {sign} {' + '.join(terms)}"
 
     def as_json(self) -> dict[str, int | bool]:
         """Return all terms, and whether they balance, as the fields of ``tally.json``."""
@@ -76,6 +88,7 @@ class Tally:
             "counted": self.counted,
             "malformed": self.malformed,
             "late": self.late,
+            "too_old": self.too_old or 0,
             "missed": self.missed,
             "hits": self.hits,
             "windows_per_line": self.windows_per_line,

@@ -18,7 +18,7 @@ STORING = "What is kept"
 
 
 class WindowOptions(JobOptions):
-    """Window, slide and watermark.
+    """Window and slide.
 
     Raises:
         OptionError: they do not fit together.
@@ -28,9 +28,6 @@ class WindowOptions(JobOptions):
     slide: Annotated[Length | None, Flag(shown_default="the window")] = Field(
         None, description="Time between the starts of two windows; the window is a whole multiple of it."
     )
-    watermark: Duration = Field(
-        timedelta(minutes=10), description="How far behind the newest line a line may be and still count."
-    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -39,17 +36,17 @@ class WindowOptions(JobOptions):
 
     @property
     def windows(self) -> Windows:
-        """The three lengths as one value, with their arithmetic."""
+        """The lengths as one value, with their arithmetic."""
         from spark_job.windows import Windows
 
-        return Windows(self.window, self.slide or self.window, self.watermark)
+        return Windows(self.window, self.slide or self.window)
 
 
 class UrlCountsOptions(WindowOptions):
     """Options of the job ``url-counts``."""
 
-    keep: Annotated[Length | None, Flag(panel=STORING, internal=True, shown_default="never")] = Field(
-        None, description="Age at which windows leave the table."
+    keep: Annotated[Length | None, Flag(panel=STORING, internal=True, shown_default="for ever")] = Field(
+        None, description="How long windows stay in the table, counted from now; older lines do not count."
     )
     max_rows: Annotated[int, Flag(panel=STORING, internal=True)] = Field(
         5_000_000, ge=0, description="Most rows of the table, oldest windows leave first; 0: no limit."
@@ -57,7 +54,7 @@ class UrlCountsOptions(WindowOptions):
 
     @property
     def retention(self) -> Retention:
-        """Which closed windows leave the table."""
+        """Which windows leave the table."""
         from spark_job.sinks.counts_table.writer import Retention
 
         return Retention(self.keep, self.max_rows or None)

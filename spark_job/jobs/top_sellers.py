@@ -71,7 +71,7 @@ def sellers_of_events(purchases: DataFrame, options: SellersOptions) -> DataFram
     windows = options.windows
     length, slide = spark_interval(windows.length), spark_interval(windows.slide)
     return (
-        purchases.withWatermark("time", spark_interval(windows.watermark))
+        purchases.withWatermark("time", spark_interval(options.watermark))
         .groupBy(F.window("time", length, slide), "item")
         .agg(F.sum("units").alias("units"), F.count("*").alias("purchases"))
         .selectExpr("window.start AS window_start", "window.end AS window_end", "item", "units", "purchases")

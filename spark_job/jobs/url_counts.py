@@ -1,7 +1,7 @@
 """The job ``url-counts``: counts how often each URL was requested, in windows of time.
 
-The query is what one would write over a table. :mod:`spark_job.runner.counts_table_run` keeps its numbers right
-whatever is killed.
+The function is what one would write over a table. :mod:`spark_job.runner.counts_table_run` calls it with the lines of
+each micro-batch and adds its results up in the results table, so every line counts, however old it is.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 def url_counts(lines: DataFrame, options: UrlCountsOptions) -> DataFrame:
     """Return hits, bytes and errors of each URL in each window."""
-    windows = options.windows
-    return count_urls(lines, windows.length, windows.slide, windows.watermark)
+    return count_urls(lines, options.windows.length, options.windows.slide)
 
 
 JOB = CountsTableJob(

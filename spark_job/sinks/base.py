@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from spark_job.accounting.ledger import LedgerEntry
     from spark_job.accounting.tally import Tally
-    from spark_job.sinks.counts_table.reader import CountsReader, Window
+    from spark_job.sinks.counts_table.reader import Window
+    from spark_job.sinks.counts_table.writer import CountsTable
 
 
 @dataclass(frozen=True)
@@ -23,18 +22,16 @@ class ChangedWindows:
     """One micro-batch, as the sinks get it once the table has stored it.
 
     Attributes:
-        entry: the batch's ledger entry; a sink with transactions identifies the batch by query id and batch id.
-        rows: window_start, window_end, url, hits, bytes, errors of each (window, URL) that changed; absolute values.
-        windows: the windows of those rows, newest first.
+        entry: the batch's ledger entry.
+        windows: the windows that changed, newest first.
         tally: the sum over all batches so far.
-        table: all counts, for ranks and shares, which the changed rows alone do not determine.
+        table: all counts, and the rows that changed.
     """
 
     entry: LedgerEntry
-    rows: pa.Table
     windows: list[Window]
     tally: Tally
-    table: CountsReader
+    table: CountsTable
 
 
 class Sink(Protocol):

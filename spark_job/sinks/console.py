@@ -6,7 +6,7 @@
       #      hits   share  errors     bytes  URL
       1        12   14.3%    0.0%    44 KiB  /index.html
     ...
-    lines read 10,000 = counted 9,999 + malformed 1 + late 0   watermark 2015-05-20 21:04:15 UTC
+    lines read 10,000 = counted 9,999 + malformed 1 + too old 0
 
 Strangers choose the URLs, so :mod:`.url_table` makes them harmless; a row never gets wider than the terminal.
 """
@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from headrace.common.durations import MILLISECOND
-from headrace.common.text import EPOCH
 from spark_job.errors import SinkError
 from spark_job.sinks.terminal import instant_text
 from spark_job.sinks.url_table import STYLES, header, row, title, width_of
@@ -81,14 +79,11 @@ class ConsoleSink:
         hidden = len(changed.windows) - self._max_windows
         if hidden > 0:
             yield "footer", f"and {hidden:,} older window{'s' * (hidden > 1)} changed"
-        watermark_ms = changed.entry.closed_before_ms
-        watermark = f"{instant_text(EPOCH + watermark_ms * MILLISECOND)} UTC" if watermark_ms > 0 else "not set yet"
-        yield ("footer" if changed.tally.balanced else "warning"), f"{changed.tally}   watermark {watermark}"
-        if changed.entry.late:
-            late = changed.entry.late
-            lines = "1 line was" if late == 1 else f"{late:,} lines were"
-            advice = "use --time arrival, or a longer --watermark"
-            yield "warning", f"{lines} older than the watermark and not counted: {advice}"
+        yield ("footer" if changed.tally.balanced else "warning"), str(changed.tally)
+        if changed.entry.too_old:
+            too_old = changed.entry.too_old
+            lines = "1 line is" if too_old == 1 else f"{too_old:,} lines are"
+            yield "warning", f"{lines} older than the windows that are kept, and not counted: see --keep and --max-rows"
         yield "row", ""
 
 

@@ -47,6 +47,12 @@ SHARED_OPTIONS: Final = (
     SparkOption(
         "failOnDataLoss", "fail if unread events are gone or damaged; false: log that and skip them", default="true"
     ),
+    SparkOption(
+        "commitOffsets",
+        "streams only: tell the bridges which events are done; false: the program does that, and the offsets in "
+        "`startingOffsets` count whatever the consumer has committed",
+        default="true",
+    ),
     SparkOption("bridgeTimeout", "how long to retry while a bridge does not answer", default="30s"),
     SparkOption("tls", "speak TLS; default true when `tlsRootCertificates` is set", if_not_set="see text"),
     SparkOption("tlsRootCertificates", "PEM file with the certificates to trust", if_not_set="system's"),

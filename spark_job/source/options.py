@@ -85,6 +85,7 @@ class FlumeOptions:
     fail_on_data_loss: bool
     include_headers: bool
     bridge_timeout_s: float
+    commit_offsets: bool
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,7 @@ def flume_options_of(reader: OptionReader, *, include_headers: bool) -> FlumeOpt
         fail_on_data_loss=reader.flag("failOnDataLoss"),
         include_headers=include_headers,
         bridge_timeout_s=reader.value("bridgeTimeout", parse_length).total_seconds(),
+        commit_offsets=reader.flag("commitOffsets"),
     )
 
 

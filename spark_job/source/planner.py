@@ -12,6 +12,9 @@ commit         Comes one micro-batch late, and never for the last one. Nothing d
                query proves that everything before it is done, so that start is committed too.
 stop           Spark never calls it. Nothing depends on it.
 =============  ====================================================================================================
+
+With ``commitOffsets=false`` the program keeps the offsets, together with its results, and commits them itself. Then
+``startingOffsets`` says where the query starts, and nothing here commits.
 """
 
 from __future__ import annotations
@@ -133,7 +136,7 @@ class StreamPlanner:
             view = self._bridges.poll(patient=True)
             view.require_all()
         # Spark restarted here, so everything before is stored: commit it, since Spark's own commit never came.
-        if not self._start_is_committed:
+        if self._options.commit_offsets and not self._start_is_committed:
             self._start_is_committed = True
             self._commit(start, view)
         for log_id in end.keys() - start.keys():
@@ -143,7 +146,8 @@ class StreamPlanner:
 
     def commit(self, end_json: Mapping[str, object]) -> None:
         """Tell the bridges that all events below are done. A bridge that misses this gets it with the next commit."""
-        self._commit(read_offsets(end_json, "end"), self._bridges.poll(patient=False))
+        if self._options.commit_offsets:
+            self._commit(read_offsets(end_json, "end"), self._bridges.poll(patient=False))
 
     def close(self) -> None:
         """Close the connections to the bridges."""
@@ -155,6 +159,8 @@ class StreamPlanner:
         known = located.status.consumers.get(self._consumer)
         if position == "committed":
             return self._joining_offset(log_id, located)
+        if known is not None and isinstance(position, int) and not self._options.commit_offsets:
+            return position
         try:
             first = located.client.start(self._consumer, log_id, position)
         except (RangeBelow, RangeAbove) as error:

@@ -6,13 +6,9 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from spark_job.accounting.dead_letters import DeadLetters
-from spark_job.accounting.ledger import Ledger
 from spark_job.jobs.options import UrlCountsOptions
 from spark_job.jobs.url_counts import JOB
-from spark_job.runner.batch_writer import BatchWriter
-from spark_job.runner.bridge_positions import first_offset
-from spark_job.runner.counts_table_run import counts_of, start_query
+from spark_job.runner.counts_table_run import lines_of, make_writer, start_query, starts_of
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
 from spark_job.sinks.counts_table.writer import CountsTable
@@ -71,26 +67,16 @@ class CountingQuery:
         self.settings = JobSettings(
             bridges=bridge.address, job_folder=folder, max_events=max_events, trigger=timedelta(0)
         ).of_job("url-counts")
-        options = UrlCountsOptions(window=windows.length, slide=windows.slide, watermark=windows.watermark)
+        options = UrlCountsOptions(window=windows.length, slide=windows.slide)
         self.folder = JobFolder(folder)
         self.table = CountsTable(self.folder.counts, windows.per_line)
-        self._bridges = Bridges(JOB.flume_options(self.settings, options), RetryPolicy(5.0))
-        self.folder.check(self.table)
-        self.writer = BatchWriter(
-            self.folder.checkpoint,
-            Ledger(
-                self.folder.checkpoint,
-                self.folder.audit,
-                windows,
-                lambda log_id: first_offset(self._bridges, self.settings.consumer, log_id),
-            ),
-            self.table,
-            [self.recorder],
-            DeadLetters(self.folder.audit, self.folder.dead_letters),
-            now=lambda: datetime.now(UTC),
-        )
+        flume = JOB.flume_options(self.settings, options)
+        self._bridges = Bridges(flume, RetryPolicy(5.0))
+        starts = starts_of(flume, self.settings, self.table)
+        sinks = [self.recorder]
+        self.writer = make_writer(JOB, self.settings, options, self.folder, self.table, sinks, starts, self._bridges)
         self.query = start_query(
-            JOB, counts_of(JOB, spark, self.settings, options), self.settings, self.folder, self.writer
+            JOB, lines_of(JOB, spark, self.settings, options, starts), self.settings, self.folder, self.writer
         )
 
     def feed(self, lines: Sequence[bytes]) -> LedgerEntry:

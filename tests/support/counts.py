@@ -57,34 +57,29 @@ def entry(
     end: int,
     *,
     malformed: int = 0,
-    late: int = 0,
+    too_old: int = 0,
     missed: int = 0,
-    closed_minute: int = 0,
-    watermark_minute: int = 0,
     query_id: str = QUERY,
 ) -> LedgerEntry:
-    """Return the ledger entry of a batch that read ``start <= offset < end`` of one log.
-
-    Windows that ended by ``closed_minute`` are closed; ``watermark_minute`` is the newer one.
-    """
+    """Return the ledger entry of a batch that read ``start <= offset < end`` of one log."""
     return LedgerEntry(
         query_id=query_id,
         batch_id=batch_id,
         ranges=(LogRange(LOG, start, end),) if start != end else (),
         lost=0,
         malformed=malformed,
-        late=late,
+        late=0,
         missed=missed,
-        late_before_ms=closed_minute * 60_000,
-        closed_before_ms=watermark_minute * 60_000,
+        late_before_ms=0,
+        closed_before_ms=0,
+        too_old=too_old,
     )
 
 
 def store(table: CountsTable, batch: LedgerEntry, counts: Iterable[Count] = (), *, length: int = 1) -> ChangedWindows:
     """Store a batch and return it as the sinks get it."""
-    changed = rows(*counts, length=length)
-    windows = table.record(batch, changed)
-    return ChangedWindows(batch, changed, windows, table.tally(), table)
+    windows = table.record(batch, rows(*counts, length=length))
+    return ChangedWindows(batch, windows, table.tally(), table)
 
 
 def content(table: CountsReader) -> dict[tuple[int, str], int]:

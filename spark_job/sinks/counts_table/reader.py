@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.common.durations import MICROSECOND
 from headrace.common.text import EPOCH
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 BUSY_TIMEOUT_S = 30.0
+TERMS = ("read", "lost", "malformed", "too_old", "missed")
+"""What each micro-batch adds to the sum of all lines, besides its hits."""
 
 
 class Window(NamedTuple):
@@ -91,15 +93,24 @@ class CountsReader:
         except sqlite3.Error as error:
             raise SinkError(f"{self.path}: the results table cannot be used: {error}") from error
 
-    def owner(self) -> str | None:
-        """Return the id of the query that wrote the counts; None while the table is new."""
-        row = self._db.execute("SELECT query_id FROM owner").fetchone()
-        return None if row is None else str(row[0])
+    def table_id(self) -> str:
+        """Return the id of this table, which names it in the ledgers of databases."""
+        return str(self._state("table_id"))
 
-    def newest_batch(self) -> int | None:
-        """Return the number of the newest stored batch; None if there is none."""
-        newest: int | None = self._db.execute("SELECT max(batch_id) FROM batches").fetchone()[0]
-        return newest
+    def next_sequence(self) -> int:
+        """Return the number that the next micro-batch gets: how many were ever stored."""
+        return int(self._state("next_sequence"))
+
+    def closed_before_us(self) -> int | None:
+        """Return the instant before which all windows are closed, in microseconds since the epoch; None: no window is.
+
+        A window is closed if it ends at this instant or before.
+        """
+        instant: int | None = self._state("closed_before")
+        return instant
+
+    def _state(self, name: str) -> Any:
+        return self._db.execute(f"SELECT {name} FROM table_state").fetchone()[0]  # noqa: S608 -- no text from outside
 
     def positions(self) -> dict[str, int]:
         """Return log id to the offset up to which the log is counted."""
@@ -109,13 +120,9 @@ class CountsReader:
         """Return the sum over all batches stored so far."""
         with self._errors():
             return Tally(
-                **{name: self.total(name) for name in ("read", "lost", "malformed", "late", "missed", "hits")},
-                windows_per_line=self._windows_per_line(),
+                **{name: self.total(name) for name in (*TERMS, "late", "hits")},
+                windows_per_line=int(self._state("windows_per_line")),
             )
-
-    def _windows_per_line(self) -> int:
-        row = self._db.execute("SELECT windows_per_line FROM owner").fetchone()
-        return 1 if row is None else int(row[0])
 
     def total(self, name: str) -> int:
         """Return one of the sums over all batches and windows; the schema names them."""

@@ -1,69 +1,96 @@
-"""Writes the results table: a SQLite file whose counts are exact whatever is killed, and whenever.
+"""Writes the results table of the URL counts: an SQLite file, and the only state that the counts have.
 
-Each micro-batch is one transaction: its counts, its ledger entry, the offsets that it reached and the new totals. Spark
-passes absolute values per (window, URL), so writing a batch twice would not harm the counts. It would harm the totals,
-so a batch whose number is stored already changes nothing.
+Each micro-batch brings sums over its own lines. One transaction adds them to the table, and stores the ranges of
+offsets that the batch covers, the offsets that are reached, and the terms of the sum of all lines.
 
 ==============================  ======================================================================================
 killed                          and on the next start
 ==============================  ======================================================================================
-before the transaction ended    SQLite undoes it; Spark runs the batch again; it is stored
-after it, before Spark's own    Spark runs the batch again; its number is stored: its ledger entry is compared,
-commit                          nothing is written, and the sinks catch up with the table
+before the transaction ended    SQLite undoes it; a new query starts where the table stands, and reads the lines again
+after it                        a new query starts behind the batch
 ==============================  ======================================================================================
 
-A window is *closed* once it ended before the watermark of an earlier batch. Nothing changes it any more, so it may be
-archived: its rows are deleted, its sums stay in ``totals``. The file is in WAL mode, so that others can read it at the
-same time, with synchronous=FULL, so that a commit waits for the disk.
+So nothing else has to survive: not Spark's checkpoint, not the audit files. A micro-batch that comes again is found by
+query and number and changes nothing; one whose range does not begin where the table stands is refused, because its
+lines would be missing or be counted twice.
+
+A window is *closed* if it ends at the instant ``closed_before`` of the table or earlier. Only retention moves that
+instant, and only forward::
+
+    batch n      rows of closed windows are left out; closed windows are archived: their rows are deleted, their sums
+                 stay in ``totals``; at the end retention says what batch n+1 finds closed
+    sinks        copy what batch n changed, before batch n+1 archives any of it
+
+The file is in WAL mode, so that others can read it at the same time, with synchronous=FULL, so that a commit waits for
+the disk.
 """
 
 from __future__ import annotations
 
+import json
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from headrace.common.durations import MICROSECOND
-from spark_job.accounting.ledger import US_PER_MS, LedgerEntry
+from headrace.common.text import EPOCH
 from spark_job.errors import AccountingError, JobFolderError
-from spark_job.sinks.counts_table.reader import CountsReader, Sums, Window
-from spark_job.sinks.counts_table.schema import SCHEMA_VERSION, SQL_SCHEMA
+from spark_job.sinks.counts_table.reader import TERMS, CountsReader, Window
+from spark_job.sinks.counts_table.schema import ARROW_SCHEMA, SCHEMA_VERSION, SCRIPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import timedelta
     from pathlib import Path
 
+    from spark_job.accounting.ledger import LedgerEntry
+
 KEPT_BATCHES = 1_000
+CACHE_KIB = 64 * 1024
+"""The key is a time and a text, so a batch touches pages all over a large table: SQLite's 2 MiB would thrash."""
 
 
 @dataclass(frozen=True)
 class Retention:
-    """Which closed windows are kept: up to an age, up to a number of rows. None: no limit of that kind."""
+    """Which windows are closed, oldest first: beyond an age, beyond a number of rows. None: no limit of that kind.
+
+    The age is counted from the present, not from the newest line: one line dated in the future closes nothing.
+    The newest window is never closed by the number of rows.
+    """
 
     age: timedelta | None = None
     max_rows: int | None = None
 
 
 class CountsTable(CountsReader):
-    """The results table of one query. One thread at a time may use it.
+    """The results table of one job. One thread at a time may use it.
 
     Args:
-        path: the file; created if it is missing.
+        path: the file; created if it is missing, taken over if the version before made it.
         windows_per_line: how many windows each line is in: hits divided by it are lines.
-        retention: which closed windows are kept.
+        retention: which windows are closed.
+        now: the wall clock, for the age of windows.
 
     Raises:
         SinkError: the file cannot be opened, or is something else.
         JobFolderError: another version of Headrace made it.
     """
 
-    def __init__(self, path: Path, windows_per_line: int = 1, retention: Retention | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        windows_per_line: int = 1,
+        retention: Retention | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.path = path
         self._new_windows_per_line = windows_per_line
         self._retention = retention or Retention()
+        self._now = now
         self._db = self._connect("rwc")
         try:
             with self._errors():
@@ -76,15 +103,21 @@ class CountsTable(CountsReader):
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA temp_store = MEMORY")
+        self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {SQL_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        if version in SCRIPTS:
+            script = f"{SCRIPTS[version]} PRAGMA user_version = {SCHEMA_VERSION};"
+            self._db.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
         elif version != SCHEMA_VERSION:
             age = "a newer" if version > SCHEMA_VERSION else "an older"
             raise JobFolderError(
                 f"{self.path} was made by {age} headrace (format {version}, this one knows {SCHEMA_VERSION}): use that "
                 "version, or take a new job folder and, to count again what the bridges keep, another consumer name"
             )
+        self._db.execute(
+            "INSERT INTO table_state SELECT ?, ?, NULL, 0 WHERE NOT EXISTS (SELECT * FROM table_state)",
+            (str(uuid.uuid4()), self._new_windows_per_line),
+        )
         self._db.execute(
             "CREATE TEMP TABLE staged (window_start INTEGER, window_end INTEGER, url TEXT, hits INTEGER, bytes INTEGER,"
             " errors INTEGER, PRIMARY KEY (window_start, window_end, url)) WITHOUT ROWID"
@@ -102,63 +135,65 @@ class CountsTable(CountsReader):
             self._db.execute("COMMIT")
 
     def record(self, entry: LedgerEntry, rows: pa.Table) -> list[Window]:
-        """Store a batch, unless it is stored already; return the windows of its rows, newest first.
+        """Add a micro-batch, unless it is stored already; return the windows of its rows, newest first.
 
         Args:
             entry: the batch's ledger entry.
-            rows: window_start, window_end, url, hits, bytes, errors; absolute values.
+            rows: window_start, window_end, url, hits, bytes, errors: sums over the lines of this batch alone.
 
         Raises:
-            AccountingError: the batch does not follow the ones in the table, or differs from its first run.
+            AccountingError: the batch does not begin where the table stands, or differs from its first run.
             SinkError: the file cannot be written; nothing of the batch is stored.
         """
         with self._transaction():
+            self._stage(rows)
             if not self._is_stored(entry):
-                self._stage(rows)
-                self._merge_staged()
+                self._add_staged()
                 self._record_entry(entry)
-                # By the older watermark: windows that only this batch's watermark closes must stay until the sinks have
-                # copied them.
-                self._archive(entry.late_before_ms * US_PER_MS)
-        return _windows_of(rows)
+                self._archive()
+                self._close_windows()
+        with self._errors():
+            keys = self._db.execute("SELECT DISTINCT window_start, window_end FROM staged ORDER BY 1 DESC, 2 DESC")
+            return [Window(*key) for key in keys]
+
+    def changed_rows(self) -> pa.Table:
+        """Return the rows that the newest call of :meth:`record` changed, as the table holds them now."""
+        with self._errors():
+            found = self._db.execute(
+                "SELECT c.* FROM staged AS s JOIN counts AS c USING (window_start, window_end, url)"
+            ).fetchall()
+        columns = zip(*found, strict=True) if found else [()] * len(ARROW_SCHEMA)
+        arrays = [pa.array(values, _stored_type(field)) for values, field in zip(columns, ARROW_SCHEMA, strict=True)]
+        return pa.table(arrays, schema=pa.schema([(f.name, _stored_type(f)) for f in ARROW_SCHEMA])).cast(ARROW_SCHEMA)
 
     def _is_stored(self, entry: LedgerEntry) -> bool:
-        owner = self.owner()
-        if owner is None:
-            self._db.execute("INSERT INTO owner VALUES (?, ?)", (entry.query_id, self._new_windows_per_line))
-        elif owner != entry.query_id:
-            raise AccountingError(f"{self.path} belongs to query {owner}, not to {entry.query_id}")
         stored = self._db.execute(
-            "SELECT read, lost, malformed, late, missed, late_before_ms FROM batches WHERE batch_id = ?",
-            (entry.batch_id,),
+            f"SELECT ranges, {', '.join(TERMS)} FROM batches WHERE query_id = ? AND batch_id = ?",  # noqa: S608
+            (entry.query_id, entry.batch_id),
         ).fetchone()
-        newest = self.newest_batch()
-        if stored is None and entry.batch_id != (0 if newest is None else newest + 1):
-            raise AccountingError(
-                f"{self.path}: batch {entry.batch_id} does not follow batch {newest}, the newest here"
-            )
-        again = (entry.read, entry.lost, entry.malformed, entry.late, entry.missed, entry.late_before_ms)
+        again = (_ranges_text(entry), *(getattr(entry, name) for name in TERMS))
         if stored is not None and stored != again:
             raise AccountingError(
-                f"{self.path}: batch {entry.batch_id} was stored as (read, lost, malformed, late, missed, watermark) "
-                f"{stored} and came again as {again}; the events of its range have changed"
+                f"{self.path}: micro-batch {entry.batch_id} of query {entry.query_id} was stored as (ranges, "
+                f"{', '.join(TERMS)}) = {stored} and came again as {again}; the lines of its range have changed"
             )
         return stored is not None
 
     def _stage(self, rows: pa.Table) -> None:
         columns = [rows.column(name).cast(pa.int64()).to_pylist() for name in ("window_start", "window_end")]
         columns += [rows.column(name).to_pylist() for name in ("url", "hits", "bytes", "errors")]
+        self._db.execute("DELETE FROM staged")
         self._db.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?)", zip(*columns, strict=True))
+        self._db.execute("DELETE FROM staged WHERE window_end <= ?", (self.closed_before_us(),))
 
-    def _merge_staged(self) -> None:
-        """Write the staged rows, and update the sums of their windows and the totals by the differences."""
-        # The differences are taken before the rows are overwritten: afterwards the old values are gone.
+    def _add_staged(self) -> None:
+        """Add the staged rows to the table, to the sums of their windows, and to the totals."""
+        # Which URLs are new to their window can only be told before the rows are added.
         self._db.execute(
             """
             CREATE TEMP TABLE change AS
-            SELECT s.window_start, s.window_end, count(*) - count(c.url) AS urls,
-                   sum(s.hits - ifnull(c.hits, 0)) AS hits, sum(s.bytes - ifnull(c.bytes, 0)) AS bytes,
-                   sum(s.errors - ifnull(c.errors, 0)) AS errors
+            SELECT s.window_start, s.window_end, count(*) - count(c.url) AS urls, sum(s.hits) AS hits,
+                   sum(s.bytes) AS bytes, sum(s.errors) AS errors
             FROM staged AS s LEFT JOIN counts AS c USING (window_start, window_end, url)
             GROUP BY s.window_start, s.window_end
             """
@@ -173,54 +208,69 @@ class CountsTable(CountsReader):
         self._db.execute(
             """
             INSERT INTO counts SELECT * FROM staged WHERE true
-            ON CONFLICT DO UPDATE SET hits = excluded.hits, bytes = excluded.bytes, errors = excluded.errors
+            ON CONFLICT DO UPDATE SET hits = hits + excluded.hits, bytes = bytes + excluded.bytes,
+                                      errors = errors + excluded.errors
             """
         )
         hits, added = self._db.execute("SELECT ifnull(sum(hits), 0), ifnull(sum(urls), 0) FROM change").fetchone()
         self._add_to_totals(hits=hits, rows=added)
         self._db.execute("DROP TABLE change")
-        self._db.execute("DELETE FROM staged")
 
     def _record_entry(self, entry: LedgerEntry) -> None:
-        terms = {name: getattr(entry, name) for name in ("read", "lost", "malformed", "late", "missed")}
-        self._db.execute(
-            "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (entry.batch_id, *terms.values(), entry.late_before_ms, entry.closed_before_ms),
-        )
-        self._db.execute("DELETE FROM batches WHERE batch_id <= ?", (entry.batch_id - KEPT_BATCHES,))
-        self._add_to_totals(**terms)
         known = self.positions()
         for log_range in entry.ranges:
             reached = known.get(log_range.log_id, log_range.start)
             if reached != log_range.start:
                 raise AccountingError(
-                    f"{self.path}: log {log_range.log_id} has been counted up to offset {reached}, "
-                    f"batch {entry.batch_id} starts at {log_range.start}"
+                    f"{self.path}: log {log_range.log_id} is counted up to offset {reached}, micro-batch "
+                    f"{entry.batch_id} of query {entry.query_id} covers offsets {log_range.start} to {log_range.end}"
                 )
             self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (log_range.log_id, log_range.end))
+        terms = {name: getattr(entry, name) for name in TERMS}
+        sequence = self.next_sequence()
+        self._db.execute(
+            "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (sequence, entry.query_id, entry.batch_id, _ranges_text(entry), *terms.values()),
+        )
+        self._db.execute("UPDATE table_state SET next_sequence = ?", (sequence + 1,))
+        self._db.execute("DELETE FROM batches WHERE sequence <= ?", (sequence - KEPT_BATCHES,))
+        self._add_to_totals(**terms)
 
     def _add_to_totals(self, **terms: int) -> None:
         self._db.executemany(
             "UPDATE totals SET value = value + ? WHERE name = ?", [(value, name) for name, value in terms.items()]
         )
 
-    def _archive(self, closed_before_us: int) -> None:
-        """Delete closed windows beyond the age limit, then the oldest ones beyond the limit of rows."""
-        expired: list[tuple[Window, Sums]] = []
-        excess = self.total("rows") - self._retention.max_rows if self._retention.max_rows is not None else 0
-        age = self._retention.age
-        old_before_us = closed_before_us - age // MICROSECOND if age is not None else None
-        for start_us, end_us, *sums in self._db.execute(
-            "SELECT * FROM windows WHERE window_end <= ? ORDER BY window_start, window_end", (closed_before_us,)
-        ):
-            if excess <= 0 and (old_before_us is None or end_us > old_before_us):
+    def _archive(self) -> None:
+        """Delete the rows of closed windows; their sums stay in the totals."""
+        closed = self._db.execute("SELECT * FROM windows WHERE window_end <= ?", (self.closed_before_us(),)).fetchall()
+        for start_us, end_us, urls, hits, *_ in closed:
+            self._db.execute("DELETE FROM counts WHERE window_start = ? AND window_end = ?", (start_us, end_us))
+            self._db.execute("DELETE FROM windows WHERE window_start = ? AND window_end = ?", (start_us, end_us))
+            self._add_to_totals(rows=-urls, archived_windows=1, archived_rows=urls, archived_hits=hits)
+
+    def _close_windows(self) -> None:
+        """Let retention say which windows the next micro-batch finds closed."""
+        instants = [self.closed_before_us(), self._end_of_excess()]
+        if self._retention.age is not None:
+            instants.append((self._now() - EPOCH - self._retention.age) // MICROSECOND)
+        known = [instant for instant in instants if instant is not None]
+        if known:
+            self._db.execute("UPDATE table_state SET closed_before = ?", (max(known),))
+
+    def _end_of_excess(self) -> int | None:
+        """Return where the oldest windows end that the table has too many rows for; None if all rows fit."""
+        if self._retention.max_rows is None:
+            return None
+        excess, end_us = self.total("rows") - self._retention.max_rows, None
+        if excess <= 0:
+            return None
+        windows = self._db.execute("SELECT window_end, urls FROM windows ORDER BY window_end").fetchall()
+        for window_end_us, urls in windows[:-1]:
+            excess, end_us = excess - urls, window_end_us
+            if excess <= 0:
                 break
-            expired.append((Window(start_us, end_us), Sums(*sums)))
-            excess -= expired[-1][1].urls
-        for window, sums in expired:
-            self._db.execute("DELETE FROM counts WHERE window_start = ? AND window_end = ?", window)
-            self._db.execute("DELETE FROM windows WHERE window_start = ? AND window_end = ?", window)
-            self._add_to_totals(rows=-sums.urls, archived_windows=1, archived_rows=sums.urls, archived_hits=sums.hits)
+        return end_us
 
     def add_dropped_dead_letters(self, lines: int) -> None:
         """Count malformed lines that the dead letters had no room for."""
@@ -228,8 +278,10 @@ class CountsTable(CountsReader):
             self._add_to_totals(dead_letters_dropped=lines)
 
 
-def _windows_of(rows: pa.Table) -> list[Window]:
-    keys = ["window_start", "window_end"]
-    found = rows.select(keys).group_by(keys).aggregate([])
-    times = (found.column(name).cast(pa.int64()).to_numpy().tolist() for name in keys)
-    return sorted((Window(start_us, end_us) for start_us, end_us in zip(*times, strict=True)), reverse=True)
+def _ranges_text(entry: LedgerEntry) -> str:
+    return json.dumps({each.log_id: [each.start, each.end] for each in entry.ranges}, sort_keys=True)
+
+
+def _stored_type(field: pa.Field[pa.DataType]) -> pa.DataType:
+    """Return the type in which SQLite holds a column: instants are numbers."""
+    return pa.int64() if pa.types.is_timestamp(field.type) else field.type

@@ -6,8 +6,9 @@
                  hits, bytes, errors             absolute values, as in the results table
 
 The copy may be behind the results table: it was added later, the database was away, or the process was killed between
-the two writes. Then the start writes all rows of the table. The copy is never ahead, since it is written second; a
-batch that Spark runs again is in the copy's ledger and changes nothing. Windows that leave the results table stay here.
+the two writes. Then the start writes all rows of the table. The copy is never ahead, since it is written second. Its
+ledger knows the results table by its id, and the table's batches by their sequence. Windows that leave the results
+table stay here.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class CountsCopySink:
 
     def write(self, changed: ChangedWindows) -> None:
         """Write the changed rows, in one transaction with the batch's number."""
-        self._writer.write(changed.rows, query_id=changed.entry.query_id, batch_id=changed.entry.batch_id)
+        table = changed.table
+        self._writer.write(table.changed_rows(), query_id=table.table_id(), batch_id=table.next_sequence() - 1)
 
     def write_if_due(self) -> None:
         """Do nothing: each batch leaves the copy complete."""
@@ -62,14 +64,14 @@ class CountsCopySink:
         self._database.close()
 
     def _catch_up(self, table: CountsReader) -> None:
-        query_id, newest = table.owner(), table.newest_batch()
-        if query_id is None or newest is None or stored_batch(self._database, query_id, TABLE) >= newest:
+        table_id, newest = table.table_id(), table.next_sequence() - 1
+        if stored_batch(self._database, table_id, TABLE) >= newest:
             return
         rows = table.rows()
         while part := list(islice(rows, ROWS_AT_ONCE)):
             self._writer.write(_as_arrow(part), query_id=None)
         # The number goes in last, so that a copy which a kill interrupted starts again from the first row.
-        self._writer.write(_as_arrow([]), query_id=query_id, batch_id=newest)
+        self._writer.write(_as_arrow([]), query_id=table_id, batch_id=newest)
 
 
 def _as_arrow(rows: Iterable[tuple[Window, UrlCount]]) -> pa.Table:

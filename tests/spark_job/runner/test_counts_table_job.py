@@ -35,7 +35,7 @@ def test_the_fingerprint_is_the_one_that_older_folders_have() -> None:
 
 def test_what_may_change_between_two_starts_is_not_in_it() -> None:
     changed = SETTINGS.model_copy(update={"bridges": "127.0.0.1:5", "top": 3})
-    options = UrlCountsOptions(keep="1d", watermark="1h")
+    options = UrlCountsOptions(keep="1d", max_rows=7)
     assert JOB.fingerprint(changed, options) == JOB.fingerprint(SETTINGS, UrlCountsOptions())
 
 

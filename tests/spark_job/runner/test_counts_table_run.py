@@ -118,7 +118,7 @@ def test_drained_stopped_killed_and_started_again(bridge: RealBridge, tmp_path: 
     drain.write_text(json.dumps({bridge.log_id: 501}))
     with JobProcess(bridge, folder, *sinks, "--drain-to-file", str(drain), "--max-events", "200") as job:
         assert job.end() == 0, job.errors()
-        assert job.errors() == ["lines read 501 = counted 500 + malformed 1 + late 0"]
+        assert job.errors() == ["lines read 501 = counted 500 + malformed 1 + too old 0"]
         assert "1970-01-01 00:08:00 to 00:09:00 UTC" in job.out.read_text()
         assert json.loads((folder / "tally.json").read_bytes())["balanced"] is True
         assert job.progress()["state"] == "stopped"

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spark_job.accounting.totals_file import TotalsFile
 from spark_job.errors import JobFolderError
 from spark_job.runner.job_folder import JobFolder
-from spark_job.sinks.counts_table.writer import CountsTable
-from tests.support.counts import QUERY, entry, store
+from tests.support.counts import QUERY, entry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,34 +58,34 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         JobFolder(tmp_path / "file" / "job")
 
 
-def test_table_and_checkpoint_that_belong_together_pass(tmp_path: Path) -> None:
+def test_stored_batches_and_checkpoint_that_belong_together_pass(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
-    with CountsTable(folder.counts) as table:
-        folder.check(table)
-        store(table, entry(0, 0, 1), [(0, "/", 1)])
-        checkpoint(folder, QUERY, newest=0)
-        folder.check(table)
-        store(table, entry(1, 1, 2), [(0, "/", 2)])
-        folder.check(table)
+    stored = TotalsFile(folder.totals)
+    folder.check(stored)
+    stored.record(entry(0, 0, 1))
+    checkpoint(folder, QUERY, newest=0)
+    folder.check(stored)
+    stored.record(entry(1, 1, 2))
+    folder.check(stored)
 
 
 def test_a_checkpoint_that_is_gone_or_anothers_is_refused(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
-    with CountsTable(folder.counts) as table:
-        store(table, entry(0, 0, 1), [(0, "/", 1)])
-        with pytest.raises(JobFolderError, match="is gone or another's"):
-            folder.check(table)
-        checkpoint(folder, "another query", newest=0)
-        with pytest.raises(JobFolderError, match="is gone or another's"):
-            folder.check(table)
+    stored = TotalsFile(folder.totals)
+    stored.record(entry(0, 0, 1))
+    with pytest.raises(JobFolderError, match="is gone or another's"):
+        folder.check(stored)
+    checkpoint(folder, "another query", newest=0)
+    with pytest.raises(JobFolderError, match="is gone or another's"):
+        folder.check(stored)
 
 
-def test_a_table_that_is_behind_the_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_stored_batches_that_are_behind_the_checkpoint_are_refused(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
     checkpoint(folder, QUERY, newest=1)
-    with CountsTable(folder.counts) as table:
-        with pytest.raises(JobFolderError, match="ends at batch None, the checkpoint at 1"):
-            folder.check(table)
-        store(table, entry(0, 0, 1), [(0, "/", 1)])
-        with pytest.raises(JobFolderError, match="ends at batch 0, the checkpoint at 1"):
-            folder.check(table)
+    stored = TotalsFile(folder.totals)
+    with pytest.raises(JobFolderError, match="ends at batch None, the checkpoint at 1"):
+        folder.check(stored)
+    stored.record(entry(0, 0, 1))
+    with pytest.raises(JobFolderError, match="ends at batch 0, the checkpoint at 1"):
+        folder.check(stored)

@@ -27,8 +27,8 @@ def read(path: Path) -> dict[str, Any]:
 
 def test_progress_is_told_in_full(tmp_path: Path) -> None:
     with CountsTable(tmp_path / "counts.db") as table:
-        changed = store(table, entry(0, 0, 5, watermark_minute=3), [(0, "/", 5)])
-        newest = NewestBatch(changed.entry.batch_id, STORED_AT, changed.entry.closed_before_ms)
+        changed = store(table, entry(0, 0, 5), [(0, "/", 5)])
+        newest = NewestBatch(changed.entry.batch_id, STORED_AT, 180_000)
         positions = table.positions()
     path = tmp_path / "progress.json"
     write_progress(

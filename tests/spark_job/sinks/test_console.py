@@ -31,13 +31,13 @@ GOLDEN = """\
     #      hits   share  errors     bytes  URL
     1     1,200   99.7%    0.0%   117 KiB  /index.html
     2         3    0.2%  100.0%     300 B  /missing
-lines read 1,207 = counted 1,205 + malformed 2 + late 0   watermark not set yet
+lines read 1,207 = counted 1,205 + malformed 2 + too old 0
 
 1970-01-01 00:02:00 to 00:03:00 UTC   2 hits   1 URL
     #      hits   share  errors     bytes  URL
     1         2  100.0%    0.0%     200 B  /only
-lines read 1,209 = counted 1,206 + malformed 2 + late 1   watermark 1970-01-01 00:01:00 UTC
-1 line was older than the watermark and not counted: use --time arrival, or a longer --watermark
+lines read 1,209 = counted 1,206 + malformed 2 + too old 1
+1 line is older than the windows that are kept, and not counted: see --keep and --max-rows
 
 """
 
@@ -53,7 +53,7 @@ def test_ranked_windows_newest_first_and_the_sum(table: CountsTable) -> None:
     sink = ConsoleSink(top=2, stream=stream)
     first = [(1, "/index.html", 1200), (1, "/missing", 3), (1, "/z", 1), (2, "/only", 1)]
     sink.write(store(table, entry(0, 0, 1207, malformed=2), first))
-    sink.write(store(table, entry(1, 1207, 1209, late=1, watermark_minute=1), [(2, "/only", 2)]))
+    sink.write(store(table, entry(1, 1207, 1209, too_old=1), [(2, "/only", 1)]))
     sink.close()
     assert stream.getvalue() == GOLDEN
 
@@ -120,7 +120,7 @@ def test_a_terminal_gets_styles_and_its_own_width(table: CountsTable, monkeypatc
     leader, follower = os.openpty()
     with os.fdopen(follower, "w") as terminal:
         ConsoleSink(stream=terminal).write(batch)
-        shown = read_screen(leader, until="watermark")
+        shown = read_screen(leader, until="too old")
     os.close(leader)
     assert "\x1b[1m1970-01-01" in shown
     row = next(line for line in shown.split("\r\n") if "markup" in line)

@@ -26,7 +26,7 @@ def test_parquet_has_a_file_for_each_window(tmp_path: Path) -> None:
     with CountsTable(tmp_path / "counts.db") as table:
         sink = ParquetSink(folder, table)
         sink.write(store(table, entry(0, 0, 3), [(0, "/a", 2), (1, "/a", 1)]))
-        sink.write(store(table, entry(1, 3, 4), [(1, "/a", 2)]))
+        sink.write(store(table, entry(1, 3, 4), [(1, "/a", 1)]))
         sink.close()
     assert sorted(path.name for path in folder.iterdir()) == [
         "window-19700101T000000Z-19700101T000100Z.parquet",
@@ -48,7 +48,7 @@ def test_a_new_start_heals_missing_stale_and_damaged_files(tmp_path: Path) -> No
         sink = ParquetSink(folder, table)
         sink.write(store(table, entry(0, 0, 4), [(minute, "/a", 1) for minute in range(4)]))
         untouched, missing, damaged, _stale = sorted(folder.iterdir())
-        store(table, entry(1, 4, 5), [(3, "/a", 2)])
+        store(table, entry(1, 4, 5), [(3, "/a", 1)])
         missing.unlink()
         damaged.write_bytes(b"")
         kept = untouched.stat().st_ino
@@ -62,7 +62,8 @@ def test_archived_windows_keep_their_parquet_file(tmp_path: Path) -> None:
     with CountsTable(tmp_path / "counts.db", retention=Retention(max_rows=0)) as table:
         sink = ParquetSink(folder, table)
         sink.write(store(table, entry(0, 0, 1), [(0, "/a", 1)]))
-        sink.write(store(table, entry(1, 1, 3, closed_minute=1), [(5, "/a", 2)]))
+        sink.write(store(table, entry(1, 1, 3), [(5, "/a", 2)]))
+        sink.write(store(table, entry(2, 3, 3)))
         assert len(table.windows()) == 1
     assert parquet_rows(folder) == {(0, "/a", 1), (5, "/a", 2)}
 

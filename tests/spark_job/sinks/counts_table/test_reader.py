@@ -14,7 +14,7 @@ from spark_job.accounting.tally import Tally
 from spark_job.errors import SinkError
 from spark_job.sinks.counts_table.reader import CountsReader, Sums, UrlCount, Window
 from spark_job.sinks.counts_table.writer import CountsTable
-from tests.support.counts import MINUTE_US, QUERY, entry, store
+from tests.support.counts import MINUTE_US, entry, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,20 +61,28 @@ def test_windows_and_rows_come_oldest_first_also_from_before_the_epoch(reader: C
 
 
 def test_the_tally_divides_by_the_windows_of_each_line(reader: CountsReader) -> None:
-    assert reader.tally() == Tally(read=10, malformed=2, hits=16, windows_per_line=2)
+    assert reader.tally() == Tally(read=10, malformed=2, hits=16, windows_per_line=2, too_old=0)
     assert reader.tally().balanced
 
 
-def test_a_new_table_has_no_owner_no_batch_and_no_position(tmp_path: Path) -> None:
+def test_a_new_table_has_no_batch_and_no_position(tmp_path: Path) -> None:
     with CountsTable(tmp_path / "counts.db", windows_per_line=3), CountsReader(tmp_path / "counts.db") as reader:
-        assert (reader.owner(), reader.newest_batch(), reader.positions()) == (None, None, {})
-        assert reader.tally() == Tally()
+        assert (reader.next_sequence(), reader.closed_before_us(), reader.positions()) == (0, None, {})
+        assert reader.tally() == Tally(windows_per_line=3, too_old=0)
         assert (reader.windows(), list(reader.rows())) == ([], [])
         reader.verify()
 
 
-def test_owner_batch_and_positions_are_those_of_the_newest_batch(reader: CountsReader) -> None:
-    assert (reader.owner(), reader.newest_batch(), reader.positions()) == (QUERY, 0, {"log-a": 10})
+def test_sequence_and_positions_are_those_of_the_newest_batch(reader: CountsReader) -> None:
+    assert (reader.next_sequence(), reader.positions()) == (1, {"log-a": 10})
+
+
+def test_a_table_keeps_its_id_and_each_has_another(tmp_path: Path) -> None:
+    ids = []
+    for name in ("a", "a", "b"):
+        with CountsTable(tmp_path / name) as table:
+            ids.append(table.table_id())
+    assert ids[0] == ids[1] != ids[2]
 
 
 def test_a_reader_cannot_change_the_table(reader: CountsReader) -> None:
