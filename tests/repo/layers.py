@@ -87,7 +87,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "__main__",
     ),
     "spark_job.accounting": (
-        "audit_file lateness spark_checkpoint tally",
+        "audit_file lateness open_panes spark_checkpoint tally",
         "dead_letters ledger",
         "totals_file",
     ),

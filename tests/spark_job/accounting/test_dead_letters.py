@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.accounting.dead_letters import DeadLetters
+from spark_job.accounting.open_panes import write_open_from
 from spark_job.errors import SinkError
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ def test_what_does_not_fit_is_deleted_and_counted_also_by_a_new_process(audit: P
     assert DeadLetters(audit, tmp_path / "dead", max_bytes=28).clear_audit({"log-a": 20}) == 3
     assert names(tmp_path / "dead") == ["log-a/0-10.malformed.jsonl"]
     assert names(audit) == []
+
+
+def test_the_instant_from_which_panes_are_open_stays(audit: Path, tmp_path: Path) -> None:
+    write_open_from(audit, 7)
+    assert DeadLetters(audit, tmp_path / "dead").clear_audit({"log-a": 20}) == 0
+    assert names(audit) == ["open-from"]
 
 
 def test_a_place_that_cannot_be_written_is_an_error(audit: Path, tmp_path: Path) -> None:
