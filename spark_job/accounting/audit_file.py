@@ -1,15 +1,20 @@
-"""The audit files: for each task, how many lines of each pane it read, how many malformed, and the malformed lines.
+"""The audit files: for each task, how many lines of each pane it read, and the lines that are not counted.
 
 A source that sends sums to Spark, or a query that filters lines, leaves no way to count the lines behind a result. So
 each task writes what it read to a file before it hands its last rows over::
 
     <folder>/<log id>/<batch start>-<batch end>/<start>-<end>.json             {"log_id", "start", "end", "events",
-                                                                                "malformed", "panes", "pane_us"}
+                                                                                "malformed", "too_old", "panes",
+                                                                                "pane_us"}
     <folder>/<log id>/<batch start>-<batch end>/<start>-<end>.malformed.jsonl  one dead letter a line
 
-``panes`` maps the start of a pane (microseconds since the epoch) to its number of parsed lines. These numbers and
-``malformed`` add up to ``events``; that is ``end - start`` unless events were lost. A file's name depends on the range
-alone, and a file appears whole or not at all: a task that runs again writes the same files again.
+``panes`` maps the start of a pane (microseconds since the epoch) to its number of counted lines. The other lines do not
+parse (``malformed``) or belong to closed windows only (``too_old``, see :mod:`.open_panes`). All these numbers add up
+to ``events``; that is ``end - start`` unless events were lost. The dead letters are the malformed and the too old
+lines, and each says why it is one. A file written before ``too_old`` existed lacks that number, which is then 0.
+
+A file's name depends on the range alone, and a file appears whole or not at all: a task that runs again writes the same
+files again.
 """
 
 from __future__ import annotations
@@ -46,6 +51,7 @@ class AuditRecord:
         pane_us: length of the panes.
         events: lines that were read; fewer than the range has only where data loss was allowed.
         malformed: those that do not parse.
+        too_old: those that parse, but whose windows were all closed.
         panes: number of the others by the start of their pane, in microseconds since the epoch.
     """
 
@@ -55,12 +61,14 @@ class AuditRecord:
     pane_us: int
     events: int = 0
     malformed: int = 0
+    too_old: int = 0
     panes: dict[int, int] = field(default_factory=dict)
 
-    def add(self, events: int, panes: Mapping[int, int]) -> None:
-        """Add some lines of the range: those that are in no pane are malformed."""
+    def add(self, events: int, panes: Mapping[int, int], too_old: int = 0) -> None:
+        """Add some lines of the range: those that are neither in a pane nor too old are malformed."""
         self.events += events
-        self.malformed += events - sum(panes.values())
+        self.malformed += events - too_old - sum(panes.values())
+        self.too_old += too_old
         for start, lines in panes.items():
             self.panes[start] = self.panes.get(start, 0) + lines
 
@@ -85,15 +93,16 @@ class AuditRecord:
                 pane_us=int(fields["pane_us"]),
                 events=int(fields["events"]),
                 malformed=int(fields["malformed"]),
+                too_old=int(fields.get("too_old", 0)),
                 panes={int(start): int(lines) for start, lines in fields["panes"].items()},
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise AccountingError(f"{path}: not an audit file: {error}") from None
-        added_up = record.malformed + sum(record.panes.values())
+        added_up = record.malformed + record.too_old + sum(record.panes.values())
         if added_up != record.events or record.events > record.end - record.start:
             raise AccountingError(
-                f"{path}: the audit's lines do not add up: {added_up} in panes or malformed, {record.events} events, "
-                f"range {record.start} to {record.end}"
+                f"{path}: the audit's lines do not add up: {added_up} in panes, malformed or too old, "
+                f"{record.events} events, range {record.start} to {record.end}"
             )
         return record
 
@@ -113,18 +122,18 @@ class AuditWriter:
         self._stem = _stem(part)
         self._letters: NewFile | None = None
 
-    def add_dead_letters(self, malformed: pl.DataFrame) -> None:
-        """Write malformed lines to a file that is not visible yet.
+    def add_dead_letters(self, lines: pl.DataFrame) -> None:
+        """Write lines that are not counted to a file that is not visible yet.
 
         Args:
-            malformed: ``offset``, ``received``, ``error`` (why it does not parse) and ``raw`` (the line).
+            lines: ``offset``, ``received``, ``error`` (why it is not counted) and ``raw`` (the line).
 
         Raises:
             AuditError: the folder cannot be written.
         """
         import polars as pl
 
-        letters = malformed.select(
+        letters = lines.select(
             pl.lit(self.record.log_id).alias("log_id"),
             "offset",
             pl.col("received").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),

@@ -3,6 +3,16 @@
 The kernels (:mod:`.kernels`) take the lines that are written as nearly all lines of the named formats are. The parser
 (:class:`.parser.LineParser`) takes the others, and defines the result of both. Loading the kernels costs a process
 about as much as parsing half a million lines, so a process that sees few lines never loads them.
+
+Each line ends in one of three places:
+
+=========  ===========================================================================  ==============================
+line       is                                                                           goes to
+=========  ===========================================================================  ==============================
+counted    parsed, and its time is not too old                                          one sum
+malformed  not in the format                                                            the dead letters
+too old    parsed, but before the oldest open pane: all of its windows are closed       the dead letters, ``too_old``
+=========  ===========================================================================  ==============================
 """
 
 from __future__ import annotations
@@ -15,9 +25,12 @@ import polars as pl
 import pyarrow as pa
 
 from headrace.common.durations import MICROSECOND
+from headrace.common.text import EPOCH, iso_utc
 from spark_job.parse.kernels.line_form import LineForm
+from spark_job.parse.parser import raw_texts
 from spark_job.parse.rollup import add_up, roll_up
 from spark_job.parse.schema import TIME_TYPE
+from spark_job.parse.text import decode
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -32,14 +45,15 @@ PARSED_AT_ONCE: Final = 8192
 MAX_SUMS: Final = 1_000_000
 """Soft limit on buffered sums."""
 MAX_HELD_BYTES: Final = 128 * 1024 * 1024
-"""Soft limit on the bytes of buffered targets, of waiting lines and of malformed lines."""
+"""Soft limit on the bytes of buffered targets, of waiting lines and of dead letters."""
 
-MALFORMED: Final[dict[str, pl.DataType]] = {
+DEAD_LETTERS: Final[dict[str, pl.DataType]] = {
     "offset": pl.Int64(),
     "received": TIME_TYPE,
     "error": pl.String(),
     "raw": pl.String(),
 }
+"""The columns of a dead letter: a line that is not counted, and the reason."""
 
 _COLUMNS = ("time", "url", "status", "bytes", "raw", "error")
 
@@ -60,11 +74,13 @@ class Counts:
 
     Attributes:
         sums: one row for each pane and URL, as :func:`.rollup.roll_up` returns them.
-        malformed: one row for each malformed line, in order, with the columns of :data:`MALFORMED`.
+        dead_letters: one row for each malformed or too old line, in order, with the columns of :data:`DEAD_LETTERS`.
+        too_old: how many of the dead letters are too old; the others are malformed.
     """
 
     sums: pl.DataFrame
-    malformed: pl.DataFrame
+    dead_letters: pl.DataFrame
+    too_old: int
 
 
 class LineCounter:
@@ -74,26 +90,36 @@ class LineCounter:
         parser: parser of the lines' format.
         pane: length of a pane; panes start at its multiples, counted from the epoch.
         by_arrival: count each line by the time at which the bridge received it, not by the time in it.
+        open_from_us: where the oldest open pane starts, in microseconds since the epoch: lines before it are too old.
+            None if no window is closed.
         seen: how many lines this process has seen; another counter in tests.
     """
 
     def __init__(
-        self, parser: LineParser, pane: timedelta, *, by_arrival: bool = False, seen: LinesSeen = THIS_PROCESS
+        self,
+        parser: LineParser,
+        pane: timedelta,
+        *,
+        by_arrival: bool = False,
+        open_from_us: int | None = None,
+        seen: LinesSeen = THIS_PROCESS,
     ) -> None:
         self._parser = parser
         self._pane = pane
         self._by_arrival = by_arrival
+        self._open_from_us = open_from_us
         self._seen = seen
         self._form = LineForm.of(parser.line_format)
         self._arrays: SumArrays | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._sums: list[pl.DataFrame] = []
-        self._malformed: list[pl.DataFrame] = []
+        self._dead_letters: list[pl.DataFrame] = []
+        self._too_old = 0
 
     @property
     def is_full(self) -> bool:
         """True when the caller should take the counts, to bound memory."""
-        rows, size = sum(map(len, self._sums)), sum(frame.estimated_size() for frame in self._malformed)
+        rows, size = sum(map(len, self._sums)), sum(frame.estimated_size() for frame in self._dead_letters)
         if self._arrays is not None:
             rows, size = rows + self._arrays.rows, size + self._arrays.kept_bytes
         return rows > MAX_SUMS or size > MAX_HELD_BYTES
@@ -120,8 +146,9 @@ class LineCounter:
         self._parse_waiting()
         if self._arrays is not None:
             self._sums.append(self._arrays.take())
-        counts = Counts(add_up(self._sums, self._pane), pl.concat([pl.DataFrame(schema=MALFORMED), *self._malformed]))
-        self._sums, self._malformed = [], []
+        dead_letters = pl.concat([pl.DataFrame(schema=DEAD_LETTERS), *self._dead_letters])
+        counts = Counts(add_up(self._sums, self._pane), dead_letters, self._too_old)
+        self._sums, self._dead_letters, self._too_old = [], [], 0
         return counts
 
     def _kernels(self, lines: int) -> SumArrays | None:
@@ -133,7 +160,7 @@ class LineCounter:
             # Imported here, since this loads numba.
             from spark_job.parse.kernels.sum_arrays import SumArrays
 
-            self._arrays = SumArrays(self._form, self._parser.rule, self._pane // MICROSECOND)
+            self._arrays = SumArrays(self._form, self._parser.rule, self._pane // MICROSECOND, self._open_from_us)
         return self._arrays
 
     def _count(self, batch: pa.RecordBatch, arrays: SumArrays) -> pa.RecordBatch:
@@ -150,12 +177,30 @@ class LineCounter:
             return
         table = pa.Table.from_batches(self._waiting)
         self._waiting = []
-        lines = self._parser.parse(pl.Series("body", table.column("body")), _COLUMNS)
+        bodies = pl.Series("body", table.column("body"))
+        lines = self._parser.parse(bodies, _COLUMNS)
         received = pl.Series("received", table.column("received"))
         if self._by_arrival:
             lines = lines.with_columns(time=pl.when(pl.col("error").is_null()).then(received))
+        if self._open_from_us is not None:
+            lines = self._with_too_old(lines, bodies, self._open_from_us)
         self._sums.append(roll_up(lines, self._pane))
         if lines["error"].null_count() < len(lines):
             places = pl.DataFrame([pl.Series("offset", table.column("offset")), received])
             found = pl.concat([places, lines.select("error", "raw")], how="horizontal")
-            self._malformed.append(found.filter(pl.col("error").is_not_null()))
+            self._dead_letters.append(found.filter(pl.col("error").is_not_null()))
+
+    def _with_too_old(self, lines: pl.DataFrame, bodies: pl.Series, open_from_us: int) -> pl.DataFrame:
+        """Count the too old lines, and return all lines; the too old ones now have ``raw`` and ``error``."""
+        # A malformed line has no time, so it is not found here and keeps its own error.
+        rows = (lines["time"].dt.epoch("us") < open_from_us).arg_true()
+        if rows.is_empty():
+            return lines
+        self._too_old += len(rows)
+        raw, error = raw_texts(decode(bodies.gather(rows))), too_old_error(open_from_us)
+        return lines.with_columns(lines["raw"].scatter(rows, raw), lines["error"].scatter(rows, error))
+
+
+def too_old_error(open_from_us: int) -> str:
+    """Return why a line before ``open_from_us``, where the oldest open pane starts, is not counted."""
+    return f"too old: all windows of lines before {iso_utc(EPOCH + open_from_us * MICROSECOND)} are closed"

@@ -151,6 +151,11 @@ class LineParser:
         return {**made.to_dict(), **parts}
 
 
+def raw_texts(lines: pl.Series) -> pl.Series:
+    """Return what the column ``raw`` keeps of decoded lines, see :data:`.schema.SCHEMA`."""
+    return pl.Series("raw", [_bounded(line) for line in lines], dtype=pl.String)
+
+
 def _none_for_dash(texts: pl.Series) -> pl.Series:
     """Return the column with null in place of ``-``, by which the log says that there was nothing."""
     return texts.to_frame().select(pl.when(pl.first() != NO_REQUEST).then(pl.first())).to_series()
@@ -171,7 +176,7 @@ def _malformed_columns(errors: pl.Series, lines: pl.Series, wanted: list[str]) -
         found["error"] = errors
     if "raw" in wanted:
         rows = errors.is_not_null().arg_true()
-        kept = pl.Series([_bounded(line) for line in lines.gather(rows)], dtype=pl.String)
+        kept = raw_texts(lines.gather(rows))
         found["raw"] = pl.Series([None], dtype=pl.String).new_from_index(0, len(lines)).scatter(rows, kept)
     return found
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_RAW_BYTES = 64 * 1024
-"""The most bytes of a malformed line that are kept."""
+"""The most bytes of a dead letter's line that are kept."""
 
 TIME_TYPE = pl.Datetime("us", "UTC")
 

@@ -14,6 +14,9 @@ with the lines themselves: the watermark follows the largest time, which a sum k
 time of a row, decides whether a row is late.
 
 With ``time=arrival`` the time at which the bridge received a line replaces the time in the line.
+
+With ``rollup`` and ``audit`` the job can close old windows: lines before the instant in the audit folder's file
+``open-from`` (:mod:`spark_job.accounting.open_panes`) are in no sum; the audit counts them as too old.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from pyspark.sql.types import (
 )
 
 from spark_job.accounting.audit_file import AuditWriter, remove_leftovers
+from spark_job.accounting.open_panes import read_open_from
 from spark_job.errors import OptionError
 from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.options import AccessLogOptions, check_for_batch, check_for_stream, parse_access_log_options
@@ -131,19 +135,23 @@ class RollUp(Conversion):
         A part with very many sums yields some of them early, which bounds memory; Spark adds up the rest.
         """
         if self._options.audit is None:
-            for rows in self._rows(batches, None):
+            for rows in self._rows(batches, None, None):
                 yield from _roll_up_batches(rows)
             return
+        # Once for the whole part: its lines must not be judged by two instants.
+        open_from_us = read_open_from(self._options.audit.folder)
         with AuditWriter(self._options.audit.folder, part, self._options.audit.pane_us) as audit:
-            for rows in self._rows(batches, audit):
+            for rows in self._rows(batches, audit, open_from_us):
                 yield from _roll_up_batches(rows)
 
-    def _rows(self, batches: Iterable[pa.RecordBatch], audit: AuditWriter | None) -> Iterator[pl.DataFrame]:
+    def _rows(
+        self, batches: Iterable[pa.RecordBatch], audit: AuditWriter | None, open_from_us: int | None
+    ) -> Iterator[pl.DataFrame]:
         counter: LineCounter | None = None
         events = 0
         for table in as_tables(batches):
             # Not before: this imports Polars, and many parts are empty.
-            counter = counter or self._counter()
+            counter = counter or self._counter(open_from_us)
             counter.add(table)
             events += table.num_rows
             if counter.is_full:
@@ -156,21 +164,21 @@ class RollUp(Conversion):
         if last is not None:
             yield last
 
-    def _counter(self) -> LineCounter:
+    def _counter(self, open_from_us: int | None) -> LineCounter:
         options = self._options
         parser = line_parser(options.log_format, options.url, options.timezone)
         from spark_job.parse import LineCounter
 
-        return LineCounter(parser, self._pane, by_arrival=options.arrival_time)
+        return LineCounter(parser, self._pane, by_arrival=options.arrival_time, open_from_us=open_from_us)
 
     def _add_to_audit(self, counts: Counts, events: int, audit: AuditWriter | None) -> pl.DataFrame:
         """Return the sums of so many events, after adding the events to the audit."""
         from spark_job.parse import panes
 
         if audit is not None:
-            audit.record.add(events, panes(counts.sums, self._pane))
-            if len(counts.malformed):
-                audit.add_dead_letters(counts.malformed)
+            audit.record.add(events, panes(counts.sums, self._pane), counts.too_old)
+            if len(counts.dead_letters):
+                audit.add_dead_letters(counts.dead_letters)
         return counts.sums
 
 

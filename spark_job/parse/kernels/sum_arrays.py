@@ -22,6 +22,7 @@ LINES_AT_ONCE: Final = 4096
 """So many lines go through one kernel and then the other, so that what passes between them stays in the CPU cache."""
 
 _NO_TIMES: Final = np.empty(0, np.int64)
+_BEFORE_ALL_TIMES: Final = int(np.iinfo(np.int64).min)
 FIRST_BYTES: Final = 1 << 16
 FIRST_ROWS: Final = 2 * LINES_AT_ONCE
 """A power of two, and two rounds of lines: doubling always makes room for one more round."""
@@ -34,9 +35,10 @@ class SumArrays:
         form: the form of the lines.
         rule: the rule that makes URLs of request targets.
         pane_us: length of a pane in microseconds.
+        open_from_us: lines of earlier times are left to the parser; None to take lines of all times.
     """
 
-    def __init__(self, form: LineForm, rule: UrlRule, pane_us: int) -> None:
+    def __init__(self, form: LineForm, rule: UrlRule, pane_us: int, open_from_us: int | None = None) -> None:
         self._form = (
             (scan.WITH_SERVER if form.server else 0)
             | (scan.WITH_HEADERS if form.headers else 0)
@@ -46,6 +48,7 @@ class SumArrays:
         # A rule that drops the query needs targets without it only, and these are fewer.
         self._query = ord("#") if rule is UrlRule.FULL else ord("?")
         self._pane_us = pane_us
+        self._oldest_us = _BEFORE_ALL_TIMES if open_from_us is None else open_from_us
         self._found = np.empty((LINES_AT_ONCE, scan.FOUND_COLUMNS), np.int64)
         self._left = np.empty(LINES_AT_ONCE, np.int64)
         self._clear()
@@ -94,6 +97,7 @@ class SumArrays:
                 found,
                 _NO_TIMES if arrived_us is None else arrived_us[first : first + len(found)],
                 self._pane_us,
+                self._oldest_us,
                 self._kept,
                 self._targets,
                 self._target_slots,

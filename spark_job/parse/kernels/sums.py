@@ -123,7 +123,7 @@ def _sum_row(pane: int, target: int, targets: Numbers, sums: Numbers, slots: Slo
 
 
 @kernel(
-    f"int64({BYTES}, {TABLE}, {TIMES}, int64, "
+    f"int64({BYTES}, {TABLE}, {TIMES}, int64, int64, "
     f"{WRITABLE_BYTES}, {TABLE}, {SLOTS}, {TABLE}, {SLOTS}, {NUMBERS}, {NUMBERS})"
 )
 def add(
@@ -131,6 +131,7 @@ def add(
     found: Numbers,
     arrived_us: Numbers,
     pane_us: int,
+    oldest_us: int,
     kept: Bytes,
     targets: Numbers,
     target_slots: Slots,
@@ -149,6 +150,7 @@ def add(
         found: the result of :func:`.scan.scan`.
         arrived_us: for each line the time to count it by; empty to count by the time in the line.
         pane_us: length of a pane.
+        oldest_us: lines of earlier times are not taken.
         kept: as in the module's head; has room for the bytes of the lines' targets.
         targets: has room for one new row per line.
         target_slots: a power of two of slots, at least two for each row of ``targets``.
@@ -165,12 +167,13 @@ def add(
         time_us = found[line, _TIME_US]
         row = -1
         if time_us != _NOT_TAKEN:
-            start, end, value = found[line, _START], found[line, _END], found[line, _HASH]
-            target = _target_row(data, start, end, value, kept, targets, target_slots, used)
-            if target >= 0:
-                if len(arrived_us) > 0:
-                    time_us = arrived_us[line]
-                row = _sum_row(time_us // pane_us, target, targets, sums, sum_slots, used)
+            if len(arrived_us) > 0:
+                time_us = arrived_us[line]
+            if time_us >= oldest_us:
+                start, end, value = found[line, _START], found[line, _END], found[line, _HASH]
+                target = _target_row(data, start, end, value, kept, targets, target_slots, used)
+                if target >= 0:
+                    row = _sum_row(time_us // pane_us, target, targets, sums, sum_slots, used)
         if row < 0:
             left[count] = line
             count += 1

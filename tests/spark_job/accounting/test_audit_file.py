@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_job.accounting.audit_file import AuditRecord, AuditWriter, read_audit, remove_leftovers
+from spark_job.accounting.open_panes import write_open_from
 from spark_job.errors import AccountingError, AuditError
 from spark_job.ranges import LogRange, Part
 
@@ -44,19 +45,40 @@ def names(folder: Path) -> list[str]:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 50), st.dictionaries(st.integers(-(2**62), 2**62), st.integers(1, 9), max_size=4))
+        st.tuples(
+            st.integers(0, 50),
+            st.integers(0, 50),
+            st.dictionaries(st.integers(-(2**62), 2**62), st.integers(1, 9), max_size=4),
+        )
     )
 )
 def test_a_record_is_read_as_it_was_written(
-    tmp_path_factory: pytest.TempPathFactory, tables: list[tuple[int, dict[int, int]]]
+    tmp_path_factory: pytest.TempPathFactory, tables: list[tuple[int, int, dict[int, int]]]
 ) -> None:
     record = AuditRecord("log-a", 5, 100_000, PANE_US)
-    for malformed, panes in tables:
-        record.add(malformed + sum(panes.values()), panes)
+    for malformed, too_old, panes in tables:
+        record.add(malformed + too_old + sum(panes.values()), panes, too_old)
     path = tmp_path_factory.mktemp("audit") / "5-100000.json"
     path.write_bytes(record.as_bytes())
     assert AuditRecord.read(path) == record
-    assert record.malformed == sum(malformed for malformed, _ in tables)
+    assert record.malformed == sum(malformed for malformed, _, _ in tables)
+    assert record.too_old == sum(too_old for _, too_old, _ in tables)
+
+
+def test_a_file_without_too_old_lines_is_one_of_the_version_before(tmp_path: Path) -> None:
+    path = tmp_path / "0-20.json"
+    fields = {"log_id": "log-a", "start": 0, "end": 20, "pane_us": PANE_US, "events": 20, "malformed": 3}
+    path.write_text(json.dumps(fields | {"panes": {"0": 17}}))
+    assert AuditRecord.read(path) == AuditRecord("log-a", 0, 20, PANE_US, events=20, malformed=3, panes={0: 17})
+
+
+@pytest.mark.parametrize("too_old", [1, 3])
+def test_a_file_whose_lines_do_not_add_up_is_refused(tmp_path: Path, too_old: int) -> None:
+    path = tmp_path / "0-20.json"
+    record = AuditRecord("log-a", 0, 20, PANE_US, events=20, malformed=3, too_old=too_old, panes={0: 15})
+    path.write_bytes(record.as_bytes())
+    with pytest.raises(AccountingError, match=f"{18 + too_old} in panes, malformed or too old, 20 events"):
+        AuditRecord.read(path)
 
 
 def test_the_parts_of_a_range_are_read_in_order(tmp_path: Path) -> None:
@@ -93,6 +115,15 @@ def test_leftovers_of_another_plan_are_removed_and_what_the_tasks_will_write_sta
     assert names(tmp_path) == ["log-a/20-30/20-30.json"]
     remove_leftovers(tmp_path, [Part(20, 30, other), Part(0, 5, LogRange("new", 0, 5))])
     assert names(tmp_path) == ["log-a/20-30/20-30.json"]
+
+
+def test_the_instant_from_which_panes_are_open_is_no_leftover(tmp_path: Path) -> None:
+    write(tmp_path, Part(0, 20, WHOLE))
+    write_open_from(tmp_path, 7)
+    remove_leftovers(tmp_path, [Part(0, 9, WHOLE), Part(9, 20, WHOLE)])
+    assert names(tmp_path) == ["open-from"]
+    write(tmp_path, Part(0, 20, WHOLE))
+    assert [each.events for each in read_audit(tmp_path, WHOLE, PANE_US)] == [20]
 
 
 def test_what_cannot_be_written_is_an_error_that_names_the_folder(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import os
 import random
 import subprocess
 import sys
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -16,48 +17,14 @@ from hypothesis import strategies as st
 from headrace.sample import SampleSettings, sample_lines
 from spark_job.parse import LineCounter, LineParser, UrlRule
 from spark_job.parse.line_counter import KERNELS_AFTER_LINES, LinesSeen
-from tests.support.access_lines import (
-    apache_time,
-    combined,
-    hosts,
-    moments,
-    plain_texts,
-    requests,
-    sizes,
-    statuses,
-    users,
-)
+from spark_job.parse.schema import MAX_RAW_BYTES
+from tests.support.access_lines import combined
 from tests.support.line_counts import RECEIVED, Question, counted, events, left_by_kernels, parsed
 from tests.support.logs import REAL_LOG, lines_of
+from tests.support.near_lines import FORMATS, NAMED, STRICT_COMBINED, as_format, near_lines, questions, spoil
 
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT") != "1"
 MUTATIONS = 100_000 if COMPILED else 4_000
-NAMED = ("common", "combined", "vhost_combined")
-STRICT_COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
-FORMATS = (*NAMED, STRICT_COMBINED)
-
-PIECES = (
-    *(
-        b'"',
-        b"\\",
-        b" ",
-        b"  ",
-        b"[",
-        b"]",
-        b"-",
-        b"\r",
-        b"\x00",
-        b"\x7f",
-        b"\t",
-        b"\xc3\xa9",
-        b"\xff",
-        b"?",
-        b"#",
-        b":",
-    ),
-    *(b"+", b"/", b".", b"%7e", b"0", b"9", b"a", b"Z", b'" "', b'\\"', b" HTTP/1.1", b"http://a.example", b" - "),
-    *(b"1234567890123456", b"Feb", b"29/", b":60", b"2016", b"24:", b"+2400", b"-0060", b"GET ", b"HTTP/2", b"99"),
-)
 
 COUNT_ONE_LINE = """
 import sys
@@ -72,32 +39,8 @@ columns = [*(pa.nulls(1, kind) for kind in kinds.values()), body]
 counter = LineCounter(LineParser("combined", "path", "UTC"), timedelta(minutes=1), seen=LinesSeen(KERNELS_AFTER_LINES))
 counter.add(pa.Table.from_batches([pa.record_batch(columns, names=[*kinds, "body"])]))
 loaded = (name in sys.modules for name in ("spark_job.parse.kernels.sum_arrays", "pandas"))
-print(len(counter.take().malformed), *loaded)
+print(len(counter.take().dead_letters), *loaded)
 """
-
-questions = st.builds(
-    Question,
-    log_format=st.sampled_from(FORMATS),
-    rule=st.sampled_from([str(rule) for rule in UrlRule]),
-    pane=st.sampled_from([timedelta(microseconds=7), timedelta(seconds=90), timedelta(minutes=1), timedelta(hours=1)]),
-    by_arrival=st.booleans(),
-    timezone=st.sampled_from(["UTC", "Asia/Kolkata", "America/St_Johns"]),
-)
-
-
-def as_format(line: bytes, log_format: str) -> bytes:
-    """Return a line of the combined format as one of another."""
-    if log_format == "common":
-        return line.rsplit(b' "', 2)[0]
-    return b"www.example:443 " + line if log_format == "vhost_combined" else line
-
-
-def spoil(line: bytes, rng: random.Random) -> bytes:
-    """Return the line with something cut out, put in, or put in the place of something."""
-    start = rng.randrange(len(line) + 1)
-    stop = min(len(line), start + rng.choice((0, 0, 0, 1, 1, 2, 5, 200)))
-    middle = rng.choice(PIECES) if rng.random() < 0.7 else bytes([rng.randrange(256)] * rng.randrange(2))
-    return line[:start] + middle + line[stop:]
 
 
 def real_lines(count: int) -> list[bytes]:
@@ -105,24 +48,6 @@ def real_lines(count: int) -> list[bytes]:
     if REAL_LOG.exists():
         return lines_of("real")[:count]
     return [line.rstrip(b"\n") for line in sample_lines(SampleSettings(lines=count, malformed=count // 100))]
-
-
-written = st.builds(
-    lambda host, user, moment, request, status, size, referrer, agent: (
-        f'{host} - {user} {apache_time(moment)} "{request}" {status} {size} "{referrer}" "{agent}"'.encode()
-    ),
-    hosts, users, moments, requests, statuses, sizes, plain_texts, plain_texts,
-)  # fmt: skip
-
-
-@st.composite
-def near_lines(draw: st.DrawFn) -> bytes:
-    """Return a line of the combined format, or nearly so."""
-    line = draw(written)
-    rng = draw(st.randoms(use_true_random=False))
-    for _ in range(draw(st.integers(0, 2))):
-        line = spoil(line, rng)
-    return line
 
 
 @settings(max_examples=100 if COMPILED else 50)
@@ -149,7 +74,12 @@ def test_spoiled_lines_of_a_real_log_are_counted_as_if_each_was_parsed(log_forma
     spoiled = [spoil(as_format(rng.choice(lines), log_format), rng) for _ in range(MUTATIONS // len(NAMED))]
     question = Question(log_format, rng.choice([str(rule) for rule in UrlRule]))
     table = events(spoiled, pieces=2)
-    assert counted(question, table) == parsed(question, table)
+    answer = parsed(question, table)
+    assert counted(question, table) == answer
+    question = replace(question, open_from=sorted(time for time, *_ in answer.sums)[len(answer.sums) // 2])
+    answer = parsed(question, table)
+    assert counted(question, table) == answer
+    assert 0 < answer.too_old < len(answer.dead_letters) < len(spoiled)
 
 
 TIME = "17/May/2015:10:05:03 +0000"
@@ -294,7 +224,7 @@ def test_lines_that_are_left_wait_for_each_other(monkeypatch: pytest.MonkeyPatch
         counter.add(events([combined().encode(), b"x"]))
         waiting.append(sum(batch.num_rows for batch in counter._waiting))
     assert waiting == [1, 2, 0, 1]
-    assert counter.take().malformed["raw"].to_list() == ["x"] * 4
+    assert counter.take().dead_letters["raw"].to_list() == ["x"] * 4
 
 
 def test_a_counter_says_when_it_holds_much(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +245,58 @@ def test_by_arrival_lines_are_counted_when_they_were_received() -> None:
     table = events([combined().encode(), combined("GET /old").encode(), b"x"])
     answer = counted(Question(by_arrival=True), table)
     assert [(time, url) for time, url, *_ in answer.sums] == [(RECEIVED, "/"), (RECEIVED, "/old")]
-    assert [offset for offset, *_ in answer.malformed] == [2]
+    assert [offset for offset, *_ in answer.dead_letters] == [2]
+
+
+@settings(max_examples=100 if COMPILED else 50)
+@given(
+    questions,
+    st.lists(near_lines(), min_size=1, max_size=12),
+    st.integers(1, 3),
+    st.integers(0, 11),
+    st.integers(-1, 1),
+)
+def test_too_old_lines_are_the_same_with_kernels_and_without(
+    question: Question, some: list[bytes], pieces: int, place: int, later_us: int
+) -> None:
+    """The instant is the time of one of the lines, or lies a microsecond before or after it."""
+    table = events([as_format(line, question.log_format) for line in some], pieces)
+    times = [time for time, *_ in parsed(question, table).sums] or [RECEIVED]
+    question = replace(question, open_from=times[place % len(times)] + timedelta(microseconds=later_us))
+    expected = parsed(question, table)
+    assert counted(question, table) == expected
+    assert counted(question, table, kernels=False) == expected
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_too_old_lines_are_dead_letters_and_counted_apart(kernels: bool) -> None:  # noqa: FBT001
+    second = [combined().replace(":03 +", f":{second:02} +").encode() for second in (2, 4, 3)]
+    long = combined(agent="a" * MAX_RAW_BYTES).encode() + b"\r"
+    table = events([second[0], second[1], b"x", second[2], long])
+    answer = counted(Question(open_from=datetime(2015, 5, 17, 10, 5, 4, tzinfo=UTC)), table, kernels=kernels)
+    error = "too old: all windows of lines before 2015-05-17T10:05:04Z are closed"
+    assert [(offset, said, raw) for offset, _, said, raw in answer.dead_letters] == [
+        (0, error, second[0].decode()),
+        (2, "does not match the format", "x"),
+        (3, error, second[2].decode()),
+        (4, error, long.decode()[:MAX_RAW_BYTES]),
+    ]
+    assert (answer.too_old, list(answer.panes.values())) == (3, [1])
+
+
+def test_a_counter_starts_from_zero_after_its_counts_were_taken() -> None:
+    counter = LineCounter(LineParser("combined"), timedelta(minutes=1), open_from_us=2**53)
+    counter.add(events([combined().encode()]))
+    assert counter.take().too_old == 1
+    taken = counter.take()
+    assert (taken.too_old, len(taken.dead_letters), len(taken.sums)) == (0, 0, 0)
+
+
+def test_by_arrival_a_line_is_too_old_if_it_was_received_before() -> None:
+    table = events([combined().encode()] * 3, pieces=3)
+    question = Question(by_arrival=True, open_from=RECEIVED + timedelta(minutes=1))
+    assert counted(question, table) == counted(question, table, kernels=False) == parsed(question, table)
+    assert [offset for offset, *_ in counted(question, table).dead_letters] == [0]
 
 
 def test_pandas_is_not_loaded_to_count() -> None:

@@ -14,14 +14,19 @@ from pyspark.sql.datasource import CaseInsensitiveDict
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from avro_bridge.contract import schema
+from spark_job.accounting.audit_file import AuditRecord, read_audit
+from spark_job.accounting.open_panes import read_open_from, write_open_from
 from spark_job.errors import AuditError, OptionError
 from spark_job.ranges import LogRange, Part
 from spark_job.source.access_log import ROLL_UP_SCHEMA, AccessLogDataSource, Lines, RollUp, line_schema
 from spark_job.source.options import parse_access_log_options
+from tests.support.bridges import RealBridge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pyspark.sql import SparkSession
 
 
 @pytest.fixture(params=["parsed", "by kernels"], autouse=True)
@@ -31,6 +36,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr("spark_job.parse.line_counter.KERNELS_AFTER_LINES", 0)
 
 
+MINUTE_US = 60_000_000
 RECEIVED = datetime(2024, 5, 1, 12, 0, 30, tzinfo=UTC)
 BROKEN = b'1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET /cut HTTP/1.1" 200 1 "-" "Mozi'
 
@@ -79,6 +85,10 @@ def roll_up(lines: list[bytes] = LINES, pieces: int = 2, **options: str) -> list
 
 def at(minute: int, second: int) -> datetime:
     return datetime(2015, 5, 17, 10, minute, second, tzinfo=UTC)
+
+
+def instant_us(instant: datetime) -> int:
+    return int(instant.timestamp()) * 1_000_000
 
 
 EXPECTED = [
@@ -154,16 +164,16 @@ def test_the_audit_adds_up_and_is_the_same_when_the_task_runs_again(tmp_path: Pa
     written = files(tmp_path)
     assert set(written) == {"log/0-7/0-7.json", "log/0-7/0-7.malformed.jsonl"}
     record = json.loads(written["log/0-7/0-7.json"])
-    minute_us = 60_000_000
-    first_us = int(at(0, 0).timestamp()) * 1_000_000
+    first_us = instant_us(at(0, 0))
     assert record == {
         "log_id": "log",
         "start": 0,
         "end": 7,
         "events": 7,
         "malformed": 1,
-        "panes": {str(first_us): 4, str(first_us + minute_us): 1, str(first_us + 7 * minute_us): 1},
-        "pane_us": minute_us,
+        "too_old": 0,
+        "panes": {str(first_us): 4, str(first_us + MINUTE_US): 1, str(first_us + 7 * MINUTE_US): 1},
+        "pane_us": MINUTE_US,
     }
     assert [json.loads(text) for text in written["log/0-7/0-7.malformed.jsonl"].splitlines()] == [
         {
@@ -176,6 +186,70 @@ def test_the_audit_adds_up_and_is_the_same_when_the_task_runs_again(tmp_path: Pa
     ]
     roll_up(pieces=7, audit=str(tmp_path))
     assert files(tmp_path) == written
+
+
+LETTER = {"log_id": "log", "received": "2024-05-01T12:00:30.000000Z"}
+TOO_OLD = "too old: all windows of lines before 2015-05-17T10:01:00Z are closed"
+
+
+def test_lines_before_the_oldest_open_pane_are_in_no_sum_and_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the lines come in several tables, each with its own dead letters."""
+    write_open_from(tmp_path, instant_us(at(1, 0)))
+    for max_events in (100, 1):
+        monkeypatch.setattr("spark_job.source.range_reader.MAX_TABLE_EVENTS", max_events)
+        assert roll_up(pieces=7, audit=str(tmp_path)) == EXPECTED[2:]
+        written = files(tmp_path / "log" / "0-7")
+        record = json.loads(written["0-7.json"])
+        assert (record["events"], record["malformed"], record["too_old"]) == (7, 1, 4)
+        assert record["panes"] == {str(instant_us(at(1, 0))): 1, str(instant_us(at(7, 0))): 1}
+        assert [json.loads(text) for text in written["0-7.malformed.jsonl"].splitlines()] == [
+            LETTER | {"offset": 0, "error": TOO_OLD, "raw": LINES[0].decode()},
+            LETTER | {"offset": 1, "error": TOO_OLD, "raw": LINES[1].decode()},
+            LETTER | {"offset": 2, "error": TOO_OLD, "raw": LINES[2].decode()},
+            LETTER | {"offset": 3, "error": "a quote is not closed", "raw": BROKEN.decode()},
+            LETTER | {"offset": 5, "error": TOO_OLD, "raw": LINES[5].decode()},
+        ]
+
+
+def test_by_arrival_lines_are_as_old_as_their_arrival(tmp_path: Path) -> None:
+    for later_us, hits in ((0, [4, 2]), (1, [])):
+        write_open_from(tmp_path, instant_us(RECEIVED) + later_us)
+        assert [row["hits"] for row in roll_up(time="arrival", audit=str(tmp_path))] == hits
+        assert AuditRecord.read(tmp_path / "log/0-7/0-7.json").too_old == 6 - sum(hits)
+
+
+def test_an_instant_that_changes_while_a_task_runs_is_not_for_this_task(tmp_path: Path) -> None:
+    write_open_from(tmp_path, instant_us(at(1, 0)))
+
+    def changing() -> Iterator[pa.RecordBatch]:
+        write_open_from(tmp_path, instant_us(at(8, 0)))
+        yield from batches(LINES)
+
+    parsed = options_of(rollup="1 minute", audit=str(tmp_path))
+    list(RollUp(parsed, parsed.rollup_us).convert(part_of(0, 7), changing()))
+    assert AuditRecord.read(tmp_path / "log/0-7/0-7.json").too_old == 4
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("way", ["parsed"], indirect=True)
+def test_spark_reads_the_open_panes_only(spark: SparkSession, tmp_path: Path) -> None:
+    audit = tmp_path / "audit"
+    write_open_from(audit, instant_us(at(1, 0)))
+    with RealBridge(tmp_path / "log") as bridge:
+        bridge.extend(LINES)
+        lines = spark.read.format("access_log").options(bridges=bridge.address, rollup="1 minute", audit=str(audit))
+        found = sorted(tuple(row) for row in lines.load().selectExpr("unix_micros(time)", "url", "hits").collect())
+        whole = LogRange(bridge.log_id, 0, len(LINES))
+    assert found == [(instant_us(at(1, 0)), "/a", 1), (instant_us(at(7, 0)), "/a", 1)]
+    records = list(read_audit(audit, whole, MINUTE_US))
+    assert (sum(each.events for each in records), sum(each.malformed for each in records)) == (7, 1)
+    assert sum(each.too_old for each in records) == 4
+    texts = [text for path in sorted(audit.rglob("*.malformed.jsonl")) for text in path.read_text().splitlines()]
+    letters = {letter["offset"]: letter["error"] for letter in map(json.loads, texts)}
+    assert letters == {0: TOO_OLD, 1: TOO_OLD, 2: TOO_OLD, 3: "a quote is not closed", 5: TOO_OLD}
+    assert read_open_from(audit) == instant_us(at(1, 0))
 
 
 def test_the_audit_of_nothing_says_so(tmp_path: Path) -> None:

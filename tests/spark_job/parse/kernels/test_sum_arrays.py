@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from spark_job.parse import UrlRule
 from spark_job.parse.kernels.line_form import LineForm
 from spark_job.parse.kernels.sum_arrays import SumArrays
 from tests.support.access_lines import TIME, apache_time, combined
 from tests.support.line_counts import Question, counted, events, left_by_kernels, parsed
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_sums_grow_with_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +64,14 @@ def test_lines_come_from_the_middle_of_buffers_and_from_odd_addresses() -> None:
     table = events(lines)
     moved = table.set_column(2, "body", odd)
     assert counted(Question(), moved) == counted(Question(), table) == parsed(Question(), table)
+
+
+@pytest.mark.parametrize(("later_us", "left"), [(0, []), (1, [0]), (1_000_000, [0]), (1_000_001, [0, 1])])
+def test_lines_before_the_oldest_open_pane_are_left(later_us: int, left: list[int]) -> None:
+    at = datetime(2015, 5, 17, 10, tzinfo=UTC)
+    lines = [combined().replace(TIME, apache_time(at + timedelta(seconds=second))).encode() for second in range(3)]
+    question = Question(open_from=at + timedelta(microseconds=later_us))
+    assert left_by_kernels(question, events(lines)) == left
 
 
 def test_offsets_that_lead_astray_are_not_followed() -> None:

@@ -27,27 +27,35 @@ def test_the_columns_of_a_scan_are_those_that_are_added_up() -> None:
         st.tuples(st.integers(-200, 200), st.sampled_from(["/a", "/b", "/ab", "/c"]), st.integers(0, 9)), max_size=40
     ),
     st.sampled_from([0xFFFFFFFF, 0x1]),
+    st.sampled_from([-(2**63), 2**63 - 1]) | st.integers(-210, 210),
+    st.booleans(),
 )
-def test_lines_are_added_up_by_pane_and_target(lines: list[tuple[int, str, int]], mask: int) -> None:
+def test_lines_are_added_up_by_pane_and_target(
+    lines: list[tuple[int, str, int]],
+    mask: int,
+    oldest_us: int,
+    by_arrival: bool,  # noqa: FBT001
+) -> None:
     """A mask of one bit lets targets share hashes, so that the kernel must compare their texts."""
     content = b"".join(target.encode() for _, target, _ in lines)
     found = np.empty((len(lines), scan.FOUND_COLUMNS), np.int64)
     place = 0
     for row, (time_us, target, size) in enumerate(lines):
         hash_of = sum(target.encode()) & mask
-        found[row] = (time_us, place, place + len(target), hash_of, size, size % 2)
+        found[row] = (0 if by_arrival else time_us, place, place + len(target), hash_of, size, size % 2)
         place += len(target)
     kept = np.empty(1024, np.uint8)
     targets = np.empty((ROWS, sums.TARGET_COLUMNS), np.int64)
     rows = np.empty((ROWS, sums.SUM_COLUMNS), np.int64)
     target_slots, sum_slots = np.full(2 * ROWS, sums.EMPTY, np.int32), np.full(2 * ROWS, sums.EMPTY, np.int32)
     used, left = np.zeros(sums.COUNTERS, np.int64), np.empty(len(lines), np.int64)
-    no_times = np.empty(0, np.int64)
+    arrived_us = np.array([time_us for time_us, *_ in lines] if by_arrival else [], np.int64)
     data = np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
     not_taken = sums.add(
-        data, found, no_times, PANE_US, kept, targets, target_slots, rows, sum_slots, used, left
+        data, found, arrived_us, PANE_US, oldest_us, kept, targets, target_slots, rows, sum_slots, used, left
     )  # fmt: skip
-    assert not_taken == 0
+    assert left[:not_taken].tolist() == [row for row, (time_us, *_) in enumerate(lines) if time_us < oldest_us]
+    lines = [line for line in lines if line[0] >= oldest_us]
     texts = [
         bytes(kept[row[sums.TARGET_PLACE] : row[sums.TARGET_PLACE] + row[sums.TARGET_LENGTH]]).decode()
         for row in targets[: used[sums.TARGETS_USED]]
