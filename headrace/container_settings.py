@@ -21,7 +21,7 @@ class Setting:
 
     Attributes:
         name: of the environment variable.
-        default: its value where nobody sets it; empty where that depends on the machine, or is the job's affair.
+        default: its value where nobody sets it; empty where the machine or the job decides.
         meaning: one sentence, without its full stop.
         reason: why it is as it is, or what follows from another value.
         in_compose: what compose takes where the variable is empty, if that is not the default: for whoever calls

@@ -87,6 +87,7 @@ class OutputReader:
         head = _HEAD.match(text)
         if head:
             self._in_error = head.group(1) in ("ERROR", "FATAL")
+        # Remembered apart from the lines, since later errors may push this one out of those that are kept.
         if _SOURCE_GAVE_UP.match(text):
             self.source_gave_up = True
         if self._in_error and (head or _CAUSE.match(text)):

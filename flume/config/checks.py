@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 BRIDGE_FRAME_BYTES = 32 * 1024 * 1024
 """The bridge's default limit for one frame; it includes headers and framing of a batch."""
 
+# The headers of the templates and Avro's framing take some 140 bytes an event; the rest is room for longer host and
+# file names.
 _HEADER_BYTES = 256
+# What an event takes in memory beside its body, as `values.toml` tells its readers.
 _OBJECT_BYTES = 700
 _LEAST_TIMEOUT_MS = 1000
 
@@ -141,6 +144,7 @@ def _trust_problems(values: Values) -> Iterator[str]:
 def _folder_problems(values: Values) -> Iterator[str]:
     if values.channel.type != "file":
         return
+    # Compared as text: links are not followed, so that this check gives the same answer on every machine.
     spool, channel = Path(os.path.normpath(values.spool.folder)), Path(os.path.normpath(values.channel.folder))
     if spool.is_relative_to(channel) or channel.is_relative_to(spool):
         yield (

@@ -9,7 +9,7 @@ spends seconds of its processor, and one that loads a tenth of one. numba looks 
                                             build puts it there; nothing needs to be writable
 the folder named by ``NUMBA_CACHE_DIR``     if that is set
 the user's cache folder                     ``~/.cache/numba``, or below ``XDG_CACHE_HOME``
-nowhere                                     if none of these can be written: each process compiles anew, all else works
+nowhere                                     if none of these can be written: each process compiles again, all else works
 ==========================================  =========================================================================
 
 So an installed package is never written to. An image build sets ``NUMBA_CACHE_LOCATOR_CLASSES=InTreeCacheLocator`` to

@@ -82,6 +82,7 @@ class ChildProcess:
         """
         if self._process.poll() is not None:
             return
+        # Errors are ignored, since only speed depends on it: the process may have ended, or autogroups are missing.
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
         with suppress(OSError):
