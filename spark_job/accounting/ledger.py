@@ -120,6 +120,7 @@ class Ledger:
             query_id=self._checkpoint.query_id() or "",
             batch_id=batch_id,
             ranges=tuple(r for r in ranges if r.events),
+            # A planned range stays as it is when its events are gone; the audit has only what the readers got.
             lost=sum(r.events for r in ranges) - sum(record.events for record in records),
             malformed=sum(record.malformed for record in records),
             late=late,

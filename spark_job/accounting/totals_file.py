@@ -78,6 +78,7 @@ class TotalsFile:
         if hits is None:
             return Tally(**sums, hits=rest)
         tally = Tally(**sums, hits=hits, windows_per_line=windows_per_line)
+        # Not below zero: if more lines are counted than are left, none is open, and the sum must not balance.
         return replace(tally, open=max(0, rest - tally.counted)) if final else tally
 
     def record(self, entry: LedgerEntry) -> None:

@@ -163,6 +163,7 @@ class QueryWatch:
         deadline_s = self._clock() + STOP_WITHIN_S
         newest = self._folder.checkpoint.newest_committed()
         while self._batch_runs() and self._clock() < deadline_s:
+            # The batch that ran is committed. Stop now, before the next one begins work that would be wasted.
             if self._folder.checkpoint.newest_committed() != newest:
                 break
             time.sleep(STOP_POLL_S)

@@ -90,6 +90,7 @@ def compute(
     """Store and show the results of the range up to ``ends``; return the sum of its lines."""
     given = job.source_options(settings, options) | {"startingOffsets": "earliest"}
     ranges = ranges_up_to(job, ends, given)
+    # Fixed from here on: retention may delete lines meanwhile, and the audit is compared with exactly this range.
     given["startingOffsets"] = json.dumps({each.log_id: each.start for each in ranges})
     lines = batch_of(spark, job.source, given, json.dumps({each.log_id: each.end for each in ranges}))
     # Read every line now. Spark would read only the columns and lines that the job's function needs, and run a source
@@ -108,6 +109,7 @@ def compute(
     lost = sum(each.events for each in ranges) - sum(part.events for part in parts)
     read, malformed = sum(part.events for part in parts), sum(part.malformed for part in parts)
     with open_results(job, settings, folder, result, shape) as results:
+        # The whole result replaces that of an earlier run, so it needs no number to be recognised by.
         results.store(rows, query_id=None, replace=True)
         hits = results.counted(now=True)
         if hits is None:

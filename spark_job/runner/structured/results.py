@@ -169,6 +169,7 @@ class ResultStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Files first: they are written from the table, which closes after them.
         with self._opened, ExitStack() as files:
             for file in self._files:
                 files.enter_context(closing(file))

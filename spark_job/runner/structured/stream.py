@@ -109,6 +109,7 @@ def prepared(
     """Return the options that the job's function gets; a job may compute some of them from the lines."""
     if job.prepared is None:
         return options
+    # Without the audit: these lines are read a second time as a stream, and may be counted only there.
     given = {
         name: value
         for name, value in job.source_options(settings, options).items()
@@ -237,12 +238,14 @@ class ResultWriter:
             # toArrow runs the plan, and must stay the only action on ``changed``: a second one would read the lines
             # again. The readers' audit files are complete once it returns, so the ledger entry comes after it.
             replace = self.shape.output_mode == "complete"
+            # A complete result replaces all rows, so it numbers them from 0 each time.
             rows = in_shape(changed.toArrow(), self.shape, 0 if replace else batch_id)
             entry = self._ledger.entry(batch_id)
             self._results.store(rows, query_id=entry.query_id, batch_id=batch_id, replace=replace)
             self._totals.record(entry)
             self.clear_committed()
             tally = self._tally(now=False)
+            # A micro-batch without lines and rows has only moved the watermark.
             if rows.num_rows or entry.read:
                 self._results.show(rows, tally)
             self.positions, self.tally = self._totals.positions(), tally

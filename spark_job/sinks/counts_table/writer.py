@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
+# Far more than Spark can run again: it keeps the plans of ten (runner/session.py).
 KEPT_BATCHES = 1_000
 
 
@@ -152,7 +153,8 @@ class CountsTable(CountsReader):
 
     def _merge_staged(self) -> None:
         """Write the staged rows, and update the sums of their windows and the totals by the differences."""
-        # The differences are taken before the rows are overwritten: afterwards the old values are gone.
+        # The differences are taken before the rows are overwritten: afterwards the old values are gone. A URL is new to
+        # its window where the join finds no old row: count(c.url) leaves those out.
         self._db.execute(
             """
             CREATE TEMP TABLE change AS
@@ -163,6 +165,7 @@ class CountsTable(CountsReader):
             GROUP BY s.window_start, s.window_end
             """
         )
+        # "WHERE true", because SQLite would otherwise read ON CONFLICT as the ON of a join.
         self._db.execute(
             """
             INSERT INTO windows SELECT * FROM change WHERE true

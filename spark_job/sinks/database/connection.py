@@ -132,6 +132,7 @@ def _engine(url: URL, *, keep_connection: bool) -> Engine:
     engine = create_engine(
         url,
         connect_args={name: value for name, value in arguments.items() if name not in url.query},
+        # The values are what strangers wrote into their requests, and must not get into error texts.
         hide_parameters=True,
         **(pool if keep_connection else {"poolclass": NullPool}),
         **({} if backend == "sqlite" else {"isolation_level": "READ COMMITTED"}),
