@@ -169,7 +169,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "partitions",
         "planner",
         "readers",
-        "audited_rows",
+        "audited_rows data_source",
         "access_log json_events",
         "flume",
     ),
