@@ -27,14 +27,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flume.errors import RenderError
+from headrace.common.bridge_defaults import FRAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flume.config.values import Values
-
-BRIDGE_FRAME_BYTES = 32 * 1024 * 1024
-"""The bridge's default limit for one frame; it includes headers and framing of a batch."""
 
 # The headers of the templates and Avro's framing take some 140 bytes an event; the rest is room for longer host and
 # file names.
@@ -105,10 +103,10 @@ def _sink_problems(values: Values) -> Iterator[str]:
     sinks = values.sinks
     # An ASCII line has a byte for each UTF-16 unit, any other up to three.
     largest = sinks.max_batch_bytes + 3 * values.spool.max_line_chars + sinks.batch_size * _HEADER_BYTES
-    if largest > BRIDGE_FRAME_BYTES:
+    if largest > FRAME_BYTES:
         yield (
             f"sinks.max_batch_bytes = {sinks.max_batch_bytes}, with a longest line (spool.max_line_chars) and the "
-            f"headers of sinks.batch_size events, comes to {largest} bytes, above the {BRIDGE_FRAME_BYTES} of a "
+            f"headers of sinks.batch_size events, comes to {largest} bytes, above the {FRAME_BYTES} of a "
             "bridge's frame: the bridge would refuse it at every retry; lower one of the three"
         )
     for key in ("connect_timeout_ms", "request_timeout_ms"):

@@ -11,6 +11,7 @@ import os
 import socket
 from pathlib import Path
 
+from headrace.common.bridge_defaults import FLIGHT_PORT
 from headrace.common.files import PRIVATE_MODE, replace_file
 from headrace.container_settings import OF_THE_JOB
 from headrace.services.environment import (
@@ -18,7 +19,6 @@ from headrace.services.environment import (
     DRIVER_HOST,
     DRIVER_PORT,
     DRIVER_UI_PORT,
-    FLIGHT_PORT,
     HISTORY_PORT,
     JOB_METRICS_PORT,
     MASTER_HOST,

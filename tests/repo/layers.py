@@ -187,7 +187,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "jobs log run tools",
         "app",
     ),
-    "headrace.common": ("addresses allocator durations files kernels retry suggest text",),
+    "headrace.common": ("addresses allocator bridge_defaults durations files kernels retry suggest text",),
     "headrace.containers": (
         "folder hints places",
         "arguments docker settings",
