@@ -1,8 +1,8 @@
 """Stores each micro-batch of URL counts: ledger entry, results table, sinks, then the cleanup of committed audit files.
 
 The order matters. The plan runs first, because only a finished plan leaves a complete audit. The ledger reads that
-audit and refuses a batch whose lines do not add up. The table stores counts and entry in one transaction. Sinks come
-last: they copy from the table, so a kill before them only makes them late.
+audit and refuses a micro-batch whose lines do not add up. The table stores counts and entry in one transaction. Sinks
+come last: they copy from the table, so a kill before them only makes them late.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class BatchWriter:
-    """The function that Spark calls with each micro-batch, on its callback thread, one batch at a time.
+    """The function that Spark calls with each micro-batch, on its callback thread, one at a time.
 
     Any thread may read ``newest``, ``positions``, ``tally`` and ``failure``. ``newest`` is this process's own newest
-    batch; positions and tally continue from the table.
+    micro-batch; positions and tally continue from the table.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class BatchWriter:
             raise
 
     def clear_committed(self) -> None:
-        """Delete the audit files of the batches that Spark has committed: it never runs those again."""
-        # Spark commits this batch only after we return, so the newest commit is at best the batch before.
+        """Delete the audit files of the micro-batches that Spark has committed: it never runs those again."""
+        # Spark commits this micro-batch only after we return, so the newest commit is at best the one before.
         committed = self._checkpoint.newest_committed()
         if committed is not None:
             dropped = self._dead_letters.clear_audit(self._checkpoint.planned(committed).ends)

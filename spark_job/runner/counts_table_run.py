@@ -1,7 +1,7 @@
 """Runs a job over the results table: one transaction per micro-batch, until a stop or a drained log ends the query.
 
-The numbers stay right whatever is killed: the table takes a batch once, the ledger accounts for each line, and Spark's
-checkpoint says where the query continues.
+The numbers stay right whatever is killed: the table takes a micro-batch once, the ledger accounts for each line, and
+Spark's checkpoint says where the query continues.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def run_counts_table(job: CountsTableJob, settings: JobSettings, options: Any, s
             raise cause_of(error) from error
         watch = QueryWatch(query, writer, folder, bridges, settings.stall_after.total_seconds(), settings.drain_to_file)
         watch.until_the_end(stop)
-        # The last batch is committed only now that the query has stopped.
+        # The last micro-batch is committed only now that the query has stopped.
         writer.clear_committed()
         table.verify()
         tally = table.tally()

@@ -43,10 +43,10 @@ class StoredBatches(Protocol):
         """The file."""
 
     def owner(self) -> str | None:
-        """Return the id of the query; None before its first batch."""
+        """Return the id of the query; None before its first micro-batch."""
 
     def newest_batch(self) -> int | None:
-        """Return the number of the newest batch; None before the first."""
+        """Return the number of the newest micro-batch; None before the first."""
 
 
 class JobFolder:
@@ -159,6 +159,6 @@ class JobFolder:
             )
         if committed is not None and (newest is None or newest < committed):
             raise JobFolderError(
-                f"{table.path} ends at batch {newest}, the checkpoint at {committed}: counts are missing from the "
-                "table; was it replaced by an older copy? Take a new job folder and consumer name to count again"
+                f"{table.path} ends at micro-batch {newest}, the checkpoint at {committed}: counts are missing from "
+                "the table; was it replaced by an older copy? Take a new job folder and consumer name to count again"
             )

@@ -1,8 +1,8 @@
 """The interface of sinks for URL counts: console, files and databases that are written from the results table.
 
 Each micro-batch goes into the table first, in one transaction (:mod:`spark_job.sinks.counts_table.writer`). The sinks
-copy from the table, so a batch that runs twice needs no special care in them: whatever they wrote before, after the
-next batch they agree with the table again.
+copy from the table, so a micro-batch that runs twice needs no special care in them: whatever they wrote before, after
+the next micro-batch they agree with the table again.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class ChangedWindows:
     """One micro-batch, as the sinks get it once the table has stored it.
 
     Attributes:
-        entry: the batch's ledger entry; a sink with transactions identifies the batch by query id and batch id.
+        entry: the micro-batch's ledger entry; a sink with transactions identifies it by query id and batch id.
         rows: window_start, window_end, url, hits, bytes, errors of each (window, URL) that changed; absolute values.
         windows: the windows of those rows, newest first.
-        tally: the sum over all batches so far.
+        tally: the terms of the sum over all micro-batches so far.
         table: all counts, for ranks and shares, which the changed rows alone do not determine.
     """
 
@@ -41,10 +41,10 @@ class Sink(Protocol):
     """Shows or keeps the counts."""
 
     def write(self, changed: ChangedWindows) -> None:
-        """Take one batch. After a restart it may come again, and must then lead to the same result.
+        """Take one micro-batch. After a restart it may come again, and must then lead to the same result.
 
         Raises:
-            SinkError: it cannot be written; the query ends, and its next start runs the batch again.
+            SinkError: it cannot be written; the query ends, and its next start runs the micro-batch again.
         """
 
     def close(self) -> None:

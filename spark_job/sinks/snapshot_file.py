@@ -1,8 +1,8 @@
 """A file of lines that mirrors a table: a snapshot that is replaced whole.
 
-A snapshot costs time in proportion to the table, not to the batch. So that a large table does not slow the counting
-down, a snapshot is put off until nine times as long has passed as the last one took (:mod:`.throttle`). ``close``
-writes what was put off.
+A snapshot costs time in proportion to the table, not to the micro-batch. So that a large table does not slow the
+counting down, a snapshot is put off until nine times as long has passed as the last one took (:mod:`.throttle`).
+``close`` writes what was put off.
 """
 
 from __future__ import annotations

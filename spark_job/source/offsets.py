@@ -53,7 +53,7 @@ def ranges_between(start: Mapping[str, int], end: Mapping[str, int]) -> list[Log
     for log_id in sorted(end):
         if start[log_id] > end[log_id]:
             raise OffsetsError(
-                f"log {log_id}: the batch starts at {start[log_id]}, after its end {end[log_id]}; the checkpoint does "
+                f"log {log_id}: the range starts at {start[log_id]}, after its end {end[log_id]}; the checkpoint does "
                 "not belong to the offset that the bridge keeps for this consumer"
             )
         if start[log_id] < end[log_id]:

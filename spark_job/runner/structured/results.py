@@ -1,7 +1,7 @@
 """Stores the results of a structured job: a table in the job's folder, then console, files and databases.
 
 The table takes each micro-batch in one transaction that also stores its number. The files are written from the table,
-so they agree with it after every batch; a database of ``--sink`` gets the same rows under the same number.
+so they agree with it after every micro-batch; a database of ``--sink`` gets the same rows under the same number.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class ResultStore:
 
         Args:
             rows: absolute values.
-            query_id: the query of the batch; None for rows of no query.
+            query_id: the query of the micro-batch; None for rows of no query.
             batch_id: its number in that query.
             replace: delete all other rows: these are the whole result.
 
@@ -110,10 +110,10 @@ class ResultStore:
             writer.write(rows, query_id=query_id, batch_id=batch_id, replace=replace)
 
     def catch_up(self, query_id: str, newest: int) -> None:
-        """Write the whole table into each database that lacks a batch because it was added later or was away.
+        """Write the whole table into each database that lacks a micro-batch because it was added later or was away.
 
         Args:
-            query_id: the query whose batches the table holds.
+            query_id: the query whose micro-batches the table holds.
             newest: the number of the newest one.
 
         Raises:

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from spark_job.source.bridges import Bridges
 
 ROW_NUMBERS_PER_BATCH = 1 << 32
-"""Row numbers reserved for each micro-batch, so that a batch that runs again gives its rows the same ones."""
+"""Row numbers reserved for each micro-batch, so that one that runs again gives its rows the same numbers."""
 APPEND_SETTINGS = {"spark.sql.streaming.noDataMicroBatches.enabled": "true"}
-"""Append mode emits rows one micro-batch after the watermark passed them, so that batch must run without lines too."""
+"""Append mode emits rows one micro-batch after the watermark passed them, so that one must run without lines too."""
 
 
 def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, stop: Event) -> Tally:
@@ -77,7 +77,7 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
             raise cause_of(error) from error
         watch = QueryWatch(query, writer, folder, bridges, settings.stall_after.total_seconds(), settings.drain_to_file)
         watch.until_the_end(stop)
-        # The last batch is committed only now that the query has stopped.
+        # The last micro-batch is committed only now that the query has stopped.
         writer.clear_committed()
         tally = writer.final_tally()
         folder.write_tally(tally.as_json())
@@ -126,7 +126,7 @@ def open_results(
     """Open the tables and files of a job.
 
     Raises:
-        JobFolderError: the table is gone, and with it what earlier batches stored.
+        JobFolderError: the table is gone, and with it what earlier micro-batches stored.
     """
     if folder.checkpoint.newest_committed() is not None and not folder.counts.exists():
         raise JobFolderError(
@@ -194,10 +194,10 @@ def in_shape(rows: pa.Table, shape: ResultShape, batch_id: int) -> pa.Table:
 
 
 class ResultWriter:
-    """The function that Spark calls with each micro-batch, on its callback thread, one batch at a time.
+    """The function that Spark calls with each micro-batch, on its callback thread, one at a time.
 
     Any thread may read ``newest``, ``positions``, ``tally`` and ``failure``. ``newest`` is this process's own newest
-    batch; positions and tally continue from the stored totals.
+    micro-batch; positions and tally continue from the stored totals.
     """
 
     def __init__(
@@ -256,7 +256,7 @@ class ResultWriter:
             raise
 
     def clear_committed(self) -> None:
-        """Delete the audit files of the batches that Spark has committed: it never runs those again."""
+        """Delete the audit files of the micro-batches that Spark has committed: it never runs those again."""
         committed = self._checkpoint.newest_committed()
         if committed is not None:
             dropped = self._dead_letters.clear_audit(self._checkpoint.planned(committed).ends)

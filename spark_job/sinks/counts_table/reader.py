@@ -97,7 +97,7 @@ class CountsReader:
         return None if row is None else str(row[0])
 
     def newest_batch(self) -> int | None:
-        """Return the number of the newest stored batch; None if there is none."""
+        """Return the number of the newest stored micro-batch; None if there is none."""
         newest: int | None = self._db.execute("SELECT max(batch_id) FROM batches").fetchone()[0]
         return newest
 
@@ -106,7 +106,7 @@ class CountsReader:
         return dict(self._db.execute("SELECT log_id, next_offset FROM positions"))
 
     def tally(self) -> Tally:
-        """Return the sum over all batches stored so far."""
+        """Return the sum over all micro-batches stored so far."""
         with self._errors():
             return Tally(
                 **{name: self.total(name) for name in ("read", "lost", "malformed", "late", "missed", "hits")},
@@ -118,7 +118,7 @@ class CountsReader:
         return 1 if row is None else int(row[0])
 
     def total(self, name: str) -> int:
-        """Return one of the sums over all batches and windows; the schema names them."""
+        """Return one of the sums over all micro-batches and windows; the schema names them."""
         return int(self._db.execute("SELECT value FROM totals WHERE name = ?", (name,)).fetchone()[0])
 
     def sums(self, window: Window) -> Sums:
@@ -157,7 +157,7 @@ class CountsReader:
                 yield Window(start_us, end_us), UrlCount(*count)
 
     def verify(self) -> None:
-        """Add up the whole table and compare the result with the totals, which each batch updated by differences.
+        """Add up the whole table and compare the result with the totals, which each micro-batch updated by differences.
 
         Raises:
             AccountingError: they differ.

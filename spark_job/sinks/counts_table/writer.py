@@ -1,20 +1,20 @@
 """Writes the results table: a SQLite file whose counts are exact whatever is killed, and whenever.
 
 Each micro-batch is one transaction: its counts, its ledger entry, the offsets that it reached and the new totals. Spark
-passes absolute values per (window, URL), so writing a batch twice would not harm the counts. It would harm the totals,
-so a batch whose number is stored already changes nothing.
+passes absolute values per (window, URL), so writing a micro-batch twice would not harm the counts. It would harm the
+totals, so a micro-batch whose number is stored already changes nothing.
 
 ==============================  ======================================================================================
 killed                          and on the next start
 ==============================  ======================================================================================
-before the transaction ended    SQLite undoes it; Spark runs the batch again; it is stored
-after it, before Spark's own    Spark runs the batch again; its number is stored: its ledger entry is compared,
+before the transaction ended    SQLite undoes it; Spark runs the micro-batch again; it is stored
+after it, before Spark's own    Spark runs the micro-batch again; its number is stored: its ledger entry is compared,
 commit                          nothing is written, and the sinks catch up with the table
 ==============================  ======================================================================================
 
-A window is *closed* once it ended before the watermark of an earlier batch. Nothing changes it any more, so it may be
-archived: its rows are deleted, its sums stay in ``totals``. The file is in WAL mode, so that others can read it at the
-same time, with synchronous=FULL, so that a commit waits for the disk.
+A window is *closed* once it ended before the watermark of an earlier micro-batch. Nothing changes it any more, so it
+may be archived: its rows are deleted, its sums stay in ``totals``. The file is in WAL mode, so that others can read it
+at the same time, with synchronous=FULL, so that a commit waits for the disk.
 """
 
 from __future__ import annotations
@@ -103,23 +103,23 @@ class CountsTable(CountsReader):
             self._db.execute("COMMIT")
 
     def record(self, entry: LedgerEntry, rows: pa.Table) -> list[Window]:
-        """Store a batch, unless it is stored already; return the windows of its rows, newest first.
+        """Store a micro-batch, unless it is stored already; return the windows of its rows, newest first.
 
         Args:
-            entry: the batch's ledger entry.
+            entry: the micro-batch's ledger entry.
             rows: window_start, window_end, url, hits, bytes, errors; absolute values.
 
         Raises:
-            AccountingError: the batch does not follow the ones in the table, or differs from its first run.
-            SinkError: the file cannot be written; nothing of the batch is stored.
+            AccountingError: the micro-batch does not follow the ones in the table, or differs from its first run.
+            SinkError: the file cannot be written; nothing of the micro-batch is stored.
         """
         with self._transaction():
             if not self._is_stored(entry):
                 self._stage(rows)
                 self._merge_staged()
                 self._record_entry(entry)
-                # By the older watermark: windows that only this batch's watermark closes must stay until the sinks have
-                # copied them.
+                # By the older watermark: windows that only this micro-batch's watermark closes must stay until the
+                # sinks have copied them.
                 self._archive(entry.late_before_ms * US_PER_MS)
         return _windows_of(rows)
 
@@ -136,13 +136,13 @@ class CountsTable(CountsReader):
         newest = self.newest_batch()
         if stored is None and entry.batch_id != (0 if newest is None else newest + 1):
             raise AccountingError(
-                f"{self.path}: batch {entry.batch_id} does not follow batch {newest}, the newest here"
+                f"{self.path}: micro-batch {entry.batch_id} does not follow {newest}, the newest one here"
             )
         again = (entry.read, entry.lost, entry.malformed, entry.late, entry.missed, entry.late_before_ms)
         if stored is not None and stored != again:
             raise AccountingError(
-                f"{self.path}: batch {entry.batch_id} was stored as (read, lost, malformed, late, missed, watermark) "
-                f"{stored} and came again as {again}; the events of its range have changed"
+                f"{self.path}: micro-batch {entry.batch_id} was stored as (read, lost, malformed, late, missed, "
+                f"watermark) {stored}, and its second run gave {again}; the events of its range have changed"
             )
         return stored is not None
 
@@ -198,7 +198,7 @@ class CountsTable(CountsReader):
             if reached != log_range.start:
                 raise AccountingError(
                     f"{self.path}: log {log_range.log_id} has been counted up to offset {reached}, "
-                    f"batch {entry.batch_id} starts at {log_range.start}"
+                    f"micro-batch {entry.batch_id} starts at {log_range.start}"
                 )
             self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (log_range.log_id, log_range.end))
 

@@ -7,7 +7,8 @@
 
 The copy may be behind the results table: it was added later, the database was away, or the process was killed between
 the two writes. Then the start writes all rows of the table. The copy is never ahead, since it is written second; a
-batch that Spark runs again is in the copy's ledger and changes nothing. Windows that leave the results table stay here.
+micro-batch that Spark runs again is in the copy's ledger and changes nothing. Windows that leave the results table
+stay here.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ class CountsCopySink:
             raise
 
     def write(self, changed: ChangedWindows) -> None:
-        """Write the changed rows, in one transaction with the batch's number."""
+        """Write the changed rows, in one transaction with the micro-batch's number."""
         self._writer.write(changed.rows, query_id=changed.entry.query_id, batch_id=changed.entry.batch_id)
 
     def close(self) -> None:
-        """Close the connection; each batch leaves the copy complete."""
+        """Close the connection; each micro-batch leaves the copy complete."""
         self._database.close()
 
     def _catch_up(self, table: CountsReader) -> None:

@@ -84,8 +84,8 @@ def test_a_table_that_is_behind_the_checkpoint_is_refused(tmp_path: Path) -> Non
     folder = JobFolder(tmp_path / "job")
     checkpoint(folder, QUERY, newest=1)
     with CountsTable(folder.counts) as table:
-        with pytest.raises(JobFolderError, match="ends at batch None, the checkpoint at 1"):
+        with pytest.raises(JobFolderError, match="ends at micro-batch None, the checkpoint at 1"):
             folder.check(table)
         store(table, entry(0, 0, 1), [(0, "/", 1)])
-        with pytest.raises(JobFolderError, match="ends at batch 0, the checkpoint at 1"):
+        with pytest.raises(JobFolderError, match="ends at micro-batch 0, the checkpoint at 1"):
             folder.check(table)

@@ -65,10 +65,10 @@ def test_a_batch_that_comes_again_with_other_lines_is_refused(table: CountsTable
 
 
 def test_a_batch_out_of_order_is_refused(table: CountsTable) -> None:
-    with pytest.raises(AccountingError, match="does not follow batch None"):
+    with pytest.raises(AccountingError, match="micro-batch 1 does not follow None"):
         store(table, entry(1, 0, 5))
     store(table, entry(0, 0, 5), [(0, "/a", 5)])
-    with pytest.raises(AccountingError, match="does not follow batch 0"):
+    with pytest.raises(AccountingError, match="does not follow 0, the newest"):
         store(table, entry(2, 5, 6))
 
 
@@ -80,7 +80,7 @@ def test_a_batch_of_another_query_is_refused(table: CountsTable) -> None:
 
 def test_a_gap_between_ranges_is_refused_and_leaves_nothing_behind(table: CountsTable) -> None:
     store(table, entry(0, 0, 5), [(0, "/a", 5)])
-    with pytest.raises(AccountingError, match="counted up to offset 5, batch 1 starts at 6"):
+    with pytest.raises(AccountingError, match="counted up to offset 5, micro-batch 1 starts at 6"):
         store(table, entry(1, 6, 9), [(0, "/a", 8)])
     assert content(table) == {(0, "/a"): 5}
     assert table.tally().read == 5
