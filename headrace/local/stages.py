@@ -162,7 +162,7 @@ class JobStage:
 
     @property
     def finished(self) -> bool:
-        """Whether it has drained: the process has ended and left its sum, which it writes last."""
+        """Whether it has drained: the process has ended and left its tally, which it writes last."""
         return self._drain_target is not None and self.exit_code() is not None and self._tally_file.exists()
 
     def kill(self) -> None:

@@ -65,7 +65,7 @@ class TotalsFile:
         return dict(self._positions)
 
     def tally(self, hits: int | None, windows_per_line: int, *, final: bool) -> Tally:
-        """Return the sum over all micro-batches.
+        """Return the tally of all micro-batches.
 
         Args:
             hits: how many lines the results table counts; None if it cannot tell.

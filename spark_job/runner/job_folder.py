@@ -11,7 +11,7 @@
     audit/            what the readers counted, until it is stored   accounting/audit_file.py
     dead-letters/     malformed lines                                accounting/dead_letters.py
     progress.json     state of the running job                       runner/progress.py
-    tally.json        the sum, written when the job ends
+    tally.json        the terms of the sum, when the job ends
     spark.log         warnings and errors of Spark                   runner/session.py
     java.log          output of Java and its Python workers          runner/session.py
     python.log        output of the job's own libraries

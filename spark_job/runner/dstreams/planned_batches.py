@@ -189,7 +189,7 @@ class PlannedBatches:
                     )
 
     def tally(self) -> Tally:
-        """Return the sum over all batches accounted for. No line is late: it belongs to the batch that reads it."""
+        """Return the tally of all batches accounted for. No line is late: it belongs to the batch that reads it."""
         read, counted, malformed, lost = self._one("SELECT read, counted, malformed, lost FROM sum")
         return Tally(read=read, lost=lost, malformed=malformed, hits=counted)
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def run_bounded(job: StructuredJob, settings: JobSettings, options: JobOptions, stop: Event) -> Tally:
-    """Run a job over the range that ``settings.drain_to_file`` ends; return the sum of its lines.
+    """Run a job over the range that ``settings.drain_to_file`` ends; return the tally of its lines.
 
     Raises:
         OptionError: a setting cannot be used.
@@ -87,7 +87,7 @@ def compute(
     ends: dict[str, int],
     stop: Event,
 ) -> Tally:
-    """Store and show the results of the range up to ``ends``; return the sum of its lines."""
+    """Store and show the results of the range up to ``ends``; return the tally of its lines."""
     given = job.source_options(settings, options) | {"startingOffsets": "earliest"}
     ranges = ranges_up_to(job, ends, given)
     # Fixed from here on: retention may delete lines meanwhile, and the audit is compared with exactly this range.

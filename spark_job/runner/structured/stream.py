@@ -49,7 +49,7 @@ APPEND_SETTINGS = {"spark.sql.streaming.noDataMicroBatches.enabled": "true"}
 
 
 def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, stop: Event) -> Tally:
-    """Run a job until a stop is requested or everything is drained; return the sum of its lines.
+    """Run a job until a stop is requested or everything is drained; return the tally of its lines.
 
     Raises:
         OptionError: a setting cannot be used.
@@ -225,7 +225,7 @@ class ResultWriter:
         self.failure: Exception | None = None
 
     def final_tally(self) -> Tally:
-        """Return the sum, counted now."""
+        """Return the tally, counted now."""
         return self._tally(now=True)
 
     def _tally(self, *, now: bool) -> Tally:

@@ -106,7 +106,7 @@ class CountsReader:
         return dict(self._db.execute("SELECT log_id, next_offset FROM positions"))
 
     def tally(self) -> Tally:
-        """Return the sum over all micro-batches stored so far."""
+        """Return the tally of all micro-batches stored so far."""
         with self._errors():
             return Tally(
                 **{name: self.total(name) for name in ("read", "lost", "malformed", "late", "missed", "hits")},
