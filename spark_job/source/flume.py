@@ -10,7 +10,7 @@ headers    map<string,string>   Flume's headers; empty with option includeHeader
 body       binary               the event itself
 =========  ===================  ==================================================================================
 
-The options are in :mod:`spark_job.source.options`.
+The options are declared in :mod:`spark_job.source.option_table`.
 """
 
 from __future__ import annotations
