@@ -243,3 +243,4 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         path for path in DOCS.rglob("*.md") if path.relative_to(DOCS).with_suffix(".html").as_posix() not in index
     ]
     assert missing == [], "every page is in the table of contents"
+    assert not (tmp_path / "html" / "_downloads").exists(), "no link offers a file of the repository as a download"
