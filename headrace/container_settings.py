@@ -72,7 +72,7 @@ _ON_THIS_MACHINE = Section(
             "COMPOSE_PROJECT_NAME",
             "headrace",
             "Names containers, networks and volumes",
-            "Another name is another pipeline beside the first: give it ports of its own too.",
+            "Another name is another pipeline beside the first: give it other ports too.",
         ),
         Setting(
             "COMPOSE_PROFILES",

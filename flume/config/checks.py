@@ -43,7 +43,7 @@ _LEAST_TIMEOUT_MS = 1000
 
 
 def check_values(values: Values) -> None:
-    """Check combinations of values, whatever the machine.
+    """Check combinations of values; the result is the same on every machine.
 
     Raises:
         RenderError: one line for each problem; each line names the keys.
@@ -154,7 +154,7 @@ def _folder_problems(values: Values) -> Iterator[str]:
 def _machine_problems(values: Values) -> Iterator[str]:
     spool = Path(values.spool.folder)
     if not spool.is_dir():
-        yield f"spool.folder = {spool}: there is no such folder; Flume would run without its source"
+        yield f"spool.folder = {spool}: no such folder; Flume would run without its source"
     elif not os.access(spool, os.R_OK | os.W_OK | os.X_OK):
         yield (
             f"spool.folder = {spool}: not readable and writable for this user; Flume renames or deletes the files that "
@@ -164,4 +164,4 @@ def _machine_problems(values: Values) -> Iterator[str]:
         for key in ("truststore", "truststore_password_file"):
             path = getattr(values.tls, key)
             if path and not os.access(path, os.R_OK):
-                yield f"tls.{key} = {path}: there is no such file, or it is not readable for this user"
+                yield f"tls.{key} = {path}: no such file, or it is not readable for this user"

@@ -41,7 +41,7 @@ class Sink(Protocol):
     """Shows or keeps the counts."""
 
     def write(self, changed: ChangedWindows) -> None:
-        """Take one micro-batch. After a restart it may come again, and must then lead to the same result.
+        """Take one micro-batch. After a restart Spark may run it again; the result must then be the same.
 
         Raises:
             SinkError: it cannot be written; the query ends, and its next start runs the micro-batch again.

@@ -74,7 +74,7 @@ class EventBatchReader(DataSourceReader):
         return cast("list[InputPartition]", planned)
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Read one part on an executor; if the range is empty, Spark passes a partition of its own class."""
+        """Read one part on an executor; if the range is empty, Spark passes a partition of another class."""
         if not isinstance(partition, RangePartition):
             return iter(())
         return _read(self._conversion, partition, self._ranges)

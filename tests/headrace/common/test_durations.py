@@ -47,7 +47,7 @@ def test_what_people_write_is_read(text: str, seconds: float) -> None:
         ("m", "not a length of time"),
         ("-5m", "not a length of time"),
         ("5m!", "not a length of time"),
-        ("5 parsecs", "no unit of time called 'parsecs'"),
+        ("5 parsecs", "unknown unit of time 'parsecs'"),
         ("5mo", "no unit of time called 'mo'"),
         ("0s", "no time at all"),
         ("0.1ms", "finer than a millisecond"),
