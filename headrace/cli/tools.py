@@ -143,9 +143,7 @@ def _compare_examples(*, show: bool) -> int:
         sys.stdout.write(difference)
     elif difference:
         changed = [line for line in difference.splitlines() if line.startswith(("-", "+"))]
-        say(
-            "the committed examples differ from their templates; `headrace render --diff` shows all of it, which begins:"
-        )
+        say("the committed examples differ from their templates; `headrace render --diff` shows all of this:")
         # The names of the first file, the hash of its values, and the first line that differs beside that.
         sys.stderr.write("".join(f"  {line}\n" for line in changed[:6]))
     return 1 if difference else 0
