@@ -143,6 +143,7 @@ class Staging:
         if replace:
             connection.execute(sa.delete(table))
         rows = sa.select(*(self.staged.c[column.name] for column in table.columns)).where(counted)
+        # Ordered by key like all writes (rows.py), so that two transactions never wait for each other.
         connection.execute(upsert_rows(table, key, connection.dialect.name, rows.order_by(*key_columns)))
         return expected
 
