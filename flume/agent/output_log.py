@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+MAX_LOG_BYTES = 8 * 1024 * 1024
 MAX_QUOTED_CHARS = 400
 _KEPT_ERRORS = 20
 _MAX_LINE_BYTES = 64 * 1024
@@ -25,7 +26,7 @@ _CAUSE = re.compile(r"^(Caused by: )?([\w$]+\.)+[\w$]+(Exception|Error)\b")
 class RotatingLog:
     """A log file that is renamed to ``<name>.1`` when it is full, so both take at most two times ``max_bytes``."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._file = path.open("ab")

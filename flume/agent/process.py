@@ -55,7 +55,7 @@ class Agent:
         jars: the class path, from :func:`flume.jars.cache.ensure_jars`.
         java: the Java launcher; searched for if None.
         output: called with each line of its output, on another thread. If None, ``agent.log`` in its folder gets the
-            lines and takes at most two times ``max_log_bytes``.
+            lines and takes at most two times ``MAX_LOG_BYTES`` of :mod:`.output_log`.
         clock: monotonic seconds.
         sleep: waits that many seconds.
     """
@@ -67,7 +67,6 @@ class Agent:
         *,
         java: Path | None = None,
         output: Callable[[bytes], None] | None = None,
-        max_log_bytes: int = 8 * 1024 * 1024,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -75,7 +74,6 @@ class Agent:
         self._jars = list(jars)
         self._java = java
         self._output = output
-        self._max_log_bytes = max_log_bytes
         self._clock = clock
         self._sleep = sleep
         self._process: subprocess.Popen[bytes] | None = None
@@ -146,7 +144,7 @@ class Agent:
         # The port of an earlier process may belong to another program by now.
         self.rendered.port_file.unlink(missing_ok=True)
         if self._output is None:
-            self._log = RotatingLog(self.rendered.folder / LOG_FILE, self._max_log_bytes)
+            self._log = RotatingLog(self.rendered.folder / LOG_FILE)
         sink = self._output or cast("RotatingLog", self._log).write
         # Only now: the folders are locked, so that no agent changes them, and this agent has not started yet.
         self._recover(sink)
