@@ -4,7 +4,8 @@ An unknown key, a wrong type or an unsafe combination is a :class:`~avro_bridge.
 and the key. The bridge starts nothing before the whole file is valid.
 
 The defaults of what the wire and the log can be told stand in :mod:`avro_bridge.wire.limits` and
-:mod:`avro_bridge.log.settings`; this module only names them.
+:mod:`avro_bridge.log.settings`, those of the ports in :mod:`headrace.common.bridge_defaults`; this module only names
+them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from avro_bridge.errors import ConfigError
 from avro_bridge.log.settings import LogSettings, WriterSettings
 from avro_bridge.wire.limits import MAX_FRAME_BYTES, WireLimits
 from headrace.common.addresses import is_loopback
+from headrace.common.bridge_defaults import ADMIN_PORT, AVRO_PORT, FLIGHT_PORT
 from headrace.common.suggest import did_you_mean
 
 MIB = 1024 * 1024
@@ -46,7 +48,7 @@ class ListenConfig(_Section):
     """Where Flume's Avro sinks connect."""
 
     host: str = Field("127.0.0.1", description="address to bind; loopback unless told otherwise")
-    port: Port = Field(4141, description="0 takes a free port, which the ready file then names")
+    port: Port = Field(AVRO_PORT, description="0 takes a free port, which the ready file then names")
     compression: Literal["none", "deflate", "detect"] = Field(
         "none",
         description="`deflate` and `none` refuse the other, as Flume's own source does; `detect` takes both",
@@ -108,18 +110,18 @@ class FlightConfig(_Section):
     """Where readers connect (Arrow Flight)."""
 
     host: str = Field("127.0.0.1", description="address to bind; others than loopback need tls or allow_plaintext")
-    port: Port = Field(4142, description="0 takes a free port")
+    port: Port = Field(FLIGHT_PORT, description="0 takes a free port")
     tls: TlsConfig | None = Field(None, description="certificate and key; none means plain gRPC")
     token_file: Path | None = Field(None, description="file with a bearer token that every request must carry")
     allow_plaintext: bool = Field(default=False, description="bind beyond loopback without TLS (a private network)")
-    batch_events: Positive = Field(16_384, description="events of one Arrow batch, at the most about")
+    batch_events: Positive = Field(16_384, description="events of one Arrow record batch, at the most about")
 
 
 class AdminConfig(_Section):
     """Metrics, health and status over HTTP. It has no authentication: keep it on loopback or a private network."""
 
     host: str = Field("127.0.0.1", description="address to bind")
-    port: Port = Field(4143, description="0 takes a free port")
+    port: Port = Field(ADMIN_PORT, description="0 takes a free port")
     agents: tuple[str, ...] = Field((), description="URLs of Flume metrics pages to translate beside our own")
 
 

@@ -73,6 +73,7 @@ class Ticket:
             ticket = cls(**fields)
         except TypeError as error:
             raise BadRequest(f"ticket: {error}") from None
+        # The exact types: JSON's true would pass as the integer 1.
         if [type(value) for value in (ticket.log_id, ticket.start, ticket.end)] != [str, int, int]:
             raise BadRequest("ticket: log_id is a string, start and end are integers")
         if not 0 <= ticket.start <= ticket.end:

@@ -55,6 +55,7 @@ class AgentCollector(Collector):
 def _fetch(url: str) -> dict[str, dict[str, str]]:
     """Return one page: the figures of each component, all of them texts."""
     with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:  # noqa: S310 - the operator configures the URL
+        # A page beyond the bound is cut and then no JSON, so the agent shows as down instead of filling the memory.
         page = loads(response.read(MAX_PAGE_BYTES))
     if not isinstance(page, dict) or not all(isinstance(figures, dict) for figures in page.values()):
         raise ValueError("not a Flume metrics page")

@@ -104,7 +104,7 @@ def _agent_alone(folder: Path, log: Path, scale: Scale) -> list[float]:
 
 
 class Pipeline:
-    """A `headrace run` in a folder of its own."""
+    """A `headrace run` in a temporary folder."""
 
     def __init__(self, state: Path, process: subprocess.Popen[bytes]) -> None:
         self.state = state

@@ -38,7 +38,7 @@ def log_lines(corpus: Path | None, count: int) -> Iterator[bytes]:
 def write_frames(path: Path, corpus: Path | None, events: int, batch: int) -> None:
     """Write ``events`` events in frames of ``batch``, each frame with its length in front.
 
-    The frames carry no handshake: the sender has a first call of its own for that. All have the same serial, which is
+    The frames carry no handshake: the sender makes a first call for that. All have the same serial, which is
     sound as long as one call at a time is outstanding.
     """
     source = log_lines(corpus, events)

@@ -1,4 +1,4 @@
-"""One of the two queries that are compared, in a process and a Spark of its own; prints one JSON object."""
+"""One of the two queries that are compared, in its own process and Spark; prints one JSON object."""
 
 from __future__ import annotations
 

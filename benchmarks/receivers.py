@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flume.jars.cache import ensure_jars
 from flume.jars.java import find_java
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,12 +86,6 @@ def avro_source(folder: Path, channel: str) -> Iterator[Receiver]:
     with _process([*command, "-n", "r", "-f", str(folder / "agent.properties"), "--no-reload-conf"], folder) as process:
         _wait(lambda: _listens(port), process)
         yield Receiver(f"AvroSource, {channel} channel", process.pid, port)
-
-
-def free_port() -> int:
-    """Return a port that is free now; what starts next should take it at once."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @contextmanager

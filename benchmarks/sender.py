@@ -1,6 +1,6 @@
 """Sends prepared frames to a receiver, one call outstanding on each connection, as Flume's sinks do.
 
-A process of its own, so that its work is never counted as the receiver's. Prints one JSON object: events and seconds.
+A separate process, so that its work is never counted as the receiver's. Prints one JSON object: events and seconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writes ``docker/.env.example``, and the defaults of variables in ``docker/compose.yaml``.
 
     python docker/generate.py            write both
-    python docker/generate.py --check    change nothing; exit code 1 and one line for each file that differs
+    python docker/generate.py --check    change nothing; exit code 1 and where each file differs first
 
 The settings are declared in :mod:`headrace.container_settings`. Those that are options of the job or of the bridge have
 no default there: it is that of the option's model, read here.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from avro_bridge.config import BridgeConfig
 from headrace.common.durations import format_duration
+from headrace.common.text import first_difference
 from headrace.container_settings import OF_THE_BRIDGE, OF_THE_JOB, SECTIONS, SETTINGS
 from spark_job.jobs.options import UrlCountsOptions
 from spark_job.options.command_line import flag_of
@@ -104,13 +105,16 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: python docker/generate.py [--check]\n")
         return 2
-    stale = [path for path, text in files().items() if path.read_text(encoding="utf-8") != text]
-    for path in stale:
-        if arguments:
-            sys.stderr.write(f"{path.relative_to(DOCKER.parent)} is not what the code says: run `{COMMAND}`\n")
-        else:
-            path.write_text(files()[path], encoding="utf-8")
-    return 1 if arguments and stale else 0
+    stale = 0
+    for path, text in files().items():
+        difference = first_difference(path.read_text(encoding="utf-8"), text)
+        if difference and arguments:
+            name = path.relative_to(DOCKER.parent)
+            sys.stderr.write(f"{name} is not what the code says: run `{COMMAND}`\n{difference}\n")
+            stale = 1
+        elif difference:
+            path.write_text(text, encoding="utf-8")
+    return stale
 
 
 if __name__ == "__main__":

@@ -44,13 +44,19 @@ def contents_of(index: str) -> str:
 
 
 def without_links_outside(text: str, page: Path) -> str:
-    """Return the text of a page, its links to Markdown files outside this folder replaced by the words of the link."""
+    """Return the text of a page, each link to a file outside this folder replaced by the file's path in the repository.
+
+    The site has no such file to link to, and knows no address of the repository. A Git host shows the links.
+    """
 
     def replaced(match: re.Match[str]) -> str:
-        inside = (page.parent / match[2]).resolve().is_relative_to(FOLDER)
-        return match[0] if inside else match[1]
+        words, target = match[1], (page.parent / match[2]).resolve()
+        if target.is_relative_to(FOLDER):
+            return match[0]
+        path = target.relative_to(ROOT).as_posix()
+        return f"`{path}`" if path.endswith(words.strip("`")) else f"{words} (`{path}`)"
 
-    return re.sub(r"\[([^\]]+)\]\(((?:\.\./)+[\w./-]+\.md)(?:#[\w-]+)?\)", replaced, text)
+    return re.sub(r"\[([^\]]+)\]\(((?:\.\./)+[^()#\s]+)(?:#[\w-]+)?\)", replaced, text)
 
 
 def setup(app: Sphinx) -> None:

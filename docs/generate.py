@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docs import command_reference, layers_reference, settings_reference
+from docs import command_reference, jobs_reference, layers_reference, settings_reference
+from headrace.common.text import first_difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,19 +27,22 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/agent-values.md": settings_reference.agent_values_page,
     "reference/spark-options.md": settings_reference.spark_options_page,
     "architecture.md": layers_reference.page,
+    "jobs.md": jobs_reference.page,
 }
-"""Each generated page, and the function that returns its text. Of ``architecture.md`` only a part is generated."""
+"""Each generated page, and the function that returns its text. Of the last two only a part is generated."""
 
 
 def out_of_date(folder: Path, pages: Mapping[str, Callable[[], str]]) -> list[str]:
-    """Return a sentence for each page in ``folder`` that is missing or differs from the code."""
+    """Return what is wrong with each page in ``folder`` that is missing or differs from the code."""
     found = []
     for name, make in pages.items():
         path = folder / name
         if not path.exists():
             found.append(f"{path}: the page is missing; to write it, run `{RENEW}`")
-        elif path.read_text(encoding="utf-8") != make():
-            found.append(f"{path}: the page differs from the code; to renew it, run `{RENEW}`")
+            continue
+        difference = first_difference(path.read_text(encoding="utf-8"), make())
+        if difference:
+            found.append(f"{path}: the page differs from the code; to renew it, run `{RENEW}`\n{difference}")
     return found
 
 

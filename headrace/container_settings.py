@@ -21,7 +21,7 @@ class Setting:
 
     Attributes:
         name: of the environment variable.
-        default: its value where nobody sets it; empty where that depends on the machine, or is the job's affair.
+        default: its value where nobody sets it; empty where the machine or the job decides.
         meaning: one sentence, without its full stop.
         reason: why it is as it is, or what follows from another value.
         in_compose: what compose takes where the variable is empty, if that is not the default: for whoever calls
@@ -72,7 +72,7 @@ _ON_THIS_MACHINE = Section(
             "COMPOSE_PROJECT_NAME",
             "headrace",
             "Names containers, networks and volumes",
-            "Another name is another pipeline beside the first: give it ports of its own too.",
+            "Another name is another pipeline beside the first: give it other ports too.",
         ),
         Setting(
             "COMPOSE_PROFILES",

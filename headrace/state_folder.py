@@ -134,6 +134,7 @@ class StateFolder:
         Raises:
             StateLocked: another process holds it.
         """
+        # Not "w": whoever does not get the lock must still find the holder's number in the file.
         with (self.root / "lock").open("a+") as lock_file:
             if not try_lock(lock_file):
                 lock_file.seek(0)

@@ -320,7 +320,7 @@ def job_status(progress: Path, *, up: bool, now: datetime) -> JobStatus:
 def fetch_json(url: str) -> dict[str, Any] | None:
     """Return the JSON object at ``url``; None if nothing answers in time."""
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_TIMEOUT_S) as answer:  # noqa: S310 - always http of ours
+        with urllib.request.urlopen(url, timeout=ANSWER_TIMEOUT_S) as answer:  # noqa: S310 - always http, to a stage
             value = json.load(answer)
     except (OSError, ValueError, urllib.error.URLError):
         return None

@@ -129,6 +129,7 @@ class Windows:
         last_end_us = pane_start_us - pane_start_us % slide_us + self.length // MICROSECOND
         if watermark_us >= last_end_us:
             return 0
+        # Minus one, because a window that ends exactly at the watermark is closed.
         return min(self.per_line, (last_end_us - watermark_us - 1) // slide_us + 1)
 
     def open_from_us(self, closed_before_us: int) -> int:

@@ -26,6 +26,7 @@ class RateLimit:
             How many lines were suppressed since the last one that was written, or None if this one is suppressed too.
         """
         now_s = self._monotonic_s()
+        # Bounded by the burst: a long silence must not save up for a flood.
         self._tokens = min(self._burst, self._tokens + (now_s - self._refilled_at_s) * self._per_s)
         self._refilled_at_s = now_s
         if self._tokens < 1.0:

@@ -85,6 +85,7 @@ class Environment:
             # A killed reader still occupies its slot, which keeps all pages alive that were freed since.
             self.stale_readers = 0 if readonly else self._lmdb.reader_check()
             self.page_size = self._lmdb.stat()["psize"]
+            # The last table keeps the name that it had first: existing logs hold it.
             self.batches, self.meta, self.consumers, self.newest_batches = (
                 self._lmdb.open_db(name, create=not readonly) for name in (b"batches", b"meta", b"consumers", b"doubts")
             )

@@ -101,13 +101,22 @@ class GroupCommit:
             return
         refusal = yield from self._append(group)
         # Only a lack of room is worth a second try: whatever else failed would most likely fail again.
-        if isinstance(refusal, LogFull) and self.retain():
+        if isinstance(refusal, LogFull) and self._makes_room():
             refusal = yield from self._append(group)
         if isinstance(refusal, LogFull) and len(group) > 1:
             yield from self._store_what_fits(group)
         elif refusal is not None:
             for each in group:
                 yield each, None, refusal
+
+    def _makes_room(self) -> bool:
+        """Delete what need not be kept; return whether anything was deleted."""
+        try:
+            return self.retain()
+        except LogError:
+            # A full disk may have no room for the deletion either. The batches are refused then, as without anything
+            # to delete; the upkeep tries the deletion again.
+            return False
 
     def _store_what_fits(self, group: Sequence[WaitingBatch]) -> Iterator[Result]:
         """Try each batch alone, but none that is at least as large as one that did not fit."""

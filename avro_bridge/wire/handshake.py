@@ -96,20 +96,6 @@ def read_request(reader: PrefixReader, limits: WireLimits) -> HandshakeRequest:
     return HandshakeRequest(client_hash, text, server_hash)
 
 
-def read_response(reader: PrefixReader, limits: WireLimits) -> HandshakeResponse:
-    """Read a handshake response at the reader's position.
-
-    Raises:
-        ProtocolError: the bytes are malformed; the class is the reader's.
-    """
-    match = Match(reader.read_branch(len(Match)))
-    text = reader.read_string(limits.max_protocol_bytes, "the server's protocol") if reader.read_branch(2) else None
-    server_hash = reader.read_fixed(HASH_SIZE) if reader.read_branch(2) else None
-    if reader.read_branch(2):
-        reader.skip_metadata(limits.max_metadata_bytes)
-    return HandshakeResponse(match, text, server_hash)
-
-
 class KnownProtocols:
     """The client protocols that a server knows by their hash: Flume's two always, others once they were sent.
 

@@ -84,13 +84,13 @@ class DeflateLayer:
 
     Args:
         limits: ``max_inflated_bytes`` bounds a piece, ``max_inflate_ratio`` the whole connection.
-        level: compression of what is sent. Replies have a few bytes, so the cheapest level is good enough.
     """
 
-    def __init__(self, limits: WireLimits, level: int = 1) -> None:
+    def __init__(self, limits: WireLimits) -> None:
         self._limits = limits
         self._inflater = zlib.decompressobj()
-        self._deflater = zlib.compressobj(level)
+        # Replies have a few bytes, so the cheapest level is good enough.
+        self._deflater = zlib.compressobj(zlib.Z_BEST_SPEED)
         self._received = 0
         self._inflated = 0
         self._closed = False

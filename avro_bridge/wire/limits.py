@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from headrace.common.bridge_defaults import FRAME_BYTES
+
 MAX_FRAME_BYTES = 2**30
 """Arrow takes event positions as 32-bit offsets, so no payload may come near 2 GiB."""
 
@@ -24,7 +26,7 @@ class WireLimits:
         ValueError: a limit is not positive, or ``max_frame_bytes`` is above 1 GiB.
     """
 
-    max_frame_bytes: int = 32 * 2**20
+    max_frame_bytes: int = FRAME_BYTES
     """Message bytes of one frame: the sum of its buffers."""
     max_buffers: int = 16 * 1024
     """Buffers of one frame. Flume cuts at 8 KiB, so 32 MiB need 4,096; small buffers are legal but pointless."""

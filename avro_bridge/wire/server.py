@@ -89,11 +89,6 @@ class ServerConnection:
         """Why the connection cannot go on. Close it after the calls returned before are answered."""
 
     @property
-    def established(self) -> bool:
-        """Whether the handshake is done."""
-        return self._established
-
-    @property
     def in_frame(self) -> bool:
         """Whether the received bytes end inside a frame."""
         return self._frames.in_frame

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+MAX_LOG_BYTES = 8 * 1024 * 1024
 MAX_QUOTED_CHARS = 400
 _KEPT_ERRORS = 20
 _MAX_LINE_BYTES = 64 * 1024
@@ -25,7 +26,7 @@ _CAUSE = re.compile(r"^(Caused by: )?([\w$]+\.)+[\w$]+(Exception|Error)\b")
 class RotatingLog:
     """A log file that is renamed to ``<name>.1`` when it is full, so both take at most two times ``max_bytes``."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._file = path.open("ab")
@@ -87,6 +88,7 @@ class OutputReader:
         head = _HEAD.match(text)
         if head:
             self._in_error = head.group(1) in ("ERROR", "FATAL")
+        # Remembered apart from the lines, since later errors may push this one out of those that are kept.
         if _SOURCE_GAVE_UP.match(text):
             self.source_gave_up = True
         if self._in_error and (head or _CAUSE.match(text)):

@@ -55,7 +55,7 @@ class Agent:
         jars: the class path, from :func:`flume.jars.cache.ensure_jars`.
         java: the Java launcher; searched for if None.
         output: called with each line of its output, on another thread. If None, ``agent.log`` in its folder gets the
-            lines and takes at most two times ``max_log_bytes``.
+            lines and takes at most two times ``MAX_LOG_BYTES`` of :mod:`.output_log`.
         clock: monotonic seconds.
         sleep: waits that many seconds.
     """
@@ -67,7 +67,6 @@ class Agent:
         *,
         java: Path | None = None,
         output: Callable[[bytes], None] | None = None,
-        max_log_bytes: int = 8 * 1024 * 1024,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -75,7 +74,6 @@ class Agent:
         self._jars = list(jars)
         self._java = java
         self._output = output
-        self._max_log_bytes = max_log_bytes
         self._clock = clock
         self._sleep = sleep
         self._process: subprocess.Popen[bytes] | None = None
@@ -127,6 +125,8 @@ class Agent:
         # All other options are in files, because every user can read a command line, and one holds a password.
         command = [str(java), f"@{JVM_OPTIONS}", "-Dflume.monitoring.watchStdin=true"]
         command += ["-cp", os.pathsep.join(map(str, self._jars)), _MAIN_CLASS]
+        # The configuration is rendered once for each process. Flume would otherwise look for changes of it all the
+        # time.
         command += ["-n", self.rendered.values.agent.name, "-f", CONFIGURATION, "--no-reload-conf"]
         locks = lock_folders(self._folders(), _LOCK_TIMEOUT_S, self._clock, self._sleep)
         try:
@@ -141,10 +141,12 @@ class Agent:
         return [Path(folder) for folder in folders]
 
     def _launch(self, command: list[str], locks: Sequence[int]) -> None:
+        # The port of an earlier process may belong to another program by now.
         self.rendered.port_file.unlink(missing_ok=True)
         if self._output is None:
-            self._log = RotatingLog(self.rendered.folder / LOG_FILE, self._max_log_bytes)
+            self._log = RotatingLog(self.rendered.folder / LOG_FILE)
         sink = self._output or cast("RotatingLog", self._log).write
+        # Only now: the folders are locked, so that no agent changes them, and this agent has not started yet.
         self._recover(sink)
         try:
             self._process = subprocess.Popen(
@@ -264,6 +266,7 @@ class Agent:
     def _check_running(self, process: subprocess.Popen[bytes]) -> None:
         code = process.poll()
         if code is not None:
+            # The last lines, which say why it ended, may still be in the pipe.
             if self._reader is not None:
                 self._reader.join(_OUTPUT_END_S)
             how = f"was killed by signal {-code}" if code < 0 else f"has ended with exit code {code}"
@@ -276,6 +279,7 @@ class Agent:
         try:
             return read_metrics(url)
         except MetricsError:
+            # A busy Java misses an answer now and then. An agent that has died shows in its exit code.
             return None
 
     def _has_source_died(self, metrics: AgentMetrics | None) -> bool:

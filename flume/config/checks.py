@@ -27,22 +27,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flume.errors import RenderError
+from headrace.common.bridge_defaults import FRAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flume.config.values import Values
 
-BRIDGE_FRAME_BYTES = 32 * 1024 * 1024
-"""The bridge's default limit for one frame; it includes headers and framing of a batch."""
-
+# The headers of the templates and Avro's framing take some 140 bytes an event; the rest is room for longer host and
+# file names.
 _HEADER_BYTES = 256
+# What an event takes in memory beside its body, as `values.toml` tells its readers.
 _OBJECT_BYTES = 700
 _LEAST_TIMEOUT_MS = 1000
 
 
 def check_values(values: Values) -> None:
-    """Check combinations of values, whatever the machine.
+    """Check combinations of values; the result is the same on every machine.
 
     Raises:
         RenderError: one line for each problem; each line names the keys.
@@ -102,10 +103,10 @@ def _sink_problems(values: Values) -> Iterator[str]:
     sinks = values.sinks
     # An ASCII line has a byte for each UTF-16 unit, any other up to three.
     largest = sinks.max_batch_bytes + 3 * values.spool.max_line_chars + sinks.batch_size * _HEADER_BYTES
-    if largest > BRIDGE_FRAME_BYTES:
+    if largest > FRAME_BYTES:
         yield (
             f"sinks.max_batch_bytes = {sinks.max_batch_bytes}, with a longest line (spool.max_line_chars) and the "
-            f"headers of sinks.batch_size events, comes to {largest} bytes, above the {BRIDGE_FRAME_BYTES} of a "
+            f"headers of sinks.batch_size events, comes to {largest} bytes, above the {FRAME_BYTES} of a "
             "bridge's frame: the bridge would refuse it at every retry; lower one of the three"
         )
     for key in ("connect_timeout_ms", "request_timeout_ms"):
@@ -141,6 +142,7 @@ def _trust_problems(values: Values) -> Iterator[str]:
 def _folder_problems(values: Values) -> Iterator[str]:
     if values.channel.type != "file":
         return
+    # Compared as text: links are not followed, so that this check gives the same answer on every machine.
     spool, channel = Path(os.path.normpath(values.spool.folder)), Path(os.path.normpath(values.channel.folder))
     if spool.is_relative_to(channel) or channel.is_relative_to(spool):
         yield (
@@ -152,7 +154,7 @@ def _folder_problems(values: Values) -> Iterator[str]:
 def _machine_problems(values: Values) -> Iterator[str]:
     spool = Path(values.spool.folder)
     if not spool.is_dir():
-        yield f"spool.folder = {spool}: there is no such folder; Flume would run without its source"
+        yield f"spool.folder = {spool}: no such folder; Flume would run without its source"
     elif not os.access(spool, os.R_OK | os.W_OK | os.X_OK):
         yield (
             f"spool.folder = {spool}: not readable and writable for this user; Flume renames or deletes the files that "
@@ -162,4 +164,4 @@ def _machine_problems(values: Values) -> Iterator[str]:
         for key in ("truststore", "truststore_password_file"):
             path = getattr(values.tls, key)
             if path and not os.access(path, os.R_OK):
-                yield f"tls.{key} = {path}: there is no such file, or it is not readable for this user"
+                yield f"tls.{key} = {path}: no such file, or it is not readable for this user"

@@ -160,6 +160,7 @@ def _truststore_password(values: Values) -> str | None:
 
 
 def _input_hash(values: Values) -> str:
+    # The hash is of what goes in, not of the result: the result may hold a password, and a hash of it would be a hint.
     digest = hashlib.sha256(values.model_dump_json().encode())
     for path in sorted(TEMPLATES.glob("*.j2")):
         digest.update(path.read_bytes())

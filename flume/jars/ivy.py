@@ -108,6 +108,7 @@ def _run(command: list[str], total: int, progress: Progress | None) -> list[str]
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         assert process.stdout is not None  # noqa: S101 - PIPE was asked for two lines above
+        # On another thread, because the loop below blocks while Ivy prints nothing.
         deadline = threading.Timer(_FETCH_TIMEOUT_S, process.kill)
         deadline.start()
         try:

@@ -137,6 +137,7 @@ def key_of(parts: Mapping[str, str]) -> str:
     """Return the name of a cache folder whose content these names and texts determine."""
     digest = hashlib.sha256()
     for name in sorted(parts):
+        # With a separator, or "a" + "bc" and "ab" + "c" would give the same key.
         digest.update(name.encode() + b"\0" + parts[name].encode() + b"\0")
     return digest.hexdigest()[:_KEY_CHARACTERS]
 
@@ -157,6 +158,7 @@ def filled(folder: Path, fill: Callable[[Path], list[Path]]) -> list[Path]:
     if jars is None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with waiting_for_lock(folder.parent / ".lock"):
+            # Asked again: whoever held the lock has probably filled the folder.
             jars = _complete(folder)
             if jars is None:
                 _replace(folder, fill)

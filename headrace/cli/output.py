@@ -148,7 +148,7 @@ def _stage_rows(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
     yield "job", snapshot.state_of("job"), _joined(("read", job.read), ("malformed", job.malformed), ("late", job.late))
     if job.batch_age_s is not None:
         watermark = f", watermark {job.watermark}" if job.watermark else ""
-        yield "", "", f"last batch {job.batch_age_s:,.0f} s ago{watermark}"
+        yield "", "", f"last micro-batch {job.batch_age_s:,.0f} s ago{watermark}"
     if job.error:
         yield "", "", job.error
 

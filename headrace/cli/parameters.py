@@ -36,14 +36,8 @@ WindowOption = Annotated[
 SlideOption = Annotated[
     str | None, typer.Option("--slide", help="Time between the starts of two windows.", show_default="the window")
 ]
-WatermarkOption = Annotated[
-    str | None,
-    typer.Option(
-        "--watermark",
-        help="How far behind the newest line a line may be and still count.",
-        show_default=default_text(UrlCountsOptions, "watermark"),
-    ),
-]
+RemovedWatermarkOption = Annotated[str | None, typer.Option("--watermark", hidden=True)]
+"""Taken to be refused with a sentence: see ``removed`` of the job's options."""
 TopOption = Annotated[
     str | None,
     typer.Option(

@@ -18,8 +18,8 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the sample: the same seed gives the same bytes.")] = 1,
     window: given.WindowOption = None,
     slide: given.SlideOption = None,
-    watermark: given.WatermarkOption = None,
     top: given.TopOption = None,
+    watermark: given.RemovedWatermarkOption = None,
 ) -> None:
     """Run the whole pipeline with a sample access log, which each state folder gets once.
 

@@ -142,7 +142,10 @@ def _compare_examples(*, show: bool) -> int:
     if show:
         sys.stdout.write(difference)
     elif difference:
-        say("the committed examples differ from their templates: `headrace render --diff` shows how")
+        changed = [line for line in difference.splitlines() if line.startswith(("-", "+"))]
+        say("the committed examples differ from their templates; `headrace render --diff` shows all of this:")
+        # The names of the first file, the hash of its values, and the first line that differs beside that.
+        sys.stderr.write("".join(f"  {line}\n" for line in changed[:6]))
     return 1 if difference else 0
 
 

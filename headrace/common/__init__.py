@@ -1,1 +1,1 @@
-"""Helpers that every package may use; they import none of ours."""
+"""Helpers that every package may use; they import no other package of Headrace."""

@@ -49,7 +49,7 @@ def parse_duration(text: str) -> timedelta:
         number, unit = match.groups()
         name = _WORDS.get(unit, _WORDS.get(unit.removesuffix("s"), unit))
         if name not in _MILLISECONDS:
-            raise ValueError(f"there is no unit of time called {unit!r}; {_EXAMPLES}")
+            raise ValueError(f"unknown unit of time {unit!r}; {_EXAMPLES}")
         total += Decimal(number) * _MILLISECONDS[name]
         position = match.end()
     if position == 0 or position != len(lowered):

@@ -57,6 +57,7 @@ class NewFile:
 
     def publish(self) -> None:
         """Make what was written durable, then visible."""
+        # In this order, so that a name never leads to bytes that are not on disk yet.
         self.file.flush()
         if self._durable:
             os.fsync(self.file.fileno())
@@ -110,6 +111,7 @@ def try_lock(file: IO[str] | IO[bytes] | int, *, shared: bool = False) -> bool:
 @contextmanager
 def waiting_for_lock(path: Path) -> Iterator[None]:
     """Hold the lock of the file ``path``, which is made; wait for whoever holds it."""
+    # The file is never deleted: one process would then lock the old file while another locks a new one of that name.
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -9,16 +9,16 @@ spends seconds of its processor, and one that loads a tenth of one. numba looks 
                                             build puts it there; nothing needs to be writable
 the folder named by ``NUMBA_CACHE_DIR``     if that is set
 the user's cache folder                     ``~/.cache/numba``, or below ``XDG_CACHE_HOME``
-nowhere                                     if none of these can be written: each process compiles anew, all else works
+nowhere                                     if none of these can be written: each process compiles again, all else works
 ==========================================  =========================================================================
 
 So an installed package is never written to. An image build sets ``NUMBA_CACHE_LOCATOR_CLASSES=InTreeCacheLocator`` to
 put the code beside the source; one that is to run on other processors also sets ``NUMBA_CPU_NAME=generic``, here and
-at run time. Code belongs to a source by a hash of its text, whatever the file's time.
+at run time. Code is matched to its source by a hash of the text, not by the file's time.
 
 With ``NUMBA_DISABLE_JIT=1`` the kernels run as ordinary Python, many times slower, so that a coverage tool can see
 their lines. A compiled caller keeps its callee's code, and numba does not notice when a callee in *another* file
-changes. So a kernel calls only functions of its own file.
+changes. So a kernel calls only functions of the file it is in.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class ReadOnlyLocator(InTreeCacheLocator):
     def _fits(self, index: bytes) -> bool:
         """Whether an index of numba's names code for this source, this numba and this processor."""
         content = io.BytesIO(index)
-        # The folder is that of our own code: who can write there needs no pickle.
+        # The folder is that of the code itself: who can write there needs no pickle to run code.
         if pickle.load(content) != numba.__version__:  # noqa: S301
             return False
         stamp, entries = pickle.load(content)  # noqa: S301
@@ -135,12 +135,12 @@ def kernel(signature: str) -> Callable[[Callable[P, R]], Kernel[P, R]]:
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function part of each kernel of its own file that calls it."""
+    """Make a function part of each kernel in the same file that calls it."""
     return cast("Callable[P, R]", numba.njit(nogil=True, forceinline=True)(function))
 
 
 def called(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function callable by the kernels of its own file."""
+    """Make a function callable by the kernels in the same file."""
     return cast("Callable[P, R]", numba.njit(nogil=True)(function))
 
 

@@ -13,7 +13,7 @@ CUTOFF = 0.5
 
 
 def nearest(given: str, known: Iterable[str], cutoff: float = CUTOFF) -> str | None:
-    """Return the known name that is most like ``given`` whatever its case, or None if none is."""
+    """Return the known name that is most like ``given``, upper and lower case being equal, or None if none is."""
     by_lower_case = {name.lower(): name for name in known}
     found = difflib.get_close_matches(given.lower(), list(by_lower_case), n=1, cutoff=cutoff)
     return by_lower_case[found[0]] if found else None

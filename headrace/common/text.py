@@ -16,6 +16,7 @@ import hashlib
 import re
 import unicodedata
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Final
 
 MAX_CHARACTERS: Final = 2000
@@ -74,3 +75,18 @@ def binary_size(count: int) -> str:
     while size >= 1024 and unit < len(_BINARY_UNITS) - 1:
         size, unit = size / 1024, unit + 1
     return f"{size:.0f} {_BINARY_UNITS[unit]}" if unit == 0 or size >= 10 else f"{size:.1f} {_BINARY_UNITS[unit]}"
+
+
+def first_difference(file: str, code: str) -> str:
+    """Say where a committed file first differs from what the code makes of it today; empty if they are the same."""
+    lines = zip_longest(file.splitlines(keepends=True), code.splitlines(keepends=True))
+    for number, (here, there) in enumerate(lines, 1):
+        if here != there:
+            return f"  line {number} of the file: {_shown(here)}\n  the code says: {_shown(there)}"
+    return ""
+
+
+def _shown(line: str | None) -> str:
+    if line is None:
+        return "(nothing)"
+    return escaped(line[:-1]) if line.endswith("\n") else f"{escaped(line)} (without a line end)"

@@ -166,6 +166,7 @@ class Engine:
                 check=False,
             )
         except subprocess.TimeoutExpired:
+            # For the caller a health check that hangs is a service that is not healthy yet.
             return 1, f"no answer within {timeout_s:g} s"
         return ended.returncode, ended.stdout
 
@@ -256,6 +257,7 @@ def _find_docker(environment: Mapping[str, str]) -> str:
 
 def _find_compose(docker: str, environment: Mapping[str, str]) -> list[str]:
     alone = shutil.which("docker-compose", path=environment.get("PATH"))
+    # Compose 2 first, which is a plug-in of docker; `docker-compose` may be either version.
     for command in ([docker, "compose"], [alone] if alone else []):
         if not command:
             continue

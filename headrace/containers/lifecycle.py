@@ -100,6 +100,7 @@ class Lifecycle:
         Raises:
             ContainersFailed: compose refused.
         """
+        # All profiles: a service may run since an `up` whose profiles nobody names now.
         self._engine.set_variable("COMPOSE_PROFILES", ",".join(PROFILES))
         services = {each.service for each in self._engine.containers() if each.state in ("running", "restarting")}
         for step in (("agent",), ("driver",), ("spark-worker",), ("bridge", "spark-master")):

@@ -103,6 +103,7 @@ class Settings:
         match = _SIZE.fullmatch(self[name])
         if match is None:
             raise UsageError(f"{name}={self[name]}: write a size like 512m or 2g")
+        # Each step from k to t is a factor of 1,024, that is ten bits.
         return int(match[1]) << 10 * ("kmgt".index(match[2].lower()) + 1 if match[2] else 0)
 
 

@@ -20,7 +20,6 @@ from flume.agent.output_log import RotatingLog
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MAX_LOG_BYTES = 8 << 20
 KEPT_LINES = 40
 MAX_LINE_BYTES = 8192
 
@@ -30,7 +29,7 @@ class ChildProcess:
 
     Args:
         command: the program and its arguments.
-        log: the file for its standard error, at most ``MAX_LOG_BYTES`` twice.
+        log: the file for its standard error, bounded as a ``RotatingLog`` is.
         environment: its environment variables.
         stdout: its standard output; None for the same as ours.
 
@@ -55,7 +54,7 @@ class ChildProcess:
             start_new_session=True,
         )
         self._last_lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._pump = threading.Thread(target=self._keep_log, args=(RotatingLog(log, MAX_LOG_BYTES),), daemon=True)
+        self._pump = threading.Thread(target=self._keep_log, args=(RotatingLog(log),), daemon=True)
         self._pump.start()
 
     @property
@@ -82,6 +81,7 @@ class ChildProcess:
         """
         if self._process.poll() is not None:
             return
+        # Errors are ignored, since only speed depends on it: the process may have ended, or autogroups are missing.
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
         with suppress(OSError):

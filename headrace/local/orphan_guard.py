@@ -94,6 +94,7 @@ def _processes(belongs: Callable[[Mapping[str, str]], bool]) -> list[psutil.Proc
     found = []
     for process in psutil.process_iter():
         try:
+            # A zombie has ended already. Waiting for its parent to collect it would only use up the grace time.
             if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and belongs(process.environ()):
                 found.append(process)
         except psutil.Error:
@@ -104,6 +105,7 @@ def _processes(belongs: Callable[[Mapping[str, str]], bool]) -> list[psutil.Proc
 
 def main() -> None:
     """Wait for the end of standard input; end the run's processes unless the run has stopped them."""
+    # The guard must outlive the terminal, and whoever sends these signals to the run.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     run_id = sys.argv[1]

@@ -131,6 +131,7 @@ class Pipeline:
 
     def stop(self, hurried: Callable[[], bool]) -> None:
         """Stop the stages in the order of the data; without waiting once ``hurried`` returns True."""
+        # Still set by the signal that led here: without this, no pause of the waits below would last.
         self._wake.clear()
         self._stop_agent(hurried)
         self._stop_job(hurried)
@@ -142,6 +143,8 @@ class Pipeline:
     def _stop_agent(self, hurried: Callable[[], bool]) -> None:
         slots = self.supervisor.slots
         both_work = slots["agent"].state == slots["bridge"].state == "ready"
+        # A file channel keeps its content on disk, and the next start ships it; only a memory channel has to be
+        # emptied.
         if self._options.channel == "memory" and both_work and not hurried():
             self._say("stopping: the agent sends what it has read")
             shipped = self._wait(lambda: is_shipped(self.agent_status()), ("agent", "bridge", "job"), hurried)
@@ -157,6 +160,8 @@ class Pipeline:
         if slots["job"].state == slots["bridge"].state == "ready" and end is not None and not hurried():
             self._say("stopping: the job counts the stored lines")
             self.job.drain_to({self.bridge.log_id: end})
+            # The job is not supervised meanwhile: if it ends, for whatever reason, the wait ends and it is not started
+            # again.
             self._wait(lambda: self.job.exit_code() is not None or self._job_is_done(), ("bridge",), hurried)
         self.supervisor.release("job")
         self.job.stop(0 if hurried() else JOB_GRACE_S)

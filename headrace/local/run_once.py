@@ -141,7 +141,7 @@ def _count(pipeline: Pipeline, dropped: Sequence[Dropped], watcher: Watcher, sig
     pipeline.supervisor.release("job")
     tally = read_json(pipeline.state.job / "tally.json")
     if tally is None:
-        raise StageTimeout(f"the job ended and left no sum; {pipeline.state.log_of('job')} says why")
+        raise StageTimeout(f"the job ended and left no tally; {pipeline.state.log_of('job')} says why")
     return Outcome(
         lines=lines,
         stored=stored,

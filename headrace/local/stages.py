@@ -20,12 +20,12 @@ from flume.config.render import render_agent
 from flume.config.values import Values, default_values
 from flume.errors import AgentError, AgentNotReady
 from headrace.common.files import PRIVATE_MODE, replace_file
-from headrace.local.child_process import MAX_LOG_BYTES, ChildProcess
+from headrace.local.child_process import ChildProcess
 from headrace.local.stage_output import exit_failure, read_json
 from headrace.local.supervisor import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from flume.agent.metrics import AgentMetrics
@@ -162,7 +162,7 @@ class JobStage:
 
     @property
     def finished(self) -> bool:
-        """Whether it has drained: the process has ended and left its sum, which it writes last."""
+        """Whether it has drained: the process has ended and left its tally, which it writes last."""
         return self._drain_target is not None and self.exit_code() is not None and self._tally_file.exists()
 
     def kill(self) -> None:
@@ -197,13 +197,11 @@ class AgentStage:
         channel: str,
         bridge: BridgeStage,
         jars: Sequence[Path],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._state = state
         self._channel = channel
         self._bridge = bridge
         self._jars = jars
-        self._clock = clock
         self._agent: Agent | None = None
         self._log: RotatingLog | None = None
         self._next_look_s = 0.0
@@ -223,7 +221,7 @@ class AgentStage:
         """Render the configuration with the bridge's current address, then start."""
         self.kill()
         rendered = render_agent(self._values(), self._state.agent)
-        self._log = RotatingLog(self._state.log_of(self.name), MAX_LOG_BYTES)
+        self._log = RotatingLog(self._state.log_of(self.name))
         self._agent = Agent(rendered, self._jars, output=self._log.write)
         try:
             self._agent.start()
@@ -246,9 +244,9 @@ class AgentStage:
         """Return why the agent reads no more: its process has ended, or its source has given up on a file."""
         # A dead process is cheap to notice, so every call does. A dead source shows only on the metrics page, which is
         # read once a second.
-        if self._agent is None or (self._agent.returncode is None and self._clock() < self._next_look_s):
+        if self._agent is None or (self._agent.returncode is None and time.monotonic() < self._next_look_s):
             return None
-        self._next_look_s = self._clock() + LOOK_EVERY_S
+        self._next_look_s = time.monotonic() + LOOK_EVERY_S
         try:
             self._agent.poll()
         except AgentError as error:

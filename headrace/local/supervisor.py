@@ -171,6 +171,7 @@ class Supervisor:
             slot.backoff.reset()
 
     def _fail(self, slot: Slot, failure: Failure) -> None:
+        # What is left of the process may hold the ports and locks that the next one needs.
         slot.stage.kill()
         slot.last_failure = failure.text
         if failure.final:

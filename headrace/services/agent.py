@@ -19,7 +19,8 @@ from flume.config.render import render_agent
 from flume.config.values import Values, default_values
 from flume.errors import AgentNotReady, FlumeError
 from flume.jars.cache import ensure_jars
-from headrace.services.environment import AGENT_METRICS_PORT, AVRO_PORT, bridges, read_number
+from headrace.common.bridge_defaults import AVRO_PORT
+from headrace.services.environment import AGENT_METRICS_PORT, bridges, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,16 +8,8 @@ from pathlib import Path
 
 import tomli_w
 
-from headrace.services.environment import (
-    ADMIN_PORT,
-    AGENT_HOST,
-    AGENT_METRICS_PORT,
-    AVRO_PORT,
-    FLIGHT_PORT,
-    TOKEN_FILE,
-    read,
-    read_number,
-)
+from headrace.common.bridge_defaults import ADMIN_PORT, AVRO_PORT, FLIGHT_PORT
+from headrace.services.environment import AGENT_HOST, AGENT_METRICS_PORT, TOKEN_FILE, read, read_number
 
 CONFIGURATION = Path("/tmp/bridge.toml")  # noqa: S108 - a tmpfs of this container alone
 LOG_FOLDER = "/data/log"

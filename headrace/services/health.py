@@ -25,14 +25,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.services.environment import (
-    ADMIN_PORT,
-    AGENT_METRICS_PORT,
-    HISTORY_PORT,
-    MASTER_HOST,
-    MASTER_UI_PORT,
-    WORKER_UI_PORT,
-)
+from headrace.common.bridge_defaults import ADMIN_PORT
+from headrace.services.environment import AGENT_METRICS_PORT, HISTORY_PORT, MASTER_HOST, MASTER_UI_PORT, WORKER_UI_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

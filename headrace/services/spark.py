@@ -11,6 +11,7 @@ import os
 import socket
 from pathlib import Path
 
+from headrace.common.bridge_defaults import FLIGHT_PORT
 from headrace.common.files import PRIVATE_MODE, replace_file
 from headrace.container_settings import OF_THE_JOB
 from headrace.services.environment import (
@@ -18,7 +19,6 @@ from headrace.services.environment import (
     DRIVER_HOST,
     DRIVER_PORT,
     DRIVER_UI_PORT,
-    FLIGHT_PORT,
     HISTORY_PORT,
     JOB_METRICS_PORT,
     MASTER_HOST,
@@ -70,6 +70,8 @@ def _cluster_settings(secret: str) -> dict[str, str]:
 
 
 def _application_settings() -> dict[str, str]:
+    # As in runner/session.py: the heavy work is done outside of Java, and threads of collector and compiler compete
+    # with it.
     on_executors = f"-Dlog4j2.configurationFile=file:{LOGGING} -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
     return {
         "spark.driver.host": DRIVER_HOST,
@@ -83,6 +85,7 @@ def _application_settings() -> dict[str, str]:
         "spark.executor.logs.rolling.strategy": "size",
         "spark.executor.logs.rolling.maxSize": str(4 << 20),
         "spark.executor.logs.rolling.maxRetainedFiles": "2",
+        # Half of Spark's default: the tasks of an executor that is gone run elsewhere after a minute.
         "spark.network.timeout": "60s",
         "spark.executor.heartbeatInterval": "5s",
         # A task is retried when its worker is killed, and workers may be killed more than once.
@@ -161,7 +164,7 @@ def driver_command() -> list[str]:
         "driver-memory": read("HEADRACE_DRIVER_MEMORY"),
         "stall-after": read("HEADRACE_STALL_AFTER"),
     }
-    # An option that nobody set is left out: its default is the job's affair.
+    # An option that nobody set is left out, so that the job's own default holds.
     options |= {option: read(name) for name, option in OF_THE_JOB.items() if read(name)}
     sinks = [f"--sink={sink.strip()}" for sink in read("HEADRACE_SINKS").split(",") if sink.strip()]
     if database():
@@ -176,10 +179,12 @@ def _execute(main_class: str, arguments: list[str]) -> None:
 
     write_defaults()
     options = f"-Dlog4j2.configurationFile=file:{LOGGING} -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    # A daemon without memory must end, or the engine does not start it again.
     os.environ["SPARK_DAEMON_JAVA_OPTS"] = f"{options} -XX:+ExitOnOutOfMemoryError"
     os.environ["SPARK_DAEMON_MEMORY"] = DAEMON_MEMORY
     os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
     launcher = str(Path(os.environ["SPARK_HOME"]) / "bin" / "spark-class")
+    # In place of this process: Java gets the container's signals, and its exit code is the container's.
     os.execv(launcher, [launcher, main_class, *arguments])  # noqa: S606 - every word is ours or the operator's
 
 

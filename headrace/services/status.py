@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.cli.output import show_snapshot
+from headrace.common.bridge_defaults import ADMIN_PORT
 from headrace.services import health
-from headrace.services.environment import ADMIN_PORT, AGENT_HOST, AGENT_METRICS_PORT, bridges
+from headrace.services.environment import AGENT_HOST, AGENT_METRICS_PORT, bridges
 from headrace.status import Snapshot, agent_status_at, bridge_status_at, combined, job_status
 
 SPOOL = Path("/spool")

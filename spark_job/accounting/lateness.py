@@ -54,6 +54,7 @@ class SessionLateness:
 
     def open_for(self, pane_start_us: int, watermark_us: int) -> int:
         """Return 1 while the line can still begin or join a session, else 0."""
+        # Above, not at or above: Spark closes a window whose end equals the watermark.
         return int(pane_start_us + self.gap // MICROSECOND > watermark_us)
 
 
@@ -61,6 +62,7 @@ class SessionLateness:
 class NeverLate:
     """A query without a watermark: no line is late."""
 
+    # Any length would do, since no pane is ever compared. A long one keeps the audit files small.
     pane: timedelta = timedelta(hours=1)
     per_line: int = 1
 
@@ -81,6 +83,7 @@ def late_and_missed(panes: Mapping[int, int], lateness: Lateness, watermark_us: 
     for pane_start_us, lines in panes.items():
         still_open = lateness.open_for(pane_start_us, watermark_us)
         if still_open:
+            # Counted in the newer windows, too late for the older ones: tally.py subtracts these pairs from the hits.
             missed += (lateness.per_line - still_open) * lines
         else:
             late += lines

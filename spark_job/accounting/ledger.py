@@ -130,6 +130,7 @@ class Ledger:
             query_id=self._checkpoint.query_id() or "",
             batch_id=batch_id,
             ranges=tuple(r for r in ranges if r.events),
+            # A planned range stays as it is when its events are gone; the audit has only what the readers got.
             lost=sum(r.events for r in ranges) - sum(record.events for record in records),
             malformed=sum(record.malformed for record in records),
             # The readers leave out lines that are too old. What the table leaves out besides is too old as well.

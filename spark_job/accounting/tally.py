@@ -33,7 +33,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tally:
-    """The sum over all micro-batches so far; the module's head says where each term comes from.
+    """The terms of the sum over all micro-batches so far; the module's head says where each comes from.
 
     Attributes:
         read: lines that the readers got.

@@ -65,7 +65,7 @@ class TotalsFile:
         return dict(self._positions)
 
     def tally(self, hits: int | None, windows_per_line: int, *, final: bool) -> Tally:
-        """Return the sum over all micro-batches.
+        """Return the tally of all micro-batches.
 
         Args:
             hits: how many lines the results table counts; None if it cannot tell.
@@ -78,6 +78,7 @@ class TotalsFile:
         if hits is None:
             return Tally(**sums, hits=rest)
         tally = Tally(**sums, hits=hits, windows_per_line=windows_per_line)
+        # Not below zero: if more lines are counted than are left, none is open, and the sum must not balance.
         return replace(tally, open=max(0, rest - tally.counted)) if final else tally
 
     def record(self, entry: LedgerEntry) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -45,10 +45,15 @@ class WindowOptions(JobOptions):
 class UrlCountsOptions(WindowOptions):
     """Options of the job ``url-counts``."""
 
-    keep: Annotated[Length | None, Flag(panel=STORING, internal=True, shown_default="for ever")] = Field(
+    removed: ClassVar = {
+        "watermark": "URL counts have no watermark any more, every line counts however old it is; leave the option "
+        "out. To close old windows, see --keep and --max-rows"
+    }
+
+    keep: Annotated[Length | None, Flag(panel=STORING, shown_default="for ever")] = Field(
         None, description="How long windows stay in the table, counted from now; older lines do not count."
     )
-    max_rows: Annotated[int, Flag(panel=STORING, internal=True)] = Field(
+    max_rows: Annotated[int, Flag(panel=STORING)] = Field(
         5_000_000, ge=0, description="Most rows of the table, oldest windows leave first; 0: no limit."
     )
 

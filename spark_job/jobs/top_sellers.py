@@ -1,7 +1,7 @@
 """The job ``top-sellers``: adds up units sold per item over the past hour, in both APIs.
 
 Events are JSON objects: ``{"time": "2026-05-17T10:05:03Z", "item": "teapot", "units": 2}``. The classic API
-takes the past hour by arrival, whatever times the events carry; a shop's screen shows that, and it is the default.
+takes the past hour by arrival, not by the times in the events; a shop's screen shows that, and it is the default.
 Structured Streaming takes the hour by event time, which is right for purchases that arrive late or come from a file; it
 has a window for each hour, ``--slide`` apart.
 

@@ -41,7 +41,7 @@ def flag_of(name: str, field: FieldInfo) -> Flag:
 def parameters(
     model: type[OptionModel], panel: str, *, skip: Collection[str] = (), internal: bool
 ) -> list[inspect.Parameter]:
-    """Return a typer parameter for each field of a model.
+    """Return a typer parameter for each field of a model, and a hidden one for each option that was removed.
 
     Args:
         model: the model; the descriptions of its fields are the help texts.
@@ -49,12 +49,13 @@ def parameters(
         skip: fields to leave out.
         internal: whether to include fields that only the process of a job accepts.
     """
-    return [
+    fields = [
         _parameter(name, field, flag, panel)
         for name, field in model.model_fields.items()
         for flag in [flag_of(name, field)]
         if name not in skip and (internal or not flag.internal)
     ]
+    return [*fields, *map(_hidden_parameter, model.removed)]
 
 
 def _parameter(name: str, field: FieldInfo, flag: Flag, panel: str) -> inspect.Parameter:
@@ -84,6 +85,13 @@ def _parameter(name: str, field: FieldInfo, flag: Flag, panel: str) -> inspect.P
     )
 
 
+def _hidden_parameter(name: str) -> inspect.Parameter:
+    option = typer.Option(f"--{name.replace('_', '-')}", hidden=True)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+    )
+
+
 def with_signature(
     body: Callable[..., None], taken: Sequence[inspect.Parameter], help_text: str
 ) -> Callable[..., None]:
@@ -102,8 +110,11 @@ def read_options(model: type[Model], given: Mapping[str, Any]) -> Model:
     """Make a model from given options; None and empty lists stand for options that were not given.
 
     Raises:
-        OptionError: an option cannot be used; the text names it, its value and what would be right.
+        OptionError: an option cannot be used, or was removed; the text names it and says what would be right.
     """
+    for name, sentence in model.removed.items():
+        if given.get(name) is not None:
+            raise OptionError(f"--{name.replace('_', '-')} is gone: {sentence}")
     named = {
         name: value for name, value in given.items() if name in model.model_fields and value is not None and value != []
     }

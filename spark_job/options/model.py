@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -17,7 +17,7 @@ from headrace.common.durations import parse_duration, parse_length
 from headrace.common.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,14 @@ class Flag:
 
 
 class OptionModel(BaseModel):
-    """Base class of all models that are filled from options. A model is frozen, and an unknown name is an error."""
+    """Base class of all models that are filled from options. A model is frozen, and an unknown name is an error.
+
+    Attributes:
+        removed: options that earlier versions had, and for each the sentence that says what to do instead. A command
+            line still takes them, hidden from its help, to answer with that sentence.
+    """
+
+    removed: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -63,6 +63,7 @@ class LineExtractor:
         texts, matched = self._plain(lines, roles)
         if matched.all():
             return Extraction(texts, None)
+        # Only these lines pay for the expression of the whole line, and it alone decides about them.
         rows = (~matched).arg_true()
         others = self._whole(lines.gather(rows), roles)
         columns = [texts[role].scatter(rows, others.texts[role]) for role in texts.columns]

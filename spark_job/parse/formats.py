@@ -141,6 +141,8 @@ def _field_at(directive: re.Match[str]) -> Field:
         pattern = time_pattern(argument or "")
         if not argument:
             return Field("time", r'\[[^\[\]"]*\]', plain=r"\[[0-9A-Za-z/: +-]+\]", time=pattern)
+        # The parts are read from the text of the time afterwards; here their names would clash with those of the
+        # fields.
         unnamed = re.sub(r"\(\?P<[a-z_]+>", "(?:", pattern)
         return Field("time", unnamed, plain=unnamed, time=pattern)
     field = field_of(letter, argument, final=">" in directive["modifiers"])

@@ -30,6 +30,7 @@ from spark_job.parse.schema import MAX_RAW_BYTES, TIME_TYPE, Reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+# A day less than Python's range at both ends, so that no change of the zone leaves it.
 FIRST_INSTANT: Final = datetime(1, 1, 2, tzinfo=UTC)
 LAST_INSTANT: Final = datetime(9999, 12, 30, tzinfo=UTC)
 LONG_LIMIT: Final = 1 << 63
@@ -98,6 +99,7 @@ def _string(value: Any) -> str:
 
 
 def _long(value: Any) -> int:
+    # Not isinstance: in Python true and false are integers too.
     if type(value) is not int or not -LONG_LIMIT <= value < LONG_LIMIT:
         raise ValueError
     return value

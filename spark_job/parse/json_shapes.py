@@ -77,6 +77,7 @@ class JsonShape:
             members.append(f'"{re.escape(name)}"{_BLANKS}:{_BLANKS}{value}{_BLANKS}')
         body = f",{_BLANKS}".join(members)
         shape = cls(tuple(names), rf"^{_BLANKS}\{{{_BLANKS}{body}\}}{_BLANKS}$")
+        # The line itself may hold a value that the expression leaves out, such as a nested one: then it gives no shape.
         return shape if names and re.match(shape.pattern, line or "") else None
 
     def read(self, lines: pl.Series) -> tuple[pl.DataFrame, pl.Series]:

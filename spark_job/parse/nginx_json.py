@@ -102,6 +102,7 @@ def _by_shape(lines: pl.Series) -> pl.DataFrame:
     whole = pl.concat(parts)
     if len(rest) == len(lines) or len(parts[0]) == len(lines):
         return whole
+    # The parts are by shape; this puts the lines back into the order of the input.
     return whole[pl.concat([*places, rows]).arg_sort()]
 
 

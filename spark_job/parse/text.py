@@ -54,6 +54,7 @@ def decode(bodies: pl.Series) -> pl.Series:
 
 def unescape(text: str) -> str:
     """Return ``text`` with the server's escapes resolved."""
+    # "backslashreplace" writes a byte that is not UTF-8 as \xHH again, which keeps different URLs different.
     return _ESCAPE.sub(_unescaped, text.encode()).decode("utf-8", "backslashreplace")
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def run_counts_table(job: CountsTableJob, settings: JobSettings, options: Any, stop: Event) -> Tally:
-    """Count until a stop is requested or everything is drained; return the sum of everything ever counted.
+    """Count until a stop is requested or everything is drained; return the tally of everything ever counted.
 
     Raises:
         OptionError: a setting cannot be used.

@@ -1,6 +1,6 @@
 """What every kind of job has in common: the interface that the command line and the runner use.
 
-A job says what is computed. It never runs itself: :mod:`spark_job.runner.run` does that, with one machine for each
+A job says what is computed. It never runs itself: :mod:`spark_job.runner.run` does that, with one function for each
 kind of job.
 """
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Outcome(Protocol):
-    """The sum that a job reports when it ends, as one sentence."""
+    """What a job reports when it ends: the terms of its sum, and the sum as one sentence."""
 
     @property
     def balanced(self) -> bool:
         """Whether each event that was read is accounted for exactly once."""
 
     def __str__(self) -> str:
-        """Return the sum."""
+        """Return the sum as a sentence."""
 
 
 class Job(Protocol):

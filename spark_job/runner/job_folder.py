@@ -11,7 +11,7 @@
     audit/            what the readers counted, until it is stored   accounting/audit_file.py
     dead-letters/     malformed lines                                accounting/dead_letters.py
     progress.json     state of the running job                       runner/progress.py
-    tally.json        the sum, written when the job ends
+    tally.json        the terms of the sum, when the job ends
     spark.log         warnings and errors of Spark                   runner/session.py
     java.log          output of Java and its Python workers          runner/session.py
     python.log        output of the job's own libraries
@@ -43,10 +43,10 @@ class StoredBatches(Protocol):
         """The file."""
 
     def owner(self) -> str | None:
-        """Return the id of the query; None before its first batch."""
+        """Return the id of the query; None before its first micro-batch."""
 
     def newest_batch(self) -> int | None:
-        """Return the number of the newest batch; None before the first."""
+        """Return the number of the newest micro-batch; None before the first."""
 
 
 class JobFolder:
@@ -159,6 +159,6 @@ class JobFolder:
             )
         if committed is not None and (newest is None or newest < committed):
             raise JobFolderError(
-                f"{table.path} ends at batch {newest}, the checkpoint at {committed}: counts are missing from the "
-                "table; was it replaced by an older copy? Take a new job folder and consumer name to count again"
+                f"{table.path} ends at micro-batch {newest}, the checkpoint at {committed}: counts are missing from "
+                "the table; was it replaced by an older copy? Take a new job folder and consumer name to count again"
             )

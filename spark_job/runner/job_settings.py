@@ -85,7 +85,7 @@ class JobSettings(OptionModel):
         default_of("timezone"), description="Zone of times that are logged without one."
     )
     top: Annotated[int, Flag(panel=RUNNING)] = Field(
-        10, ge=1, description="Rows of a window, or of a batch, on the console."
+        10, ge=1, description="Rows of a window, or of a micro-batch, on the console."
     )
     trigger: Annotated[Duration, Flag(panel=RUNNING)] = Field(
         timedelta(milliseconds=500), description="Time between two micro-batches; 0s: at once."

@@ -32,13 +32,13 @@ MAX_PORT = 65_535
 GAUGES = {
     "state_rows": ("state_rows", "Rows that Spark keeps for what is still open."),
     "waiting_events": ("waiting", "Events that the bridges hold and the job has not read; absent when one is silent."),
-    "batch_id": ("batch_id", "Number of the newest batch of this process."),
+    "batch_id": ("batch_id", "Number of the newest micro-batch of this process."),
 }
 """Name of a metric without its prefix, to the field of the file and the help text."""
 
 TIMES = {
     "checked_timestamp_seconds": ("checked_at", "When the job last looked after its query."),
-    "batch_timestamp_seconds": ("batch_at", "When this process stored its newest batch."),
+    "batch_timestamp_seconds": ("batch_at", "When this process stored its newest micro-batch."),
     "watermark_timestamp_seconds": ("watermark", "Event time before which windows are closed."),
 }
 
@@ -66,7 +66,7 @@ class ProgressCollector(Collector):
             yield from _gauge(name, text, _epoch_s(fields.get(field)))
         batch_ms = fields.get("batch_ms")
         batch_s = batch_ms / 1000 if isinstance(batch_ms, (int, float)) else None
-        yield from _gauge("batch_seconds", "How long the newest batch took.", batch_s)
+        yield from _gauge("batch_seconds", "How long the newest micro-batch took.", batch_s)
         tally = fields.get("tally")
         if isinstance(tally, dict):
             yield from _tally(tally)

@@ -6,7 +6,7 @@
          └────► malformed records ───────► counted ───────► upsert ──► <job>_malformed: file, digest, reason,
                                                                        record, count
 
-Both results are streams of their own over the same objects, each with its checkpoint. A bounded run reads given files
+Each result is a stream over the same objects, with its own checkpoint. A bounded run reads given files
 as a batch, through the same functions. Its sum has three independent counters: the records by the lines of text, the
 events counted in the table, and the records counted as malformed. If a line holds several objects, Spark reads only the
 first; the rest is not counted.

@@ -43,7 +43,7 @@ RECORDS_OF_A_LINE = (
 
 @dataclass(frozen=True)
 class RecordTally:
-    """The sum of a run. Only a bounded run knows the number of records read from another source than the other two."""
+    """The tally of a run. Only a bounded run counts the records read, from another source than the rest."""
 
     counted: int
     malformed: int
@@ -101,7 +101,7 @@ def run_objects(job: ObjectsJob, settings: JobSettings, options: ObjectsOptions,
 def read_files(
     job: ObjectsJob, spark: SparkSession, settings: JobSettings, options: ObjectsOptions, database: DatabaseUrl
 ) -> RecordTally:
-    """Read the files of the options as a batch into the tables; return the sum."""
+    """Read the files of the options as a batch into the tables; return the tally."""
     paths = [str(path) for path in options.files]
     records = job.records(spark.read, paths)
     for result, name, key in job.results(records, options):
@@ -159,7 +159,7 @@ def database_of(settings: JobSettings, folder: JobFolder) -> DatabaseUrl:
 
 
 def tally_of(url: DatabaseUrl, job_name: str, read: int | None = None) -> RecordTally:
-    """Return the sum, counted from the tables."""
+    """Return the tally, counted from the tables."""
     name = table_name(job_name)
     with Database(url) as database:
         counted, malformed = (

@@ -12,7 +12,7 @@
     watermark    event time before which windows are closed; null over DStreams, where a line is never late
     waiting      events that the bridges hold and the job has not counted; null if a bridge did not answer
     positions    log id to the offset up to which lines are counted
-    tally        the sum; see accounting/ledger.py
+    tally        the terms of the sum; see accounting/tally.py
     error        why it failed
 
 Times are ISO 8601 in UTC. The file is replaced whole, without waiting for the disk: after a power cut it is out of date
@@ -75,7 +75,7 @@ def write_progress(
         batch: the newest batch; None before the first.
         checked_at: the heartbeat; None: now.
         positions: log id to the offset up to which lines are counted.
-        tally: the sum; written together with ``positions``.
+        tally: the terms of the sum; written together with ``positions``.
         waiting: events that the bridges hold and the job has not counted.
         spark: Spark's own report of the newest micro-batch.
         error: why the job failed.

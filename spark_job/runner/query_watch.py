@@ -2,14 +2,14 @@ r"""Watches a running query: stops it between two micro-batches, detects that it
 
 ::
 
-                    stop requested                the running batch is committed
+                    stop requested                the running micro-batch is committed
     running ------------------------> stopping ----------------------------------> stopped
        |  \--- all up to the drain file counted ---/
        |--- the query ended with an error ------------------------------------> QueryFailed, or that error
-       `--- events wait, and no batch has ended for stall_after --------------> QueryStalled
+       `--- events wait, and no micro-batch has ended for stall_after --------> QueryStalled
 
-``StreamingQuery.stop`` cancels the running batch. That loses nothing, since the batch runs again on the next start, but
-its work is wasted; so the stop first waits, for a limited time, until Spark's commit log has that batch.
+``StreamingQuery.stop`` cancels the running micro-batch. That loses nothing, since it runs again on the next start, but
+its work is wasted; so the stop first waits, for a limited time, until Spark's commit log has that micro-batch.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Writer(Protocol):
     """The batch function of a query, as the watch reads it from another thread.
 
     Attributes:
-        newest: the newest batch that this process stored.
+        newest: the newest micro-batch that this process stored.
         positions: log id to the offset up to which everything is stored.
-        tally: the sum over all batches ever stored.
+        tally: the terms of the sum over all micro-batches ever stored.
         failure: the exception that the function raised.
     """
 
@@ -68,7 +68,7 @@ class QueryWatch:
         writer: its batch function, which knows what is stored.
         folder: the job's folder.
         bridges: asked once a second how many events wait.
-        stall_after_s: how long events may wait without a batch.
+        stall_after_s: how long events may wait without a micro-batch.
         drain_to_file: ends the run; see :mod:`spark_job.runner.drain_file`.
         background: called once a second; starts what the batches put off, without waiting, and raises its errors.
         clock: monotonic seconds.
@@ -103,7 +103,7 @@ class QueryWatch:
 
         Raises:
             QueryFailed: the query ended without a request; an error of this package comes through as it is.
-            QueryStalled: events wait and no batch ends.
+            QueryStalled: events wait and no micro-batch ends.
         """
         try:
             while not stop.wait(LOOK_EVERY_S) and not is_drained(self._drain_to_file, self._writer.positions):
@@ -160,13 +160,14 @@ class QueryWatch:
         self.report("running" if drain_ends(self._drain_to_file) is None else "draining")
         still_s = self._clock() - self._moved_s
         if still_s > self._stall_after_s:
-            raise QueryStalled(f"{self._waiting:,} events wait, and no batch has ended for {still_s:.0f} seconds")
+            raise QueryStalled(f"{self._waiting:,} events wait, and no micro-batch has ended for {still_s:.0f} seconds")
 
     def _stop(self) -> None:
-        """Stop the query between two batches, or inside one that takes longer than :data:`STOP_WITHIN_S`."""
+        """Stop the query between two micro-batches, or inside one that takes longer than :data:`STOP_WITHIN_S`."""
         deadline_s = self._clock() + STOP_WITHIN_S
         newest = self._folder.checkpoint.newest_committed()
         while self._batch_runs() and self._clock() < deadline_s:
+            # The micro-batch that ran is committed. Stop now, before the next one begins work that would be wasted.
             if self._folder.checkpoint.newest_committed() != newest:
                 break
             time.sleep(STOP_POLL_S)

@@ -1,4 +1,4 @@
-"""Runs a job: picks the machine for its kind.
+"""Runs a job: picks the function that runs its kind.
 
 ===========================  ==========================================================================================
 kind of job                  what runs it
@@ -33,12 +33,12 @@ def run_job(job: Job, settings: JobSettings, options: Any, stop: Event) -> Outco
         OptionError: a setting cannot be used.
         JobFolderError: the job folder does not belong to these settings.
         SparkJobError: any other subclass says why the job died.
-        TypeError: no machine runs this kind of job.
+        TypeError: nothing here runs this kind of job.
     """
     job = job.resolved(options)
     if isinstance(job, CountsTableJob) and settings.bounded:
         job = job.bounded
-    # Imported here: each machine loads another part of pyspark, and a job needs only its own.
+    # Imported here: each of these modules loads another part of pyspark, and a job needs only its own.
     if isinstance(job, CountsTableJob):
         from spark_job.runner.counts_table_run import run_counts_table
 
@@ -59,4 +59,4 @@ def run_job(job: Job, settings: JobSettings, options: Any, stop: Event) -> Outco
         from spark_job.runner.object_store_run import run_objects
 
         return run_objects(job, settings, options, stop)
-    raise TypeError(f"no machine runs a {type(job).__name__}")
+    raise TypeError(f"nothing here runs a {type(job).__name__}")

@@ -24,14 +24,14 @@ from spark_job.errors import QueryFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# A checkpoint is bound to its number of shuffle partitions. Each costs a task and a state file in every batch, so small
-# batches are fast with few of them.
+# A checkpoint is bound to its number of shuffle partitions. Each costs a task and a state file in every micro-batch, so
+# small micro-batches are fast with few of them.
 SHUFFLE_PARTITIONS = 2
 STDERR = 2
 
-# A job's heap is small and its batches are short. The default collector is made for large heaps: its threads took up to
-# two fifths of Java's processor time in a job's first minute, on two cores. It would also collect the whole heap four
-# times while Spark loads its classes, only because these exceed 21 MB (the initial MetaspaceSize).
+# A job's heap is small and its micro-batches are short. The default collector is made for large heaps: its threads took
+# up to two fifths of Java's processor time in a job's first minute, on two cores. It would also collect the whole heap
+# four times while Spark loads its classes, only because these exceed 21 MB (the initial MetaspaceSize).
 COLLECTOR = "-XX:+UseParallelGC -XX:MetaspaceSize=192m"
 
 SETTINGS = {
@@ -40,10 +40,10 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.shuffle.partitions": str(SHUFFLE_PARTITIONS),
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # A batch without rows would only move the watermark, which the next batch with rows does too.
+    # A micro-batch without rows would only move the watermark, which the next micro-batch with rows does too.
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
     # Without Hadoop's native library, which Spark from PyPI lacks, the default manager starts the program readlink for
-    # every file that it touches, about twenty times per batch.
+    # every file that it touches, about twenty times per micro-batch.
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
     ),
@@ -68,7 +68,7 @@ class SessionSettings:
         master: Spark's master URL.
         driver_memory: the Java heap of the driver, which with a local master is the only heap.
         compile_lightly: use only Java's fast compiler. For jobs whose heavy work happens outside Java: on two cores it
-            saved a third of the processor time up to the first result, and no batch got slower.
+            saved a third of the processor time up to the first result, and no micro-batch got slower.
         more: further settings of Spark.
     """
 

@@ -1,8 +1,8 @@
 """The interface of sinks for URL counts: console, files and databases that are written from the results table.
 
 Each micro-batch goes into the table first, in one transaction (:mod:`spark_job.sinks.counts_table.writer`). The sinks
-copy from the table, so a batch that runs twice needs no special care in them: whatever they wrote before, after the
-next batch they agree with the table again.
+copy from the table, so a micro-batch that runs twice needs no special care in them: whatever they wrote before, after
+the next micro-batch they agree with the table again.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Sink(Protocol):
     """Shows or keeps the counts."""
 
     def write(self, changed: ChangedWindows) -> None:
-        """Take one batch. After a restart it may come again, and must then lead to the same result.
+        """Take one micro-batch. After a restart Spark may run it again; the result must then be the same.
 
         Raises:
-            SinkError: it cannot be written; the query ends, and its next start runs the batch again.
+            SinkError: it cannot be written; the query ends, and its next start runs the micro-batch again.
         """
 
     def write_if_due(self) -> None:

@@ -38,7 +38,7 @@ class ConsoleSink:
 
     Args:
         top: how many URLs of a window are shown.
-        max_windows: how many windows of a batch are shown.
+        max_windows: how many windows of a micro-batch are shown.
         stream: the console; None: standard output. Only a terminal gets colours and its own width.
     """
 
@@ -51,7 +51,7 @@ class ConsoleSink:
         self._terminal = Console(file=self._stream, highlight=False) if self._stream.isatty() else None
 
     def write(self, changed: ChangedWindows) -> None:
-        """Print the batch, unless it held no line."""
+        """Print the micro-batch, unless it held no line."""
         if not changed.entry.read:
             return
         try:
@@ -65,7 +65,7 @@ class ConsoleSink:
         """Do nothing: each batch is printed when it comes."""
 
     def close(self) -> None:
-        """Do nothing: each batch is printed when it comes."""
+        """Do nothing: each micro-batch is printed when it comes."""
 
     def _print(self, kind: str, line: str) -> None:
         if self._terminal:

@@ -9,7 +9,7 @@ A micro-batch rewrites the files of the windows that it changed, each replaced w
 from the table keeps its file. Any reader of Parquet data sets can read the folder, and filtering by ``window_start``
 skips files.
 
-A batch may change hundreds of windows, so the sink does not wait for the disk after each file. Instead each file
+A micro-batch may change hundreds of windows, so the sink does not wait for the disk after each file. Instead each file
 carries the sums of its window, and every start compares them with the table: a file that a kill or a power cut left
 incomplete is written again.
 """
@@ -55,7 +55,7 @@ class ParquetSink:
                 self._replace(window, table)
 
     def write(self, changed: ChangedWindows) -> None:
-        """Rewrite the files of the windows that the batch changed."""
+        """Rewrite the files of the windows that the micro-batch changed."""
         for window in changed.windows:
             self._replace(window, changed.table)
 
@@ -63,7 +63,7 @@ class ParquetSink:
         """Do nothing: each batch leaves the folder complete."""
 
     def close(self) -> None:
-        """Do nothing: each batch leaves the folder complete."""
+        """Do nothing: each micro-batch leaves the folder complete."""
 
     def _path(self, window: Window) -> Path:
         return self._folder / f"window-{_compact(window.start)}-{_compact(window.end)}.parquet"

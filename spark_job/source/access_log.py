@@ -25,7 +25,6 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pyspark.sql.datasource import DataSource
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import (
     DataType,
@@ -42,16 +41,10 @@ from spark_job.accounting.audit_file import AuditWriter, remove_leftovers
 from spark_job.accounting.open_panes import read_open_from
 from spark_job.errors import OptionError
 from spark_job.source.audited_rows import AuditedRows
-from spark_job.source.options import AccessLogOptions, check_for_batch, check_for_stream, parse_access_log_options
+from spark_job.source.data_source import BridgeDataSource, Configured
+from spark_job.source.options import AccessLogOptions, parse_access_log_options
 from spark_job.source.range_reader import as_tables
-from spark_job.source.readers import (
-    POSITION_FIELDS,
-    Conversion,
-    EventBatchReader,
-    EventStreamReader,
-    require_schema,
-    rows_of,
-)
+from spark_job.source.readers import POSITION_FIELDS, Conversion, rows_of
 from spark_job.source.worker_tuning import limit_polars_threads
 
 if TYPE_CHECKING:
@@ -59,7 +52,6 @@ if TYPE_CHECKING:
 
     import polars as pl
     import pyarrow as pa
-    from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
 
     from spark_job.parse import Counts, LineCounter, LineParser
     from spark_job.ranges import Part
@@ -182,7 +174,7 @@ class RollUp(Conversion):
         return counts.sums
 
 
-class AccessLogDataSource(DataSource):
+class AccessLogDataSource(BridgeDataSource):
     """``format("access_log")`` for batch and stream."""
 
     @classmethod
@@ -190,37 +182,17 @@ class AccessLogDataSource(DataSource):
         """Return the name of the format."""
         return "access_log"
 
-    def schema(self) -> StructType:
-        """Return the columns. Spark asks for the schema first, so this is where the options are checked first."""
-        options = self._checked()
-        return line_schema() if options.rollup_us is None else ROLL_UP_SCHEMA
-
-    def reader(self, schema: StructType) -> DataSourceReader:
-        """Return the reader of a batch."""
-        options = self._checked()
-        check_for_batch(options.flume)
-        require_schema(schema, self.schema())
-        return EventBatchReader(options.flume, _conversion(options))
-
-    def streamReader(self, schema: StructType) -> DataSourceStreamReader:
-        """Return the reader of a stream."""
-        options = self._checked()
-        check_for_stream(options.flume)
-        require_schema(schema, self.schema())
-        return EventStreamReader(options.flume, _conversion(options))
-
-    def _checked(self) -> AccessLogOptions:
+    def configured(self) -> Configured:
+        """Read and check the options."""
         options = parse_access_log_options(self.options)
         parser = line_parser(options.log_format, options.url, options.timezone)
         if not options.arrival_time and not parser.has_time:
             raise OptionError(f"option logFormat={options.log_format!r} has no time in it; set option time=arrival")
-        return options
-
-
-def _conversion(options: AccessLogOptions) -> Conversion:
-    if options.rollup_us is not None:
-        return RollUp(options, options.rollup_us)
-    return Lines(options) if options.audit is None else AuditedRows(Lines(options), options.audit)
+        if options.rollup_us is not None:
+            return Configured(options.flume, ROLL_UP_SCHEMA, RollUp(options, options.rollup_us))
+        lines = Lines(options)
+        conversion = lines if options.audit is None else AuditedRows(lines, options.audit)
+        return Configured(options.flume, line_schema(), conversion)
 
 
 def _parse(options: AccessLogOptions, table: pa.Table) -> pl.DataFrame:

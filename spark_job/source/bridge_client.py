@@ -162,6 +162,7 @@ class BridgeClient:
                 if batch is not None:
                     yield batch
         finally:
+            # The caller may stop early, and the bridge would go on sending.
             reader.cancel()
 
     def _offset(self, action: str, body: dict[str, Any], *, patient: bool = True) -> int:

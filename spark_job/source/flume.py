@@ -10,7 +10,7 @@ headers    map<string,string>   Flume's headers; empty with option includeHeader
 body       binary               the event itself
 =========  ===================  ==================================================================================
 
-The options are in :mod:`spark_job.source.options`.
+The options are declared in :mod:`spark_job.source.option_table`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyspark.sql.datasource import DataSource
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BinaryType, MapType, StringType, StructField, StructType
 
 from spark_job.source.access_log import AccessLogDataSource
 from spark_job.source.audited_rows import AuditedRows
+from spark_job.source.data_source import BridgeDataSource, Configured
 from spark_job.source.json_events import JsonEventsDataSource
-from spark_job.source.options import check_for_batch, check_for_stream, parse_flume_audit, parse_flume_options
-from spark_job.source.readers import POSITION_FIELDS, Conversion, EventBatchReader, EventStreamReader, require_schema
+from spark_job.source.options import parse_flume_audit, parse_flume_options
+from spark_job.source.readers import POSITION_FIELDS, Conversion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pyspark.sql import SparkSession
-    from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
 
     from spark_job.ranges import Part
 
@@ -59,7 +58,7 @@ class EventRows(Conversion):
             yield pa.record_batch([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
 
 
-class FlumeDataSource(DataSource):
+class FlumeDataSource(BridgeDataSource):
     """``format("flume")`` for batch and stream."""
 
     @classmethod
@@ -67,28 +66,11 @@ class FlumeDataSource(DataSource):
         """Return the name of the format."""
         return "flume"
 
-    def schema(self) -> StructType:
-        """Return the columns. Spark asks for the schema first, so this is where the options are checked first."""
-        parse_flume_options(self.options)
-        return EVENT_SCHEMA
-
-    def reader(self, schema: StructType) -> DataSourceReader:
-        """Return the reader of a batch."""
-        options = parse_flume_options(self.options)
-        check_for_batch(options)
-        require_schema(schema, EVENT_SCHEMA)
-        return EventBatchReader(options, self._conversion())
-
-    def streamReader(self, schema: StructType) -> DataSourceStreamReader:
-        """Return the reader of a stream."""
-        options = parse_flume_options(self.options)
-        check_for_stream(options)
-        require_schema(schema, EVENT_SCHEMA)
-        return EventStreamReader(options, self._conversion())
-
-    def _conversion(self) -> Conversion:
-        audit = parse_flume_audit(self.options)
-        return EventRows() if audit is None else AuditedRows(EventRows(), audit, time="received")
+    def configured(self) -> Configured:
+        """Read and check the options."""
+        options, audit = parse_flume_options(self.options), parse_flume_audit(self.options)
+        conversion = EventRows() if audit is None else AuditedRows(EventRows(), audit, time="received")
+        return Configured(options, EVENT_SCHEMA, conversion)
 
 
 def register(spark: SparkSession) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql.datasource import DataSource
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import (
     BooleanType,
@@ -23,24 +22,16 @@ from pyspark.sql.types import (
 )
 
 from spark_job.source.audited_rows import AuditedRows
-from spark_job.source.json_options import JsonEventsOptions, parse_json_events_options
-from spark_job.source.options import check_for_batch, check_for_stream
+from spark_job.source.data_source import BridgeDataSource, Configured
+from spark_job.source.json_options import parse_json_events_options
 from spark_job.source.range_reader import as_tables
-from spark_job.source.readers import (
-    POSITION_FIELDS,
-    Conversion,
-    EventBatchReader,
-    EventStreamReader,
-    require_schema,
-    rows_of,
-)
+from spark_job.source.readers import POSITION_FIELDS, Conversion, rows_of
 from spark_job.source.worker_tuning import limit_polars_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
-    from pyspark.sql.datasource import DataSourceReader, DataSourceStreamReader
 
     from spark_job.ranges import Part
 
@@ -79,7 +70,7 @@ class JsonObjects(Conversion):
             yield from rows_of(part, schema, table, found)
 
 
-class JsonEventsDataSource(DataSource):
+class JsonEventsDataSource(BridgeDataSource):
     """``format("json_events")`` for batch and stream."""
 
     @classmethod
@@ -87,25 +78,9 @@ class JsonEventsDataSource(DataSource):
         """Return the name of the format."""
         return "json_events"
 
-    def schema(self) -> StructType:
-        """Return the columns. Spark asks for the schema first, so this is where the options are checked first."""
-        return json_schema(parse_json_events_options(self.options).fields)
-
-    def reader(self, schema: StructType) -> DataSourceReader:
-        """Return the reader of a batch."""
+    def configured(self) -> Configured:
+        """Read and check the options."""
         options = parse_json_events_options(self.options)
-        check_for_batch(options.flume)
-        require_schema(schema, json_schema(options.fields))
-        return EventBatchReader(options.flume, _conversion(options))
-
-    def streamReader(self, schema: StructType) -> DataSourceStreamReader:
-        """Return the reader of a stream."""
-        options = parse_json_events_options(self.options)
-        check_for_stream(options.flume)
-        require_schema(schema, json_schema(options.fields))
-        return EventStreamReader(options.flume, _conversion(options))
-
-
-def _conversion(options: JsonEventsOptions) -> Conversion:
-    rows = JsonObjects(options.fields)
-    return rows if options.audit is None else AuditedRows(rows, options.audit, options.time)
+        rows = JsonObjects(options.fields)
+        conversion = rows if options.audit is None else AuditedRows(rows, options.audit, options.time)
+        return Configured(options.flume, json_schema(options.fields), conversion)

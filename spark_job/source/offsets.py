@@ -53,7 +53,7 @@ def ranges_between(start: Mapping[str, int], end: Mapping[str, int]) -> list[Log
     for log_id in sorted(end):
         if start[log_id] > end[log_id]:
             raise OffsetsError(
-                f"log {log_id}: the batch starts at {start[log_id]}, after its end {end[log_id]}; the checkpoint does "
+                f"log {log_id}: the range starts at {start[log_id]}, after its end {end[log_id]}; the checkpoint does "
                 "not belong to the offset that the bridge keeps for this consumer"
             )
         if start[log_id] < end[log_id]:
@@ -72,7 +72,9 @@ def split(ranges: Iterable[LogRange], min_parts: int) -> list[Part]:
     parts = []
     for log_range in ranges:
         share = -(-log_range.events * min_parts // total)
+        # Never more parts than events, or some would be empty.
         count = min(max(share, -(-log_range.events // EVENTS_PER_PART)), log_range.events)
+        # Each cut is computed from the whole range, so that rounding does not add up.
         cuts = [log_range.start + log_range.events * cut // count for cut in range(count + 1)]
         parts += [Part(low, high, log_range) for low, high in pairwise(cuts)]
     return parts
@@ -94,6 +96,7 @@ def share_fairly(waiting: Mapping[str, int], limit: int, turn: int) -> dict[str,
     logs = (logs[first:] + logs[:first])[:limit]
     rest = limit - len(logs)
     above_one = {log_id: waiting[log_id] - 1 for log_id in logs}
+    # Zero if one event waits in each log: all of them are shared out already.
     total = sum(above_one.values()) or 1
     shares = {log_id: 1 + min(rest * above_one[log_id] // total, above_one[log_id]) for log_id in logs}
     # Rounding down leaves a few events of the limit over.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from avro_bridge.contract import MAX_CONSUMER_BYTES, is_consumer_name
 from headrace.common.addresses import is_loopback
+from headrace.common.bridge_defaults import FLIGHT_PORT
 from headrace.common.durations import MICROSECOND, parse_length
 from spark_job.errors import OptionError
 from spark_job.options.spark_map import OptionReader, boolean, existing_file, positive
@@ -254,7 +255,7 @@ def _consumer(text: str) -> str:
 def _addresses(text: str) -> tuple[Address, ...]:
     addresses = tuple(_address(part.strip()) for part in text.split(",") if part.strip())
     if not addresses:
-        raise ValueError("a comma list of host:port, such as 'bridge-1:4142,bridge-2:4142'")
+        raise ValueError(f"a comma list of host:port, such as 'bridge-1:{FLIGHT_PORT},bridge-2:{FLIGHT_PORT}'")
     if len(set(addresses)) < len(addresses):
         raise ValueError("an address is named twice; name each bridge once")
     return addresses
@@ -263,7 +264,7 @@ def _addresses(text: str) -> tuple[Address, ...]:
 def _address(text: str) -> Address:
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})", text, re.ASCII)
     if match is None or not 0 < int(match[3]) < 65536:
-        raise ValueError(f"{text!r} is not host:port, such as bridge-1:4142 or [::1]:4142")
+        raise ValueError(f"{text!r} is not host:port, such as bridge-1:{FLIGHT_PORT} or [::1]:{FLIGHT_PORT}")
     return Address(match[1] or match[2], int(match[3]))
 
 

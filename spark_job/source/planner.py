@@ -108,6 +108,7 @@ class StreamPlanner:
             log_id: self._readable_from(log_id, located, start.get(log_id)) for log_id, located in view.logs.items()
         }
         waiting = {log_id: max(self._ceiling(log_id) - offset, 0) for log_id, offset in base.items()}
+        # The turn must change with each micro-batch and be the same after a restart; the sum of the offsets does both.
         admitted = self._admit(waiting, view, limit, turn=sum(start.values()))
         # A log that is left out of the end is given up: Spark then never asks for it again.
         end = {
@@ -141,6 +142,7 @@ class StreamPlanner:
             self._commit(start, view)
         for log_id in end.keys() - start.keys():
             located = view.logs.get(log_id)
+            # A log that joined with this micro-batch and is gone already: its range is reported as lost.
             start[log_id] = self._joining_offset(log_id, located) if located else 0
         return assign(ranges_between(start, end), view, self._options)
 
@@ -238,6 +240,7 @@ class StreamPlanner:
             try:
                 located.client.commit(self._consumer, log_id, offset)
             except (BridgeError, SparkJobError) as error:
+                # No reason to stop: the next commit includes this one, and until then the bridge keeps more events.
                 logger.warning("the bridge did not accept the commit of offset %d of log %s: %s", offset, log_id, error)
 
     def _warn_of_silent(self, view: PollResult) -> None:
@@ -276,4 +279,5 @@ def _within_bytes(waiting: Offsets, view: PollResult, max_bytes: int, turn: int)
 
 def _mean_event_bytes(located: LocatedLog) -> int:
     status = located.status
+    # Used bytes are those of whole pages, headers included: the mean errs on the high side.
     return max(status.used_bytes // max(status.next_offset - status.first_offset, 1), 1)

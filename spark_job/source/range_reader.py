@@ -82,6 +82,7 @@ class PartitionReader:
                     for batch in client.read(part.log_id, position, stop, headers=self._headers):
                         yield batch
                         position += batch.num_rows
+                    # Read up to the damage, if any. Asked again from there, the bridge names the damage to step over.
                     stop = part.end
                 except (RangeBelow, LogDamaged) as error:
                     position, stop = self._step_over(error, client, part, position)

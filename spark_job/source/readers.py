@@ -19,9 +19,8 @@ from pyspark.sql.streaming.datasource import (
     ReadMaxRows,
     SupportsTriggerAvailableNow,
 )
-from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
+from pyspark.sql.types import LongType, StringType, StructField, TimestampType
 
-from spark_job.errors import OptionError
 from spark_job.source.bridges import Bridges
 from spark_job.source.partitions import plan_batch
 from spark_job.source.planner import StreamPlanner
@@ -75,7 +74,7 @@ class EventBatchReader(DataSourceReader):
         return cast("list[InputPartition]", planned)
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Read one part on an executor; if the range is empty, Spark passes a partition of its own class."""
+        """Read one part on an executor; if the range is empty, Spark passes a partition of another class."""
         if not isinstance(partition, RangePartition):
             return iter(())
         return _read(self._conversion, partition, self._ranges)
@@ -135,6 +134,7 @@ class EventStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def stop(self) -> None:
         """Close the connections, should Spark ever call this."""
+        # A copy of the reader that never planned has no planner, and would make one only to close it.
         if "_planner" in self.__dict__:
             self._planner.close()
 
@@ -159,13 +159,3 @@ def rows_of(part: Part, schema: pa.Schema, events: pa.Table, parsed: pa.Table) -
     columns["bridge"] = pa.chunked_array([pa.repeat(part.log_id, events.num_rows)])
     rows = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
     yield from rows.combine_chunks().to_batches()
-
-
-def require_schema(given: StructType, wanted: StructType) -> None:
-    """Refuse a schema of the user that differs from the source's.
-
-    Raises:
-        OptionError: they differ.
-    """
-    if [(f.name, f.dataType) for f in given.fields] != [(f.name, f.dataType) for f in wanted.fields]:
-        raise OptionError(f"the schema of this source is fixed: {wanted.simpleString()}; leave .schema(...) out")

@@ -31,9 +31,10 @@ def test_each_heading_with_pages_becomes_a_group_and_other_links_do_not() -> Non
     )
 
 
-def test_links_to_pages_outside_the_folder_become_words_and_others_stay() -> None:
-    text = "[a](../README.md) [b](../jobs.md#x) [c](../../SECURITY.md#y) [d](../../flume/config/values.toml)"
+def test_links_to_files_outside_the_folder_become_paths_and_others_stay() -> None:
+    text = "[a](../README.md) [b](../jobs.md#x) [c](../../SECURITY.md#y) ([ivy.py](../../flume/jars/ivy.py))"
     assert without_links_outside(text, FOLDER / "howto" / "x.md") == (
-        "[a](../README.md) [b](../jobs.md#x) c [d](../../flume/config/values.toml)"
+        "[a](../README.md) [b](../jobs.md#x) c (`SECURITY.md`) (`flume/jars/ivy.py`)"
     )
-    assert without_links_outside("[a](../README.md)", FOLDER / "index.md") == "a"
+    assert without_links_outside("[a](../README.md)", FOLDER / "index.md") == "a (`README.md`)"
+    assert without_links_outside("[`flume/errors.py`](../flume/errors.py)", FOLDER / "x.md") == "`flume/errors.py`"

@@ -17,8 +17,9 @@ def test_a_page_that_differs_is_named_with_the_command_that_renews_it(tmp_path: 
     write(tmp_path, PAGES)
     (tmp_path / "a.md").write_text("# A, edited by hand\n")
     (tmp_path / "b.md").unlink()
+    where = "  line 1 of the file: # A, edited by hand\n  the code says: # A"
     assert out_of_date(tmp_path, PAGES) == [
-        f"{tmp_path / 'a.md'}: the page differs from the code; to renew it, run `make generate`",
+        f"{tmp_path / 'a.md'}: the page differs from the code; to renew it, run `make generate`\n{where}",
         f"{tmp_path / 'b.md'}: the page is missing; to write it, run `make generate`",
     ]
 

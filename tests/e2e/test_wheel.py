@@ -16,9 +16,9 @@ import pytest
 from flume.jars.jar_set import cache_root
 from headrace.containers.places import PACKAGES
 from headrace.sample import SampleSettings
-from tests.support.containers import free_port
 from tests.support.distributions import build
 from tests.support.headrace_run import hits_by_url, make_sample
+from tests.support.ports import free_port
 from tests.support.source_tree import ROOT
 from tests.support.waiting import wait_until
 

@@ -117,7 +117,8 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "precompile sum_arrays",
     ),
     "spark_job.runner": (
-        "background bridge_positions drain_file folder_format job_settings metrics_page progress s3a session spark_errors",
+        "background bridge_positions drain_file folder_format job_settings metrics_page progress s3a session "
+        "spark_errors",
         "batch_writer job job_folder",
         "object_store_job query_watch",
         "dstreams object_store_run structured",
@@ -169,7 +170,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "partitions",
         "planner",
         "readers",
-        "audited_rows",
+        "audited_rows data_source",
         "access_log json_events",
         "flume",
     ),
@@ -187,7 +188,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "jobs log run tools",
         "app",
     ),
-    "headrace.common": ("addresses allocator durations files kernels retry suggest text",),
+    "headrace.common": ("addresses allocator bridge_defaults durations files kernels retry suggest text",),
     "headrace.containers": (
         "folder hints places",
         "arguments docker settings",

@@ -199,7 +199,16 @@ def test_a_commands_help_has_an_example_and_describes_every_option(words: str) -
 
 
 def test_the_reference_pages_are_those_of_the_code() -> None:
-    assert out_of_date(FOLDER, PAGES) == []
+    problems = out_of_date(FOLDER, PAGES)
+    assert problems == [], "\n".join(problems)
+
+
+def test_every_job_has_a_section_with_a_command_and_an_output() -> None:
+    text = page("jobs.md")
+    for entry in JOBS:
+        section = text.partition(f"\n## `{entry.name}`\n")[2].partition("\n## ")[0]
+        assert f"headrace job {entry.name} " in section
+        assert "read" in section.partition("<!-- output -->\n```text\n")[2].partition("\n```")[0], entry.name
 
 
 def test_the_bridges_page_has_every_key_with_its_default() -> None:
@@ -234,3 +243,4 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         path for path in DOCS.rglob("*.md") if path.relative_to(DOCS).with_suffix(".html").as_posix() not in index
     ]
     assert missing == [], "every page is in the table of contents"
+    assert not (tmp_path / "html" / "_downloads").exists(), "no link offers a file of the repository as a download"

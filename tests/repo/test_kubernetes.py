@@ -21,7 +21,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from headrace.services.environment import ADMIN_PORT, AGENT_METRICS_PORT, AVRO_PORT, FLIGHT_PORT, TOKEN_FILE
+from headrace.common.bridge_defaults import ADMIN_PORT, AVRO_PORT, FLIGHT_PORT
+from headrace.services.environment import AGENT_METRICS_PORT, TOKEN_FILE
 from tests.support.source_tree import ROOT
 
 if TYPE_CHECKING:

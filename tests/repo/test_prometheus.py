@@ -13,14 +13,8 @@ from avro_bridge.flume_metrics import _add
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.metrics import BridgeMetrics, LogCollector
-from headrace.services.environment import (
-    ADMIN_PORT,
-    DRIVER_HOST,
-    JOB_METRICS_PORT,
-    MASTER_HOST,
-    MASTER_UI_PORT,
-    WORKER_UI_PORT,
-)
+from headrace.common.bridge_defaults import ADMIN_PORT
+from headrace.services.environment import DRIVER_HOST, JOB_METRICS_PORT, MASTER_HOST, MASTER_UI_PORT, WORKER_UI_PORT
 from headrace.services.spark import defaults
 from spark_job.runner.metrics_page import ProgressCollector
 from tests.support.source_tree import ROOT

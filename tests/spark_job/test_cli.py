@@ -24,7 +24,7 @@ def run(tmp_path: Path, **changes: str) -> int:
     ("option", "value", "says"),
     [
         ("bridges", "nowhere", "host:port"),
-        ("window", "5 parsecs", "--window 5 parsecs: there is no unit of time called 'parsecs'"),
+        ("window", "5 parsecs", "--window 5 parsecs: unknown unit of time 'parsecs'"),
         ("window", "0s", "no time at all"),
         ("slide", "10m", "slide 10m is longer than window 5m"),
         ("slide", "2m", "window 5m is not a whole multiple of slide 2m"),

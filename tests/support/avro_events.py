@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fastavro
 from hypothesis import strategies as st
 
 from avro_bridge.wire.avro_primitives import encode_bytes, encode_long
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCHEMA = fastavro.parse_schema(
     {
@@ -30,7 +33,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=20)
 events_lists = st.lists(st.tuples(st.dictionaries(texts, texts, max_size=4), st.binary(max_size=200)), max_size=8)
 
 
-def write(events: list[Event]) -> bytes:
+def write(events: Sequence[Event]) -> bytes:
     """Encode with fastavro: one block."""
     out = io.BytesIO()
     fastavro.schemaless_writer(out, SCHEMA, [{"headers": headers, "body": body} for headers, body in events])

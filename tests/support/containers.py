@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import uuid
 from collections import Counter
@@ -17,6 +16,7 @@ from headrace.containers.docker import Engine
 from headrace.containers.folder import account
 from spark_job.sinks.database import parse_database_url, read_rows
 from tests.support.headrace_run import hits_by_url
+from tests.support.ports import free_port
 from tests.support.source_tree import ROOT
 from tests.support.waiting import wait_until
 
@@ -174,9 +174,3 @@ def newest_table(console: str) -> tuple[int, dict[str, int]]:
     assert hits is not None, console
     found = (re.match(r" *\d+ +([\d,]+) .* (\S+)$", row) for row in rows)
     return int(hits[1].replace(",", "")), {row[2]: int(row[1].replace(",", "")) for row in found if row}
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

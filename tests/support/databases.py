@@ -23,6 +23,7 @@ import pymysql
 import pytest
 
 from spark_job.sinks.database import DatabaseUrl, parse_database_url
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -276,10 +277,3 @@ def give_away(folder: Path) -> None:
         entry = pwd.getpwnam(UNPRIVILEGED)
         for path in (folder, *folder.rglob("*")):
             os.chown(path, entry.pw_uid, entry.pw_gid)
-
-
-def free_port() -> int:
-    """Return a port that nobody uses at this moment."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

@@ -1,22 +1,22 @@
-"""A job as a process, for tests: started on a bridge, watched through its progress file, and left by nobody."""
+"""A job of ``python -m spark_job`` as a process, for tests that kill it, stop it and read what it says."""
 
 from __future__ import annotations
 
 import json
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from tests.support.source_tree import ROOT
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     import signal
+    from pathlib import Path
     from typing import Self
 
-ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S, STOP_TIMEOUT_S = 300, 120
 
 
@@ -34,7 +34,7 @@ class JobProcess:
             )
 
     def progress(self) -> dict[str, Any]:
-        """Return the progress file, once this process has written it."""
+        """Return what this process wrote into ``progress.json``; empty before it has written anything."""
         try:
             found = json.loads((self.folder / "progress.json").read_bytes())
         except FileNotFoundError:
@@ -42,7 +42,7 @@ class JobProcess:
         return dict(found) if found["pid"] == self.process.pid else {}
 
     def wait_for_read(self, lines: int) -> None:
-        """Wait until the sum has this many lines."""
+        """Wait until the job has read so many lines, over all its runs."""
 
         def is_read() -> bool:
             assert self.process.poll() is None, self.err.read_text()
@@ -56,8 +56,21 @@ class JobProcess:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
+    def victims(self) -> list[psutil.Process]:
+        """Return the job's process, Java, and Spark's Python workers."""
+        return [self.process, *self.process.children(recursive=True)]
+
+    def kill(self) -> None:
+        """Kill the job and everything below it at once, and wait until all are gone."""
+        victims = self.victims()
+        for process in victims:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(victims[1:], STOP_TIMEOUT_S)
+        self.process.wait(STOP_TIMEOUT_S)
+
     def end(self, timeout_s: float = START_TIMEOUT_S) -> int:
-        """Wait for the end and return the exit code."""
+        """Wait for the end of the process; return its exit code."""
         return int(self.process.wait(timeout_s))
 
     def errors(self) -> list[str]:

@@ -3,7 +3,7 @@
 ``make docs-check`` compares; ``make docs-check ARGS=--write`` writes the outputs of today. Each job runs bounded, as
 the real process over a real bridge. DStream jobs store their results under the time at which they ran, which the page
 shows as ``<time>``. The page marks the blocks to compare: the block after ``<!-- output -->`` in a job's section is
-its output, and the table after ``<!-- jobs -->`` is the catalog.
+its output. The table after ``<!-- jobs -->`` is generated, too (``docs/jobs_reference.py``).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from docs.jobs_reference import PAGE, catalog, replaced
 from headrace.sample import SampleSettings, sample_lines
 from spark_job.jobs.catalog import JOBS, Entry, load
 from tests.support.bridges import RealBridge
@@ -26,7 +26,6 @@ from tests.support.source_tree import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PAGE = ROOT / "docs" / "jobs.md"
 ROWS_SHOWN = 3
 TIMEOUT_S = 600
 WALL_CLOCK = ("window_start", "window_end", "batch_time", "batch")
@@ -119,29 +118,6 @@ def _shown(entry: Entry, rows: list[dict[str, Any]]) -> list[str]:
     return [*masked[: ROWS_SHOWN - 1], f"... {len(masked) - ROWS_SHOWN:,} more ...", masked[-1]]
 
 
-def table() -> str:
-    """Return the catalog as a table."""
-    rows = [f"| [`{e.name}`](#{e.name}) | {e.api} | {e.summary} | {e.shows} |" for e in JOBS]
-    return "\n".join(["| job | API | computes | shows |", "|---|---|---|---|", *rows])
-
-
-def replaced(page: str, mark: str, section: str, block: str) -> str:
-    """Return the page with the block after ``mark`` replaced, in one section or, without one, in the whole page.
-
-    Raises:
-        LookupError: the page has no such section or mark.
-    """
-    start = page.index(f"\n## `{section}`\n") if section else 0
-    end = page.find("\n## ", start + 1) if section else len(page)
-    part = page[start : end if end >= 0 else len(page)]
-    if f"<!-- {mark} -->\n" not in part:
-        raise LookupError(f"the page has no <!-- {mark} --> in section {section or 'on top'}")
-    before, _, after = part.partition(f"<!-- {mark} -->\n")
-    old = re.compile(r"(?:```[^\n]*\n.*?^```\n?|(?:\|[^\n]*\n)+)?", re.DOTALL | re.MULTILINE).match(after)
-    rest = after[old.end() if old is not None else 0 :]
-    return page.replace(part, f"{before}<!-- {mark} -->\n{block}\n{rest}", 1)
-
-
 def generated(page: str, names: Sequence[str] = ()) -> str:
     """Return the page as it should be. Runs the jobs in ``names``, or all jobs if it is empty.
 
@@ -149,7 +125,7 @@ def generated(page: str, names: Sequence[str] = ()) -> str:
         LookupError: a job has no section.
         RuntimeError: a job failed.
     """
-    page = replaced(page, "jobs", "", table())
+    page = replaced(page, "jobs", "", catalog())
     for entry in JOBS:
         if names and entry.name not in names:
             continue

@@ -12,6 +12,7 @@ import lmdb
 from avro_bridge.errors import LogFull
 from avro_bridge.log.environment import Environment
 from avro_bridge.log.record import HEADER_SIZE, PayloadKind, PendingBatch, pack_key
+from tests.support.avro_events import SCHEMA, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,20 +24,6 @@ if TYPE_CHECKING:
     from avro_bridge.log.read_only import LogView
 
 MIB = 2**20
-
-_EVENTS = fastavro.parse_schema(
-    {
-        "type": "array",
-        "items": {
-            "type": "record",
-            "name": "AvroFlumeEvent",
-            "fields": [
-                {"name": "headers", "type": {"type": "map", "values": "string"}},
-                {"name": "body", "type": "bytes"},
-            ],
-        },
-    }
-)
 
 
 def pending(
@@ -56,23 +43,16 @@ def lines(count: int, size: int = 100, *, connection_id: int = 1, received_us: i
     return pending(bytes(size), count, connection_id=connection_id, received_us=received_us)
 
 
-def avro_events(events: Sequence[tuple[dict[str, str], bytes]]) -> bytes:
-    """Return the Avro array of events given as headers and body, written by fastavro."""
-    out = io.BytesIO()
-    fastavro.schemaless_writer(out, _EVENTS, [{"headers": headers, "body": body} for headers, body in events])
-    return out.getvalue()
-
-
 def bodies(payload: bytes | bytearray | memoryview) -> list[bytes]:
     """Return the bodies of an Avro array of events, read by fastavro."""
-    events = fastavro.schemaless_reader(io.BytesIO(bytes(payload)), _EVENTS, None)
+    events = fastavro.schemaless_reader(io.BytesIO(bytes(payload)), SCHEMA, None)
     assert isinstance(events, list)
     return [each["body"] for each in events]
 
 
 def identified(ids: Sequence[str], *, connection_id: int = 1, received_us: int = 1_000_000) -> PendingBatch:
     """Return a batch of one event for each id; the body is the id too, an empty id is no id."""
-    payload = avro_events([({"id": each} if each else {}, each.encode()) for each in ids])
+    payload = write([({"id": each} if each else {}, each.encode()) for each in ids])
     return pending(payload, len(ids), kind=PayloadKind.EVENTS, connection_id=connection_id, received_us=received_us)
 
 

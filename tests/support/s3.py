@@ -12,7 +12,7 @@ import boto3
 import psutil
 import requests
 
-from tests.support.databases import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from avro_bridge.errors import CallError, HandshakeError
 from avro_bridge.wire.avro_primitives import PrefixReader, encode_bytes, encode_long, encode_string
 from avro_bridge.wire.frames import FLUME_BUFFER_SIZE, Frame, FrameReader, encode_frame
-from avro_bridge.wire.handshake import HandshakeRequest, Match, read_response
+from avro_bridge.wire.handshake import HASH_SIZE, HandshakeRequest, HandshakeResponse, Match
 from avro_bridge.wire.protocol import APPEND, APPEND_BATCH, FLUME_TEXT, Status, text_hash
 
 if TYPE_CHECKING:
@@ -53,6 +53,20 @@ class _Pending:
     name: str
     parameter: bytes
     greets: bool
+
+
+def read_response(reader: PrefixReader, limits: WireLimits) -> HandshakeResponse:
+    """Read a handshake response at the reader's position.
+
+    Raises:
+        ProtocolError: the bytes are malformed; the class is the reader's.
+    """
+    match = Match(reader.read_branch(len(Match)))
+    text = reader.read_string(limits.max_protocol_bytes, "the server's protocol") if reader.read_branch(2) else None
+    server_hash = reader.read_fixed(HASH_SIZE) if reader.read_branch(2) else None
+    if reader.read_branch(2):
+        reader.skip_metadata(limits.max_metadata_bytes)
+    return HandshakeResponse(match, text, server_hash)
 
 
 def encode_event(headers: Mapping[str, str], body: bytes) -> bytes:

@@ -122,7 +122,7 @@ class Suspects:
         self._unused.discard(connection_id)
         self._late.forget(connection_id)
         for owner in self._resent_by.pop(connection_id, ()):
-            # This connection's resend is uncertain itself now, so all of the suspect's events may come once more.
+            # This connection's resend is uncertain itself now, so all of the suspect's events may be sent again.
             suspect = self._suspects[owner]
             suspect.senders.discard(connection_id)
             suspect.missing = set(suspect.ids)

@@ -120,6 +120,7 @@ def _days(data: Bytes, position: int) -> int:
     if not 1 <= day <= length or data[position + 2] != _SLASH or data[position + 6] != _SLASH:
         return NOT_TAKEN
     before = year - 1
+    # The days of all years before this one; 719,163 is 1 January 1970 as Python's ``date.toordinal`` counts.
     days = before * 365 + before // 4 - before // 100 + before // 400 - _DAYS_TO_1970
     return days + _DAYS_BEFORE_MONTH[month] + (leap_day if month > 1 else 0) + day
 
@@ -140,6 +141,7 @@ def _time_us(data: Bytes, position: int) -> int:
         or sign not in (_PLUS, _DASH)
         or not 0 <= hour <= 23
         or not 0 <= minute <= 59
+        # A leap second counts as the first second of the next minute, as in parse/times.py.
         or not 0 <= second <= 60
         or not 0 <= hours_ahead <= 23
         or not 0 <= minutes_ahead <= 59
@@ -194,6 +196,7 @@ def _target(data: Bytes, position: int, stop: int, query: int) -> tuple[int, int
     end = position
     while position < stop and data[position] != _BLANK and data[position] != _QUOTE and data[position] != _BACKSLASH:
         position += 1
+    # Only the parser decides what becomes of bytes beyond ASCII.
     if position == start or position >= stop or data[position] != _BLANK or seen > _LAST_ASCII:
         return 0, 0, 0, -1
     return start, end, value, _protocol_end(data, position + 1, stop)

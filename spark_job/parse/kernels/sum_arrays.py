@@ -84,12 +84,16 @@ class SumArrays:
         if not len(lines) or content is None:
             return np.arange(len(lines))
         data = np.frombuffer(content, np.uint8)
+        # The words may start at any address, which the kernel's type allows (``aligned=False``).
         words = data[: len(data) // 8 * 8].view(np.uint64)
+        # A slice of an Arrow array shares the buffers of the whole one.
         all_offsets = np.frombuffer(offsets, np.int32)[lines.offset : lines.offset + len(lines) + 1]
         left = []
         for first in range(0, len(lines), LINES_AT_ONCE):
             some = all_offsets[first : first + LINES_AT_ONCE + 1]
             found = self._found[: len(some) - 1]
+            # Not the last minus the first: offsets from the network may be in any order, and the kernel checks no
+            # bounds.
             self._make_room(len(found), int(some.max()) - int(some.min()))
             scan.scan(data, words, some, self._form, self._query, FIRST_ERROR_STATUS, found)
             count = sums.add(

@@ -100,6 +100,7 @@ def _sum_row(pane: int, target: int, targets: Numbers, sums: Numbers, slots: Slo
     if row != EMPTY and sums[row, SUM_PANE] == pane:
         return row
     value = (pane & _LOWER_31_BITS) * _PANE_FACTOR + target * _TARGET_FACTOR
+    # The lower bits choose the slot, and the upper ones depend on all bits of both factors: fold them in.
     value ^= value >> 29
     mask = len(slots) - 1
     for step in range(MAX_STEPS):
@@ -110,6 +111,7 @@ def _sum_row(pane: int, target: int, targets: Numbers, sums: Numbers, slots: Slo
             sums[row, SUM_HASH] = value
             sums[row, SUM_PANE] = pane
             sums[row, SUM_TARGET] = target
+            # Before any time, so that the first line sets it.
             sums[row, SUM_LATEST_US] = _NOT_TAKEN
             sums[row, SUM_HITS] = 0
             sums[row, SUM_BYTES] = 0
@@ -173,6 +175,7 @@ def add(
                 start, end, value = found[line, _START], found[line, _END], found[line, _HASH]
                 target = _target_row(data, start, end, value, kept, targets, target_slots, used)
                 if target >= 0:
+                    # Rounded down also before 1970, as Polars does in rollup.py: both ways need the same panes.
                     row = _sum_row(time_us // pane_us, target, targets, sums, sum_slots, used)
         if row < 0:
             left[count] = line

@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 EVENTS_PER_PART = 50_000
 """The split into parts depends on the range alone, so that a batch that runs again writes the same audit files."""
+# One short try: batches are due at fixed times, and a bridge that is away is read with a later one.
 POLL = RetryPolicy(patience_s=0.0, call_timeout_s=2.0)
 
 

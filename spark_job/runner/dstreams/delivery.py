@@ -152,6 +152,7 @@ class ResultDelivery:
                 return list(rdd.collect())
             except (Py4JJavaError, PySparkException) as error:
                 cause = cause_of(error)
+                # Only a bridge that is away comes back without help. Anything else would fail in the same way again.
                 if not isinstance(cause, BridgeUnavailable) or self._stop.is_set():
                     raise cause from error
                 pause_s = pauses.take()

@@ -35,7 +35,7 @@ class Delivery(Protocol):
     """Takes the results on the driver, one batch after the other."""
 
     def deliver(self, time_ms: int, rdd: RDD[Any]) -> None:
-        """Compute the result of a batch and store it under its time; a batch may come again with the same result."""
+        """Compute the result of a batch and store it under its time. If Spark runs it again, the result is the same."""
 
     def finish(self, time_ms: int) -> None:
         """Finish a batch after its result is stored. Called for every batch, also for those without a result."""

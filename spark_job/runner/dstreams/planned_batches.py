@@ -140,6 +140,8 @@ class PlannedBatches:
     def put(self, batch: PlannedBatch) -> None:
         """Store a new batch; it is on disk when this returns."""
         values = (batch.time_ms, _text(batch.starts), _text(batch.ends))
+        # First the mark, then the batch: after a kill between the two, Spark asks for this batch again and it is
+        # planned.
         self._execute("INSERT OR IGNORE INTO meta VALUES ('first_ms', ?)", (str(batch.time_ms),))
         self._execute("INSERT INTO batches (time_ms, starts, ends) VALUES (?, ?, ?)", values)
 
@@ -187,7 +189,7 @@ class PlannedBatches:
                     )
 
     def tally(self) -> Tally:
-        """Return the sum over all batches accounted for. No line is late: it belongs to the batch that reads it."""
+        """Return the tally of all batches accounted for. No line is late: it belongs to the batch that reads it."""
         read, counted, malformed, lost = self._one("SELECT read, counted, malformed, lost FROM sum")
         return Tally(read=read, lost=lost, malformed=malformed, hits=counted)
 

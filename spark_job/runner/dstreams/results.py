@@ -105,6 +105,7 @@ class BatchResults:
             writer.write(table, query_id=self._query_id, batch_id=time_ms)
             if self._keep is not None and self._job.kind == "window":
                 stored = writer.target.table
+                # Measured from the batch's own time, not from now: after a long stop old batches are stored first.
                 old = sa.delete(stored).where(stored.c.window_end < batch_time - self._keep)
                 database.transaction(partial(_execute, old))
         for file in self._files:

@@ -52,7 +52,7 @@ FEW_BATCHES = 60
 
 
 def run_streams(job: DStreamJob, settings: JobSettings, options: BatchOptions, stop: Event) -> Tally:
-    """Run a job until a stop is requested or everything is drained; return the sum of its lines.
+    """Run a job until a stop is requested or everything is drained; return the tally of its lines.
 
     Raises:
         OptionError: a setting cannot be used.

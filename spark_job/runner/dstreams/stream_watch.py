@@ -136,6 +136,7 @@ class StreamWatch:
         try:
             self._ssc.stop(stopSparkContext=False, stopGraceFully=False)
         except Py4JError:
+            # Java has died already, and the streams with it.
             return
 
     def _check_progress(self) -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def run_bounded(job: StructuredJob, settings: JobSettings, options: JobOptions, stop: Event) -> Tally:
-    """Run a job over the range that ``settings.drain_to_file`` ends; return the sum of its lines.
+    """Run a job over the range that ``settings.drain_to_file`` ends; return the tally of its lines.
 
     Raises:
         OptionError: a setting cannot be used.
@@ -87,9 +87,10 @@ def compute(
     ends: dict[str, int],
     stop: Event,
 ) -> Tally:
-    """Store and show the results of the range up to ``ends``; return the sum of its lines."""
+    """Store and show the results of the range up to ``ends``; return the tally of its lines."""
     given = job.source_options(settings, options) | {"startingOffsets": "earliest"}
     ranges = ranges_up_to(job, ends, given)
+    # Fixed from here on: retention may delete lines meanwhile, and the audit is compared with exactly this range.
     given["startingOffsets"] = json.dumps({each.log_id: each.start for each in ranges})
     lines = batch_of(spark, job.source, given, json.dumps({each.log_id: each.end for each in ranges}))
     # Read every line now. Spark would read only the columns and lines that the job's function needs, and run a source
@@ -108,6 +109,7 @@ def compute(
     lost = sum(each.events for each in ranges) - sum(part.events for part in parts)
     read, malformed = sum(part.events for part in parts), sum(part.malformed for part in parts)
     with open_results(job, settings, folder, result, shape) as results:
+        # The whole result replaces that of an earlier run, so it needs no number to be recognised by.
         results.store(rows, query_id=None, replace=True)
         hits = results.counted(now=True)
         if hits is None:

@@ -107,7 +107,7 @@ class ResultStore:
 
         Args:
             rows: absolute values.
-            query_id: the query of the batch; None for rows of no query.
+            query_id: the query of the micro-batch; None for rows of no query.
             batch_id: its number in that query.
             replace: delete all other rows: these are the whole result.
 
@@ -120,10 +120,10 @@ class ResultStore:
             writer.write(rows, query_id=query_id, batch_id=batch_id, replace=replace)
 
     def catch_up(self, query_id: str, newest: int) -> None:
-        """Write the whole table into each database that lacks a batch because it was added later or was away.
+        """Write the whole table into each database that lacks a micro-batch because it was added later or was away.
 
         Args:
-            query_id: the query whose batches the table holds.
+            query_id: the query whose micro-batches the table holds.
             newest: the number of the newest one.
 
         Raises:
@@ -189,6 +189,7 @@ class ResultStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Files first: they are written from the table, which closes after them.
         with self._opened, ExitStack() as files:
             for file in self._files:
                 files.enter_context(closing(file))

@@ -45,13 +45,13 @@ if TYPE_CHECKING:
     from spark_job.source.bridges import Bridges
 
 ROW_NUMBERS_PER_BATCH = 1 << 32
-"""Row numbers reserved for each micro-batch, so that a batch that runs again gives its rows the same ones."""
+"""Row numbers reserved for each micro-batch, so that one that runs again gives its rows the same numbers."""
 APPEND_SETTINGS = {"spark.sql.streaming.noDataMicroBatches.enabled": "true"}
-"""Append mode emits rows one micro-batch after the watermark passed them, so that batch must run without lines too."""
+"""Append mode emits rows one micro-batch after the watermark passed them, so that one must run without lines too."""
 
 
 def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, stop: Event) -> Tally:
-    """Run a job until a stop is requested or everything is drained; return the sum of its lines.
+    """Run a job until a stop is requested or everything is drained; return the tally of its lines.
 
     Raises:
         OptionError: a setting cannot be used.
@@ -113,6 +113,7 @@ def prepared(
     """Return the options that the job's function gets; a job may compute some of them from the lines."""
     if job.prepared is None:
         return options
+    # Without the audit: these lines are read a second time as a stream, and may be counted only there.
     given = {
         name: value
         for name, value in job.source_options(settings, options).items()
@@ -129,7 +130,7 @@ def open_results(
     """Open the tables and files of a job.
 
     Raises:
-        JobFolderError: the table is gone, and with it what earlier batches stored.
+        JobFolderError: the table is gone, and with it what earlier micro-batches stored.
     """
     if folder.checkpoint.newest_committed() is not None and not folder.counts.exists():
         raise JobFolderError(
@@ -197,10 +198,10 @@ def in_shape(rows: pa.Table, shape: ResultShape, batch_id: int) -> pa.Table:
 
 
 class ResultWriter:
-    """The function that Spark calls with each micro-batch, on its callback thread, one batch at a time.
+    """The function that Spark calls with each micro-batch, on its callback thread, one at a time.
 
     Any thread may read ``newest``, ``positions``, ``tally`` and ``failure``. ``newest`` is this process's own newest
-    batch; positions and tally continue from the stored totals.
+    micro-batch; positions and tally continue from the stored totals.
     """
 
     def __init__(
@@ -231,7 +232,7 @@ class ResultWriter:
         self.failure: Exception | None = None
 
     def final_tally(self) -> Tally:
-        """Return the sum, counted now."""
+        """Return the tally, counted now."""
         return self._tally(now=True)
 
     def _tally(self, *, now: bool) -> Tally:
@@ -246,6 +247,7 @@ class ResultWriter:
             # toArrow runs the plan, and must stay the only action on ``changed``: a second one would read the lines
             # again. The readers' audit files are complete once it returns, so the ledger entry comes after it.
             replace = self.shape.output_mode == "complete"
+            # A complete result replaces all rows, so it numbers them from 0 each time.
             rows = in_shape(changed.toArrow(), self.shape, 0 if replace else batch_id)
             entry = self._ledger.entry(batch_id)
             with self._storing:
@@ -278,7 +280,7 @@ class ResultWriter:
                 self._storing.release()
 
     def clear_committed(self) -> None:
-        """Delete the audit files of the batches that Spark has committed: it never runs those again."""
+        """Delete the audit files of the micro-batches that Spark has committed: it never runs those again."""
         committed = self._checkpoint.newest_committed()
         if committed is not None and committed != self._cleared:
             dropped = self._dead_letters.clear_audit(self._checkpoint.planned(committed).ends)

@@ -117,7 +117,7 @@ class CountsReader:
         return dict(self._db.execute("SELECT log_id, next_offset FROM positions"))
 
     def tally(self) -> Tally:
-        """Return the sum over all batches stored so far."""
+        """Return the tally of all micro-batches stored so far."""
         with self._errors():
             return Tally(
                 **{name: self.total(name) for name in (*TERMS, "late", "hits")},
@@ -125,7 +125,7 @@ class CountsReader:
             )
 
     def total(self, name: str) -> int:
-        """Return one of the sums over all batches and windows; the schema names them."""
+        """Return one of the sums over all micro-batches and windows; the schema names them."""
         return int(self._db.execute("SELECT value FROM totals WHERE name = ?", (name,)).fetchone()[0])
 
     def sums(self, window: Window) -> Sums:
@@ -164,7 +164,7 @@ class CountsReader:
                 yield Window(start_us, end_us), UrlCount(*count)
 
     def verify(self) -> None:
-        """Add up the whole table and compare the result with the totals, which each batch updated by differences.
+        """Add up the whole table and compare the result with the totals, which each micro-batch updated by differences.
 
         Raises:
             AccountingError: they differ.

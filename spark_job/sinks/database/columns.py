@@ -70,9 +70,14 @@ class Instant(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Return what the driver gives as an instant in UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return instant_in_utc(value)
+
+
+def instant_in_utc(value: datetime | None) -> datetime | None:
+    """Return what a driver gives for an instant: without a time zone, it is in UTC."""
+    if value is None:
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def flat_schema(schema: pa.Schema) -> pa.Schema:

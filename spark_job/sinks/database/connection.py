@@ -128,10 +128,13 @@ def _engine(url: URL, *, keep_connection: bool) -> Engine:
     else:
         # Without a strict mode, MariaDB and MySQL change a value that does not fit instead of refusing it.
         arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "charset": "utf8mb4", "sql_mode": "TRADITIONAL"}
+    # One connection, as the class promises. The ping finds out before a transaction that the server has restarted
+    # since.
     pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_pre_ping": backend != "sqlite"}
     engine = create_engine(
         url,
         connect_args={name: value for name, value in arguments.items() if name not in url.query},
+        # The values are what strangers wrote into their requests, and must not get into error texts.
         hide_parameters=True,
         **(pool if keep_connection else {"poolclass": NullPool}),
         **({} if backend == "sqlite" else {"isolation_level": "READ COMMITTED"}),

@@ -60,7 +60,7 @@ class CountsCopySink:
         """Do nothing: each batch leaves the copy complete."""
 
     def close(self) -> None:
-        """Close the connection; each batch leaves the copy complete."""
+        """Close the connection; each micro-batch leaves the copy complete."""
         self._database.close()
 
     def _catch_up(self, table: CountsReader) -> None:

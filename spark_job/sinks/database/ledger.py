@@ -1,17 +1,17 @@
-"""Records the newest stored batch of each query in each table, in the transaction that stores the batch.
+"""Records the newest stored micro-batch of each query in each table, in the transaction that stores it.
 
 ::
 
     headrace_batches   query_id, table_name  the key: Spark's id of the query, kept in its checkpoint
-                       batch_id              the newest stored batch; Spark numbers them from 0 without gaps
-                       row_count             rows of that batch
+                       batch_id              the newest stored micro-batch; Spark numbers them from 0 without gaps
+                       row_count             rows of that micro-batch
                        stored_at
 
-A batch whose number is not above the ledger's is stored already, so nothing is written. A query that lost its
-checkpoint starts again at batch 0 under another id, so its batches do not look stored.
+A micro-batch whose number is not above the ledger's is stored already, so nothing is written. A query that lost its
+checkpoint starts again at number 0 under another id, so its micro-batches do not look stored.
 
 The row stays locked until the transaction ends. If two drivers run one query because the first was wrongly thought
-dead, the second waits for the lock and then finds the batch stored.
+dead, the second waits for the lock and then finds the micro-batch stored.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def prepare_ledger(database: Database, *, create: bool) -> None:
 
 
 def newest_batch(connection: sa.Connection, query_id: str, table: str) -> int:
-    """Return the newest batch of a query in a table, -1 for none, and lock the row until the transaction ends."""
+    """Return the newest micro-batch of a query in a table, -1 for none, and lock the row until the transaction ends."""
     # FOR UPDATE locks only a row that exists, so the row is made first.
     start = {"query_id": query_id, "table_name": table, "batch_id": NONE_YET, "row_count": 0, "stored_at": _now()}
     connection.execute(insert_missing(LEDGER, connection.dialect.name), start)
@@ -61,7 +61,7 @@ def newest_batch(connection: sa.Connection, query_id: str, table: str) -> int:
 
 
 def stored_batch(database: Database, query_id: str, table: str) -> int:
-    """Return the newest batch of a query in a table, -1 for none or without a ledger. Locks nothing.
+    """Return the newest micro-batch of a query in a table, -1 for none or without a ledger. Locks nothing.
 
     Raises:
         SinkError: the database is away for too long, or refuses.
@@ -79,7 +79,7 @@ def stored_batch_on(connection: sa.Connection, query_id: str, table: str) -> int
 
 
 def record_batch(connection: sa.Connection, query_id: str, table: str, batch_id: int, rows: int) -> None:
-    """Record a batch as stored."""
+    """Record a micro-batch as stored."""
     values = {"batch_id": batch_id, "row_count": rows, "stored_at": _now()}
     connection.execute(sa.update(LEDGER).where(_row(query_id, table)).values(values))
 

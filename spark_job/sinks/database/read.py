@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from spark_job.errors import SinkError
+from spark_job.sinks.database.columns import instant_in_utc
 from spark_job.sinks.database.connection import Database
 from spark_job.sinks.database.key_text import NO_VALUE
 from spark_job.sinks.database.tables import check_name
@@ -67,18 +67,12 @@ def _by_bytes(column: sa.Column[Any], dialect: str) -> sa.ColumnElement[Any]:
 
 def _translation(column: sa.Column[Any]) -> Callable[[Any], Any]:
     if isinstance(column.type, sa.DateTime):
-        return _instant
+        return instant_in_utc
     if column.primary_key and isinstance(column.type, sa.String):
         return _key_text
     if isinstance(column.type, mysql.TINYINT) and column.type.display_width == 1:
         return lambda value: None if value is None else bool(value)
     return lambda value: value
-
-
-def _instant(value: datetime | None) -> datetime | None:
-    if value is None:
-        return None
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _key_text(value: str) -> str | None:

@@ -13,7 +13,7 @@ transaction                   SQLite: locked, busy
 
 Any other error is permanent: a wrong password, a column that is too short, no permission to write. A retry repeats the
 whole transaction, so it does not matter how far the last try came. Even a commit whose answer was lost is safe: the
-ledger (:mod:`.ledger`) tells the retry that the batch is stored.
+ledger (:mod:`.ledger`) tells the retry that the micro-batch is stored.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ def bound_rows(rows: pa.Table, target: ResultTable, *, decimals_as_text: bool) -
     for name in target.key:
         if None in by_name[name]:
             raise SinkError(f"key {name!r} has no value in a row of the result; give it one, with coalesce or a filter")
+    # Compared in their stored form: what the database would take for one row must be noticed here.
     keys = list(zip(*(by_name[name] for name in target.key), strict=True))
     if len(set(keys)) < len(keys):
         doubled, times = Counter(keys).most_common(1)[0]

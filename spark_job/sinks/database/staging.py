@@ -134,7 +134,7 @@ class Staging:
         if found != expected:
             raise SinkError(
                 f"{self._database.url}: {expected:,} rows were staged for {table.name}, but {found:,} are left; "
-                "start the job again, so that the batch runs again"
+                "start the job again, so that they are staged again"
             )
         key_columns = [self.staged.c[name] for name in key]
         twice = sa.select(*key_columns).where(counted).group_by(*key_columns).having(sa.func.count() > 1).limit(1)
@@ -143,6 +143,7 @@ class Staging:
         if replace:
             connection.execute(sa.delete(table))
         rows = sa.select(*(self.staged.c[column.name] for column in table.columns)).where(counted)
+        # Ordered by key like all writes (rows.py), so that two transactions never wait for each other.
         connection.execute(upsert_rows(table, key, connection.dialect.name, rows.order_by(*key_columns)))
         return expected
 

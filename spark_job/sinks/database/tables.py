@@ -72,9 +72,8 @@ def prepare_table(database: Database, name: str, schema: pa.Schema, key: Sequenc
     check_name(name)
     table = sa.Table(name, sa.MetaData(), *columns_of(schema, key, database.dialect), **MYSQL_OPTIONS)
     found = ensure_table(database, table, create=create)
-    if found is not None:
-        check_fit(database, table, found)
-    return ResultTable(table, tuple(key), _key_texts(schema, key, database.dialect, found or []))
+    check_fit(database, table, found)
+    return ResultTable(table, tuple(key), _key_texts(schema, key, database.dialect, found))
 
 
 def _key_texts(
@@ -88,8 +87,10 @@ def _key_texts(
     return {name: KeyText(min(limit, lengths.get(name) or limit)) for name in texts}
 
 
-def ensure_table(database: Database, table: sa.Table, *, create: bool) -> list[ReflectedColumn] | None:
-    """Create a table unless it exists; return the columns of an existing one, None for a new one.
+def ensure_table(database: Database, table: sa.Table, *, create: bool) -> list[ReflectedColumn]:
+    """Create a table unless it exists; return the columns that it has.
+
+    These can differ from ``table`` even if there was none: another process may create it at the same moment.
 
     Raises:
         OptionError: it is missing and must not be created.
@@ -101,16 +102,20 @@ def ensure_table(database: Database, table: sa.Table, *, create: bool) -> list[R
         return inspector.get_columns(table.name) if inspector.has_table(table.name) else None
 
     found = database.transaction(look)
+    if found is not None:
+        return found
+    if not create:
+        raise OptionError(
+            f"{database.url}: the table {table.name} does not exist; create it, or allow it to be created"
+        )
+    refused: SinkError | None = None
+    try:
+        database.transaction(lambda connection: connection.execute(CreateTable(table, if_not_exists=True)))
+    except SinkError as error:
+        # In PostgreSQL, two transactions that create one table at the same moment fail, but one of them created it.
+        refused = error
+    # IF NOT EXISTS does not say whose table it is now.
+    found = database.transaction(look)
     if found is None:
-        if not create:
-            raise OptionError(
-                f"{database.url}: the table {table.name} does not exist; create it, or allow it to be created"
-            )
-        try:
-            database.transaction(lambda connection: connection.execute(CreateTable(table, if_not_exists=True)))
-        except SinkError:
-            # In PostgreSQL, two transactions that create one table at the same moment fail, but one of them created it.
-            found = database.transaction(look)
-            if found is None:
-                raise
+        raise refused or SinkError(f"{database.url}: the table {table.name} was dropped right after it was created")
     return found

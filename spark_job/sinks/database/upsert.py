@@ -39,8 +39,8 @@ def upsert(
 ) -> StreamingQuery | int:
     """Keep a table equal to a result: each row replaces the one with the same key.
 
-    The rows of a micro-batch pass through the driver and into the table in one transaction, with the batch's number, so
-    a batch that Spark runs again after a restart changes nothing. Use ``format("upsert")`` for results that are too
+    The rows of a micro-batch pass through the driver and into the table in one transaction, with its number, so a
+    micro-batch that Spark runs again after a restart changes nothing. Use ``format("upsert")`` for results that are too
     large for the driver.
 
     Args:
@@ -74,7 +74,7 @@ def upsert(
     if place is None and result.sparkSession.conf.get(CHECKPOINTS, None) is None:
         raise OptionError(
             f"no checkpoint: pass checkpoint=FOLDER, or set {CHECKPOINTS}; without one, a restarted query does not "
-            "know which batches the table holds"
+            "know which micro-batches the table holds"
         )
     # The query outlives this call, so nobody could close a connection that stays open.
     database = Database(target, keep_connection=False)

@@ -65,6 +65,7 @@ class TableWriter:
         bound = bound_rows(flat_table(rows), self.target, decimals_as_text=self._database.dialect == "sqlite")
 
         def store(connection: sa.Connection) -> int:
+            # Asked first, because the question locks the ledger's row: a second driver of the same query waits here.
             if query_id is not None and newest_batch(connection, query_id, table.name) >= batch_id:
                 return 0
             if replace:

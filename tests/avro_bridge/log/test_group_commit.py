@@ -61,6 +61,16 @@ def test_retention_makes_room_once(log: Log, groups: GroupCommit, watch: Watch) 
     assert not groups.retain()
 
 
+def test_where_retention_fails_too_the_batch_is_refused_and_the_next_one_is_stored(
+    log: Log, groups: GroupCommit
+) -> None:
+    log.append([lines(1, 3 * MIB)])
+    log.start_consumer("spark", "latest")
+    faults(log).fail_next("retain")
+    assert store(groups, [lines(1, 3 * MIB)]) == [(None, LogFull)]
+    assert store(groups, [lines(1, 3 * MIB)]) == [(1, None)]
+
+
 def test_retention_says_when_there_is_more(log: Log, groups: GroupCommit) -> None:
     log.append([lines(1, 10)] * (log.settings.retain_batches + 1))
     log.start_consumer("spark", "latest")

@@ -18,10 +18,10 @@ from avro_bridge.wire.handshake import (
     KnownProtocols,
     Match,
     read_request,
-    read_response,
 )
 from avro_bridge.wire.limits import WireLimits
 from avro_bridge.wire.protocol import FLUME_HASH, FLUME_TEXT, NEWER_FLUME_HASH, text_hash
+from tests.support.wire_client import read_response
 
 LIMITS = WireLimits(max_remembered_protocols=2)
 OTHER_TEXT = FLUME_TEXT.replace("Licensed", "Licenced")

@@ -26,7 +26,7 @@ NO_METADATA = b"\x00"
 def established() -> ServerConnection:
     server = ServerConnection(LIMITS, HEADROOM)
     assert server.receive(encode_frame(1, GREETING + NO_METADATA + b"\x00")) == ([], encode_frame(1, b"\x00" * 4))
-    assert server.established
+    assert server._established
     return server
 
 
@@ -101,7 +101,7 @@ def test_a_client_of_unknown_protocol_is_asked_for_it_and_its_call_discarded() -
     assert calls == []
     assert reply_message(sent)[0] == 4
     assert FLUME_TEXT.encode() in sent
-    assert not server.established
+    assert not server._established
 
 
 def test_an_endless_stranger_is_let_go() -> None:

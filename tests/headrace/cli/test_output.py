@@ -37,7 +37,7 @@ def test_a_sound_snapshot_is_shown_with_its_counters_and_sums(capsys: pytest.Cap
         "channel 25% full, 4 failed sends",
         "offsets 0 to 120, 1.0 GiB of 8.0 GiB, dropped 0",
         "url-counts: 20 not committed",
-        "last batch 7 s ago, watermark 2015-01-05T08:00:00Z",
+        "last micro-batch 7 s ago, watermark 2015-01-05T08:00:00Z",
         "\N{CHECK MARK}  acknowledged 120 = stored 120 + duplicates 0",
         "\N{CHECK MARK}  stored 120 = read 100 + lost 0 + waiting 20",
         "\N{CHECK MARK}  read 100 = counted 97 + malformed 2 + late 1",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
+from flume.config import rendered_examples
 from tests.support.source_tree import ROOT
 
 if TYPE_CHECKING:
@@ -77,3 +80,17 @@ def test_an_agent_is_rendered_into_the_folder_that_is_named(command: CommandLine
 def test_the_committed_examples_are_what_their_templates_give(command: CommandLine) -> None:
     assert command("render", "--check") == (0, "", "")
     assert command("render", "--diff") == (0, "", "")
+
+
+def test_a_check_of_the_examples_shows_where_they_begin_to_differ(
+    command: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "rendered"
+    shutil.copytree(rendered_examples.RENDERED, root)
+    changed = root / "file" / "agent.properties"
+    changed.write_text(changed.read_text().replace("batch-size = 5000", "batch-size = 7"))
+    monkeypatch.setattr(rendered_examples, "diff", partial(rendered_examples.diff, root))
+    checked = command("render", "--check")
+    assert (checked.code, checked.out) == (1, "")
+    assert "\n  --- committed/file/agent.properties\n" in checked.err
+    assert "\n  -headrace.sinks.bridge0_0.batch-size = 7\n" in checked.err

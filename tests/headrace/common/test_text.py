@@ -13,6 +13,7 @@ from headrace.common.text import (
     binary_size,
     ends_in_hash_mark,
     escaped,
+    first_difference,
     hash_mark,
     is_safe,
     iso_utc,
@@ -84,3 +85,24 @@ def test_sizes_have_two_digits_at_least(count: int, shown: str) -> None:
 def test_an_instant_is_written_with_a_z_and_no_empty_fraction() -> None:
     assert iso_utc(datetime(2015, 5, 17, 10, 5, tzinfo=UTC)) == "2015-05-17T10:05:00Z"
     assert iso_utc(datetime(2015, 5, 17, 10, 5, 0, 250, tzinfo=UTC)) == "2015-05-17T10:05:00.000250Z"
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "said"),
+    [
+        ("a\nb\nc\n", "a\nB\nC\n", "  line 2 of the file: b\n  the code says: B"),
+        ("a\n", "a\nb\n", "  line 2 of the file: (nothing)\n  the code says: b"),
+        ("a\nb\n", "a\n", "  line 2 of the file: b\n  the code says: (nothing)"),
+        ("a\r\n", "a\n", "  line 1 of the file: a\\r\n  the code says: a"),
+        ("a\nb", "a\nb\n", "  line 2 of the file: b (without a line end)\n  the code says: b"),
+        ("a\nb\n", "a\nb\n", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_file_differs_first_in_a_line(file: str, code: str, said: str) -> None:
+    assert first_difference(file, code) == said
+
+
+@given(st.text("ab\r\n\u2028"), st.text("ab\r\n\u2028"))
+def test_no_difference_means_that_the_texts_are_the_same(file: str, code: str) -> None:
+    assert (first_difference(file, code) == "") is (file == code)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from avro_bridge.config import BridgeConfig, load_config
+from headrace.common.bridge_defaults import ADMIN_PORT, AVRO_PORT, FLIGHT_PORT
 from headrace.services import bridge
-from headrace.services.environment import ADMIN_PORT, AVRO_PORT, FLIGHT_PORT, TOKEN_FILE
+from headrace.services.environment import TOKEN_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path

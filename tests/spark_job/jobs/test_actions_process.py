@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["mariadb", "postgresql"]
 
-pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
 
 KILLS = 5
 OBJECTS_A_ROUND = 6
@@ -130,7 +130,6 @@ class stopped:  # noqa: N801 -- used like a function
         self._server.start()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [

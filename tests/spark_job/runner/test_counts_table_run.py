@@ -7,86 +7,25 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from tests.support.bridges import RealBridge
 from tests.support.counting import line
-from tests.support.waiting import wait_until
+from tests.support.job_process import STOP_TIMEOUT_S, JobProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[3]
-START_TIMEOUT_S, STOP_TIMEOUT_S = 300, 120
 
 
-class JobProcess:
-    """``python -m spark_job url-counts`` on a bridge; a context manager that leaves no process behind."""
-
-    def __init__(self, bridge: RealBridge, folder: Path, *options: str) -> None:
-        self.folder = folder
-        number = len(list(folder.parent.glob("*.err")))
-        self.out, self.err = folder.with_suffix(f".{number}.out"), folder.with_suffix(f".{number}.err")
-        command = [sys.executable, "-m", "spark_job", "url-counts", "--bridges", bridge.address]
-        command += [
-            "--job-folder",
-            str(folder),
-            "--trigger",
-            "0s",
-            "--driver-memory",
-            "512m",
-            "--window",
-            "1m",
-            *options,
-        ]
-        with self.out.open("wb") as out, self.err.open("wb") as err:
-            self.process = psutil.Popen(command, cwd=ROOT, stdout=out, stderr=err)
-
-    def progress(self) -> dict[str, Any]:
-        try:
-            found = json.loads((self.folder / "progress.json").read_bytes())
-        except FileNotFoundError:
-            return {}
-        return dict(found) if found["pid"] == self.process.pid else {}
-
-    def wait_for_read(self, lines: int) -> None:
-        def is_read() -> bool:
-            assert self.process.poll() is None, self.err.read_text()
-            return bool(self.progress().get("tally", {}).get("read", 0) >= lines)
-
-        wait_until(is_read, START_TIMEOUT_S, f"{lines} lines to be counted")
-
-    def signal_tree(self, number: signal.Signals) -> None:
-        """Send a signal to the job and everything below it; Python workers come and go, and may just have gone."""
-        for process in [self.process, *self.process.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-
-    def end(self, timeout_s: float = START_TIMEOUT_S) -> int:
-        return int(self.process.wait(timeout_s))
-
-    def errors(self) -> list[str]:
-        return self.err.read_text().splitlines()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.is_running():
-            children = self.process.children(recursive=True)
-            for process in [self.process, *children]:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(children, STOP_TIMEOUT_S)
-            self.process.wait(STOP_TIMEOUT_S)
+def url_counts(bridge: RealBridge, folder: Path, *options: str) -> JobProcess:
+    return JobProcess("url-counts", bridge.address, folder, "--trigger", "0s", "--window", "1m", *options)
 
 
 @pytest.fixture
@@ -116,7 +55,7 @@ def test_drained_stopped_killed_and_started_again(bridge: RealBridge, tmp_path: 
 
     bridge.extend([*lines(0, 500), b"not a line \x1b[2J"])
     drain.write_text(json.dumps({bridge.log_id: 501}))
-    with JobProcess(bridge, folder, *sinks, "--drain-to-file", str(drain), "--max-events", "200") as job:
+    with url_counts(bridge, folder, *sinks, "--drain-to-file", str(drain), "--max-events", "200") as job:
         assert job.end() == 0, job.errors()
         assert job.errors() == ["lines read 501 = counted 500 + malformed 1 + too old 0"]
         assert "1970-01-01 00:08:00 to 00:09:00 UTC" in job.out.read_text()
@@ -125,7 +64,7 @@ def test_drained_stopped_killed_and_started_again(bridge: RealBridge, tmp_path: 
     assert counted(out) == expected(range(500))
     assert [path.name for path in (folder / "dead-letters").rglob("*.jsonl")]
 
-    with JobProcess(bridge, folder, *sinks) as job:
+    with url_counts(bridge, folder, *sinks) as job:
         bridge.extend(lines(500, 800))
         job.wait_for_read(801)
         # To all of them at once, as service managers do.
@@ -133,7 +72,7 @@ def test_drained_stopped_killed_and_started_again(bridge: RealBridge, tmp_path: 
         assert job.end(STOP_TIMEOUT_S) == 0, job.errors()
     assert counted(out) == expected(range(800))
 
-    with JobProcess(bridge, folder, *sinks) as job:
+    with url_counts(bridge, folder, *sinks) as job:
         bridge.extend(lines(800, 900))
         job.wait_for_read(901)
         job.signal_tree(signal.SIGKILL)
@@ -141,7 +80,7 @@ def test_drained_stopped_killed_and_started_again(bridge: RealBridge, tmp_path: 
 
     bridge.extend(lines(900, 1000))
     drain.write_text(json.dumps({bridge.log_id: 1001}))
-    with JobProcess(bridge, folder, *sinks, "--drain-to-file", str(drain)) as job:
+    with url_counts(bridge, folder, *sinks, "--drain-to-file", str(drain)) as job:
         assert job.end() == 0, job.errors()
     assert counted(out) == expected(range(1000))
     assert len(list((tmp_path / "parquet").iterdir())) == 17
@@ -150,9 +89,9 @@ def test_drained_stopped_killed_and_started_again(bridge: RealBridge, tmp_path: 
 def test_what_ends_it_is_said_in_one_line(bridge: RealBridge, tmp_path: Path) -> None:
     folder = tmp_path / "job"
     bridge.extend(lines(0, 10))
-    with JobProcess(bridge, folder) as job:
+    with url_counts(bridge, folder) as job:
         job.wait_for_read(10)
-        with JobProcess(bridge, folder) as second:
+        with url_counts(bridge, folder) as second:
             assert second.end() == 2
             assert "another job is running in this folder" in second.err.read_text()
         java = next(child for child in job.process.children() if child.name() == "java")
@@ -162,18 +101,18 @@ def test_what_ends_it_is_said_in_one_line(bridge: RealBridge, tmp_path: Path) ->
         assert "the Java side of Spark has died" in job.errors()[0]
         assert job.progress()["state"] == "failed"
 
-    with JobProcess(bridge, folder, "--window", "5m") as job:
+    with url_counts(bridge, folder, "--window", "5m") as job:
         assert job.end() == 2
         assert len(job.errors()) == 1
         assert "window was '1m' and is '5m'" in job.errors()[0]
 
     bridge.extend(lines(10, 20))
-    with JobProcess(bridge, folder) as job:
+    with url_counts(bridge, folder) as job:
         job.wait_for_read(20)
         job.process.send_signal(signal.SIGINT)
         assert job.end(STOP_TIMEOUT_S) == 130
 
-    with JobProcess(bridge, tmp_path / "other") as job:
+    with url_counts(bridge, tmp_path / "other") as job:
         assert job.end() == 1
         assert len(job.errors()) == 1
         assert "consumer 'url-counts' has read log" in job.errors()[0]

@@ -84,8 +84,8 @@ def test_stored_batches_that_are_behind_the_checkpoint_are_refused(tmp_path: Pat
     folder = JobFolder(tmp_path / "job")
     checkpoint(folder, QUERY, newest=1)
     stored = TotalsFile(folder.totals)
-    with pytest.raises(JobFolderError, match="ends at batch None, the checkpoint at 1"):
+    with pytest.raises(JobFolderError, match="ends at micro-batch None, the checkpoint at 1"):
         folder.check(stored)
     stored.record(entry(0, 0, 1))
-    with pytest.raises(JobFolderError, match="ends at batch 0, the checkpoint at 1"):
+    with pytest.raises(JobFolderError, match="ends at micro-batch 0, the checkpoint at 1"):
         folder.check(stored)

@@ -110,7 +110,7 @@ def test_a_stop_that_is_asked_for_stops_the_query(tmp_path: Path, bridge: Flight
 
 
 def test_events_that_wait_without_a_batch_are_a_stall(tmp_path: Path, bridge: FlightDouble) -> None:
-    with pytest.raises(QueryStalled, match="5 events wait, and no batch has ended for"):
+    with pytest.raises(QueryStalled, match="5 events wait, and no micro-batch has ended for"):
         watch(tmp_path, bridge, IdleQuery(), Stored())
     assert json.loads((tmp_path / "job" / "progress.json").read_bytes())["waiting"] == 5
 

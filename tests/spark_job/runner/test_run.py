@@ -81,5 +81,5 @@ def test_what_is_no_job_is_refused() -> None:
         def resolved(self, _options: Any) -> Stranger:
             return self
 
-    with pytest.raises(TypeError, match="no machine runs a Stranger"):
+    with pytest.raises(TypeError, match="nothing here runs a Stranger"):
         run_job(cast("Job", Stranger()), JobSettings(), None, Event())

@@ -36,7 +36,7 @@ def test_what_is_not_an_offset_is_refused(offset: object) -> None:
 
 
 def test_a_start_behind_its_end_is_an_error_not_an_empty_range() -> None:
-    with pytest.raises(OffsetsError, match="log a: the batch starts at 355, after its end 345"):
+    with pytest.raises(OffsetsError, match="log a: the range starts at 355, after its end 345"):
         ranges_between({"a": 355}, {"a": 345})
 
 

@@ -10,36 +10,37 @@ from hypothesis import strategies as st
 from avro_bridge.errors import EventError
 from avro_bridge.log.dedup.event_ids import batch_ids, event_ids, sorted_hashes, without_duplicates
 from avro_bridge.log.record import HEADER_SIZE, PayloadKind
-from tests.support.log_helpers import avro_events, bodies, identified, pending
+from tests.support.avro_events import write
+from tests.support.log_helpers import bodies, identified, pending
 
 unique_ids = st.lists(st.text("abcdefü", max_size=4), unique_by=lambda each: each or object(), max_size=12)
 
 
 @given(unique_ids)
 def test_the_id_is_the_headers_value_and_an_empty_one_is_none(ids: list[str]) -> None:
-    payload = avro_events([({"id": each, "host": "id"}, b"body") for each in ids])
+    payload = write([({"id": each, "host": "id"}, b"body") for each in ids])
     assert event_ids(payload, len(ids), "id") == [each.encode() or None for each in ids]
 
 
 def test_events_without_the_header_have_no_id() -> None:
-    payload = avro_events([({"id": "1"}, b""), ({"ID": "2"}, b""), ({}, b"")])
+    payload = write([({"id": "1"}, b""), ({"ID": "2"}, b""), ({}, b"")])
     assert event_ids(payload, 3, "id") == [b"1", None, None]
 
 
 @pytest.mark.parametrize(("length", "is_id"), [(1024, True), (1025, False)])
 def test_a_value_of_more_than_1024_bytes_is_no_id(length: int, is_id: bool) -> None:  # noqa: FBT001 - a table
-    payload = avro_events([({"id": "x" * length}, b"")])
+    payload = write([({"id": "x" * length}, b"")])
     assert event_ids(payload, 1, "id") == [b"x" * length if is_id else None]
 
 
 def test_a_header_that_repeats_in_a_payload_identifies_nothing() -> None:
-    payload = avro_events([({"id": each}, b"") for each in ("a", "b", "a")])
+    payload = write([({"id": each}, b"") for each in ("a", "b", "a")])
     assert event_ids(payload, 3, "id") == [None, None, None]
 
 
 def test_a_wrong_count_is_an_error() -> None:
     with pytest.raises(EventError):
-        event_ids(avro_events([({"id": "a"}, b"")]), 2, "id")
+        event_ids(write([({"id": "a"}, b"")]), 2, "id")
 
 
 def test_the_ids_of_a_batch_lie_behind_its_headroom() -> None:

@@ -12,7 +12,8 @@ from avro_bridge.log.record import PayloadKind
 from avro_bridge.log.settings import LogSettings
 from avro_bridge.log.tools.dump import BatchSummary, EventSummary, dump_batches, dump_events, shown
 from avro_bridge.log.tools.scan import DamagedRange
-from tests.support.log_helpers import MIB, avro_events, edit_batch, lines, pending
+from tests.support.avro_events import write
+from tests.support.log_helpers import MIB, edit_batch, lines, pending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ EVENTS = [({"id": "1", "host": "h"}, b"GET /a"), ({}, b"\x1b[31m\xff"), ({"id": 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    payload = avro_events(EVENTS)
+    payload = write(EVENTS)
     with Log.open(tmp_path, LogSettings(max_bytes=MIB)) as log:
         log.append([lines(2, 7, connection_id=5), pending(payload, 3, kind=PayloadKind.EVENTS, connection_id=6)])
         log.append([pending(b"junk", 1, kind=PayloadKind.EVENTS), lines(1)])
@@ -33,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 def test_batches(folder: Path) -> None:
     with Log.open_readonly(folder) as view:
         found = list(dump_batches(view, 1, 7))
-    size = len(avro_events(EVENTS))
+    size = len(write(EVENTS))
     assert found[:2] == [
         BatchSummary(0, 2, "lines", 1_000_000, 5, 7),
         BatchSummary(2, 3, "events", 1_000_000, 6, size),

@@ -16,7 +16,8 @@ import pytest
 from spark_job.jobs import url_counts_dstream
 from tests.support.bridges import RealBridge
 from tests.support.counting import line
-from tests.support.job_process import ROOT, STOP_TIMEOUT_S, JobProcess
+from tests.support.job_process import STOP_TIMEOUT_S, JobProcess
+from tests.support.source_tree import ROOT
 from tests.support.streams import results_by_time
 
 if TYPE_CHECKING:

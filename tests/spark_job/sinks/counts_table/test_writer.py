@@ -1,4 +1,4 @@
-"""The results table stores each batch once, whatever comes again, and lets old windows go without losing a hit."""
+"""The results table stores each micro-batch once, and deletes old windows without losing a hit."""
 
 from __future__ import annotations
 
