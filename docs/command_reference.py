@@ -102,7 +102,7 @@ def _section(words: str, command: Any) -> str:
     """Return heading, help text and own options of one command."""
     runs_a_job = any(each.name == MARKER for each in command.params)
     own = [each for each in command.params if not (runs_a_job and each.name in _shared_names())]
-    rows = [_row(each) for each in own if each.name != "help"]
+    rows = [_row(each) for each in own if each.name != "help" and not getattr(each, "hidden", False)]
     parts = [f"### `headrace {words}`\n", _paragraphs(command.help)]
     if rows:
         parts.append(table(("option", "default", "meaning"), rows))

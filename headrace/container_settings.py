@@ -51,7 +51,8 @@ class Section:
 OF_THE_JOB: Final = {
     "HEADRACE_WINDOW": "window",
     "HEADRACE_SLIDE": "slide",
-    "HEADRACE_WATERMARK": "watermark",
+    "HEADRACE_KEEP": "keep",
+    "HEADRACE_MAX_ROWS": "max-rows",
     "HEADRACE_TIME": "time",
     "HEADRACE_FORMAT": "format",
     "HEADRACE_URL": "url",
@@ -64,6 +65,12 @@ OF_THE_JOB: Final = {
 
 OF_THE_BRIDGE: Final = {"HEADRACE_LOG_MAX_BYTES": "log.max_bytes"}
 """Variables that are settings of the bridge, by section and key."""
+
+REMOVED: Final = {
+    "HEADRACE_WATERMARK": "URL counts have no watermark any more, every line counts however old it is; remove the "
+    "variable. To close old windows, see HEADRACE_KEEP and HEADRACE_MAX_ROWS",
+}
+"""Variables that earlier versions had, and for each what to do instead."""
 
 _ON_THIS_MACHINE = Section(
     "Where things are on this machine",
@@ -135,10 +142,16 @@ _COUNTED = Section(
         Setting("HEADRACE_WINDOW", "", "Length of a window"),
         Setting("HEADRACE_SLIDE", "", "Time between the starts of two windows", "Empty: the window, so none overlap."),
         Setting(
-            "HEADRACE_WATERMARK",
+            "HEADRACE_KEEP",
             "",
-            "How far behind the newest line a line may be and still count",
-            "Longer keeps more windows open in Spark's memory.",
+            "How long windows stay in the table, counted from now, for example 400d; older lines do not count",
+            "Empty: for ever, so logs of any age count.",
+        ),
+        Setting(
+            "HEADRACE_MAX_ROWS",
+            "",
+            "Most rows of the table; the oldest windows leave first, and their lines do not count any more",
+            "A row is a URL in a window. It bounds the table on disk; 0: no limit.",
         ),
         Setting("HEADRACE_TIME", "", "event (the time in the line) or arrival (at the bridge)"),
         Setting("HEADRACE_FORMAT", "", "common, combined, vhost_combined, nginx_json, or an Apache LogFormat string"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.common.suggest import did_you_mean
+from headrace.container_settings import REMOVED
 from headrace.containers.places import EXAMPLE
 from headrace.errors import UsageError
 
@@ -43,16 +44,21 @@ class Settings:
         computed: values that follow from the machine, for settings that nobody set.
 
     Raises:
-        UsageError: the file has a line or a name that means nothing, or the values do not fit together.
+        UsageError: the file has a line or a name that means nothing, a variable was removed, or the values do not fit
+            together.
     """
 
     def __init__(self, environment: Mapping[str, str], chosen: Path, computed: Mapping[str, str] | None = None) -> None:
         defaults = parse(EXAMPLE)
         in_file = parse(chosen) if chosen.exists() else {}
-        for name in in_file.keys() - defaults.keys():
+        file_name = f"{chosen.parent.name}/{chosen.name}"
+        for place, given in (("environment", environment), (file_name, in_file)):
+            for name in REMOVED.keys() & given.keys():
+                if given[name]:
+                    raise UsageError(f"{place}: {name} is gone: {REMOVED[name]}")
+        for name in in_file.keys() - defaults.keys() - REMOVED.keys():
             hint = did_you_mean(name, defaults, otherwise=f"{EXAMPLE} lists them all")
             raise UsageError(f"{chosen}: no setting is called {name}{hint}")
-        file_name = f"{chosen.parent.name}/{chosen.name}"
         self.values: dict[str, Value] = {}
         for name, default in defaults.items():
             places = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from headrace.container_settings import SETTINGS
+from headrace.container_settings import REMOVED, SETTINGS
 
 AGENT_METRICS_PORT = 41414
 MASTER_PORT, MASTER_UI_PORT, WORKER_UI_PORT, HISTORY_PORT = 7077, 8080, 8081, 18080
@@ -36,6 +36,17 @@ def read_number(name: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise ValueError(f"{name}={text}: write a whole number")
     return int(text)
+
+
+def refuse_removed() -> None:
+    """Refuse variables that earlier versions had: ignored, they would let a job count something else in silence.
+
+    Raises:
+        ValueError: one is set; the text names it and says what to do.
+    """
+    for name, sentence in REMOVED.items():
+        if os.environ.get(name):
+            raise ValueError(f"{name} is gone: {sentence}")
 
 
 def profiles() -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from headrace.services.environment import (
     database,
     profiles,
     read,
+    refuse_removed,
 )
 
 CONF_DIR = Path("/tmp/spark-conf")  # noqa: S108 - a tmpfs of this container alone
@@ -154,7 +155,12 @@ def run_driver() -> None:
 
 
 def driver_command() -> list[str]:
-    """Return the command of the job."""
+    """Return the command of the job.
+
+    Raises:
+        ValueError: a variable is set that was removed.
+    """
+    refuse_removed()
     options = {
         "bridges": ",".join(f"{host}:{FLIGHT_PORT}" for host in bridges()),
         "token-file": TOKEN_FILE,

@@ -40,7 +40,7 @@ JOBS: tuple[Entry, ...] = (
         "url-counts",
         "Counts how often each URL was requested, in windows of time.",
         "structured",
-        "window, watermark, update mode, foreachBatch",
+        "window, foreachBatch, sums and offsets stored in one transaction",
     ),
     Entry(
         "sessions",

@@ -28,7 +28,7 @@ def run(tmp_path: Path, **changes: str) -> int:
         ("window", "0s", "no time at all"),
         ("slide", "10m", "slide 10m is longer than window 5m"),
         ("slide", "2m", "window 5m is not a whole multiple of slide 2m"),
-        ("watermark", "soon", "--watermark soon: not a length of time"),
+        ("keep", "soon", "--keep soon: not a length of time"),
         ("time", "evnt", "event"),
         ("format", "combind", "combined"),
         ("url", "pth", "path"),
@@ -61,5 +61,16 @@ def test_an_unknown_option_and_an_unknown_job(tmp_path: Path, capsys: pytest.Cap
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["url-counts", "--help"]) == 0
     told = capsys.readouterr().out
-    for option in ("--bridges", "--job-folder", "--window", "--slide", "--watermark", "--sink", "--drain-to-file"):
+    for option in ("--bridges", "--job-folder", "--window", "--slide", "--keep", "--max-rows", "--drain-to-file"):
         assert option in told
+    assert "--watermark" not in told
+
+
+def test_the_watermark_that_is_gone_is_refused_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, watermark="10m") == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("error: --watermark is gone: URL counts have no watermark any more, every line counts ")
+    assert told.err.endswith("To close old windows, see --keep and --max-rows\n")
+    assert not (tmp_path / "job").exists()

@@ -35,8 +35,8 @@ BACK_TIMEOUT_S = 180.0
 class ContainersProject:
     """One project with a name, ports and a folder of its own. A context manager that deletes all of it.
 
-    Windows are a week long and the watermark a year, so that one log may come any number of times and never late;
-    batches are small, so that a load takes a while.
+    Windows are a week long, so that one log may come any number of times and the table stays small; batches are small,
+    so that a load takes a while.
     """
 
     def __init__(self, folder: Path, **settings: str) -> None:
@@ -60,7 +60,6 @@ class ContainersProject:
             "COMPOSE_PROJECT_NAME": self.name,
             "HEADRACE_SINKS": "console,jsonl:/out/counts.jsonl",
             "HEADRACE_WINDOW": "7d",
-            "HEADRACE_WATERMARK": "365d",
             "HEADRACE_MAX_EVENTS": "5000",
             **{name: str(port) for name, port in self.ports.items()},
             **settings,

@@ -74,6 +74,14 @@ def test_the_help_of_a_job_says_what_it_does_reads_and_shows(name: str) -> None:
         (["job", "sessions", "--gap", "soon"], "--gap soon: not a length of time"),
         (["job", "sessions", "--once"], "--once needs files"),
         (["job", "sensors", "--silence", "0"], "--silence 0: "),
+        (
+            ["run", "--watermark", "10m"],
+            "--watermark is gone: URL counts have no watermark any more, every line counts",
+        ),
+        (["demo", "--watermark=10m"], "--watermark is gone: URL counts have no watermark"),
+        (["job", "url-counts", "--watermark", "10m"], "To close old windows, see --keep and --max-rows"),
+        (["run", "--keep", "0s"], "--keep 0s: no time at all"),
+        (["run", "--max-rows", "-1"], "--max-rows -1: "),
         (["job", "actions"], "no objects are named; add --path"),
         (["job", "sensors", "--sink", "parquet:x"], "Parquet files are for url-counts"),
         (["job", "sensors", "--format", "common"], "No such option"),
@@ -93,6 +101,18 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_started(tmp_path: Path, a
     assert text in ended.stderr
     assert "Traceback" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_run_offers_what_closes_windows_and_hides_the_watermark() -> None:
+    for command in (["run"], ["job", "url-counts"]):
+        shown = said(*command, "--help")
+        assert "--keep LENGTH" in shown
+        assert "--max-rows NUMBER" in shown
+        assert "--watermark" not in shown
+    shown = said("demo", "--help")
+    assert "--watermark" not in shown
+    assert "--keep" not in shown
+    assert "--watermark LENGTH" in said("job", "sessions", "--help")
 
 
 def test_a_jobs_options_reach_its_process(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_the_environment_goes_before_the_file_and_that_before_the_default(tmp_pa
     [
         ("HEADRACE_WINDOWS=1m\n", "no setting is called HEADRACE_WINDOWS; did you mean 'HEADRACE_WINDOW'"),
         ("QUITE_ANOTHER_THING=1\n", "lists them all"),
+        ("HEADRACE_WATERMARK=10m\n", r"/\.env: HEADRACE_WATERMARK is gone: URL counts have no watermark any more"),
         ("HEADRACE_WINDOW\n", "line 1: neither a comment nor NAME=value"),
     ],
 )
@@ -50,6 +51,13 @@ def test_a_file_with_what_means_nothing_is_refused(tmp_path: Path, text: str, sa
     (tmp_path / ".env").write_text(text)
     with pytest.raises(UsageError, match=said):
         Settings({}, tmp_path / ".env")
+
+
+def test_a_removed_variable_is_refused_unless_it_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="environment: HEADRACE_WATERMARK is gone: .* see HEADRACE_KEEP and HEADRACE_"):
+        settings(HEADRACE_WATERMARK="10m")
+    (tmp_path / ".env").write_text("HEADRACE_WATERMARK=\n")
+    assert "HEADRACE_WATERMARK" not in Settings({"HEADRACE_WATERMARK": ""}, tmp_path / ".env").values
 
 
 @pytest.mark.parametrize(

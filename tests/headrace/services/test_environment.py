@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from headrace.container_settings import SETTINGS
+from headrace.services import spark
 from headrace.services.__main__ import main
-from headrace.services.environment import OWN_DATABASE, bridges, database, profiles, read, read_number
+from headrace.services.environment import OWN_DATABASE, bridges, database, profiles, read, read_number, refuse_removed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +52,19 @@ def test_a_number_that_is_none_names_its_variable(monkeypatch: pytest.MonkeyPatc
         read_number("HEADRACE_AGENT_HEAP_MIB")
     monkeypatch.setenv("HEADRACE_AGENT_HEAP_MIB", "512")
     assert read_number("HEADRACE_AGENT_HEAP_MIB") == 512
+
+
+def test_a_driver_with_a_removed_variable_ends_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    monkeypatch.setattr(spark, "SPARK_SECRET_FILE", str(tmp_path / "secret"))
+    monkeypatch.setattr(spark, "CONF_DIR", tmp_path / "conf")
+    monkeypatch.setenv("HEADRACE_WATERMARK", "")
+    refuse_removed()
+    monkeypatch.setenv("HEADRACE_WATERMARK", "10m")
+    assert main(["driver"]) == 2
+    assert capsys.readouterr().err.startswith("driver: HEADRACE_WATERMARK is gone: URL counts have no watermark")
 
 
 @pytest.mark.parametrize(("service", "name"), [("agent", "AGENT_HEAP_MIB"), ("bridge", "LOG_MAX_BYTES")])

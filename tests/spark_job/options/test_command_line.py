@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import pytest
 import typer
@@ -29,6 +29,8 @@ class Example(OptionModel):
     names: tuple[str, ...] = Field((), description="Several.")
     quick: bool = Field(False, description="A switch.")
     inner: Annotated[str, Flag(internal=True)] = Field("", description="For the process.")
+
+    removed: ClassVar = {"old_way": "use --color"}
 
 
 def run(*given: str, internal: bool = False) -> Example:
@@ -80,6 +82,8 @@ def test_arguments_are_read_back_as_the_same_options() -> None:
         ("--color=gren", "--color gren: not one of red, green; did you mean 'green'?"),
         ("--count=0", "--count 0: input should be greater than or equal to 1"),
         ("--count=many", "--count many: input should be a valid integer"),
+        ("--old-way=x", "--old-way is gone: use --color"),
+        ("--old-way=", "--old-way is gone: use --color"),
     ],
 )
 def test_what_cannot_be_used_is_said_with_the_option_and_its_value(given: str, said: str) -> None:
@@ -95,3 +99,4 @@ def test_the_help_shows_descriptions_and_defaults_and_hides_what_is_internal() -
     for text in ("Do something.", "--window LENGTH", "[default: 5m]", "[default: (the window)]", "--color TEXT"):
         assert text in shown
     assert "--inner" not in shown
+    assert "--old-way" not in shown
