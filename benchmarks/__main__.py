@@ -1,4 +1,4 @@
-"""``python -m benchmarks [ingest|query|end-to-end|costs|inverse ...]``: measures and prints, machine first.
+"""``python -m benchmarks [NAME ...]``: measures and prints, the machine first; without a name, all of them.
 
 ``--tiny`` runs the same code over a few thousand lines, to see that it works; those figures mean nothing.
 """
@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import costs, end_to_end, ingest, inverse, query
+from benchmarks import costs, end_to_end, ingest, inverse, query, results_table
 from benchmarks.machine import describe
 from benchmarks.scale import TINY, Scale
 
@@ -25,6 +25,7 @@ class Name(StrEnum):
     END_TO_END = "end-to-end"
     COSTS = "costs"
     INVERSE = "inverse"
+    RESULTS_TABLE = "results-table"
 
 
 RUNS = {
@@ -33,6 +34,7 @@ RUNS = {
     Name.END_TO_END: end_to_end.run,
     Name.COSTS: costs.run,
     Name.INVERSE: inverse.run,
+    Name.RESULTS_TABLE: results_table.run,
 }
 
 

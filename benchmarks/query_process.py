@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 - the name that every user of Spark knows
 
+from spark_job.accounting.ledger import LedgerEntry
+from spark_job.ranges import LogRange
 from spark_job.runner.session import SessionSettings, start_session, stop_session
+from spark_job.sinks.counts_table.writer import CountsTable
 from spark_job.source import register
 from spark_job.windows import count_urls
 
@@ -39,14 +42,20 @@ def main() -> None:
     spark = start_session(settings)
     try:
         register(spark)
-        ours = name == HEADRACE
-        query = _ours(spark, source, events // BATCHES, folder / "audit") if ours else _native(spark, source)
-        json.dump(_measure(query, folder / "checkpoint", events), sys.stdout)
+        if name == HEADRACE:
+            lines = _lines(spark, source, events // BATCHES, folder / "audit")
+            with CountsTable(folder / "counts.db") as table:
+                sums = TableOfSums(table)
+                figures = _measure(lines, "append", sums, folder / "checkpoint", events)
+        else:
+            figures = _measure(_native(spark, source), "update", LatestRows(), folder / "checkpoint", events)
+        json.dump(figures, sys.stdout)
     finally:
         stop_session(spark)
 
 
-def _ours(spark: SparkSession, address: str, batch: int, audit: Path) -> DataFrame:
+def _lines(spark: SparkSession, address: str, batch: int, audit: Path) -> DataFrame:
+    """Return the lines as the job ``url-counts`` reads them: added up per hour and URL by the readers."""
     options = {
         "bridges": address,
         "consumer": "benchmark",
@@ -54,8 +63,7 @@ def _ours(spark: SparkSession, address: str, batch: int, audit: Path) -> DataFra
         "rollup": "1 hour",
         "audit": str(audit),
     }
-    lines = spark.readStream.format("access_log").options(**options).load()
-    return count_urls(lines, WINDOW, WINDOW, WATERMARK)
+    return spark.readStream.format("access_log").options(**options).load()
 
 
 def _native(spark: SparkSession, folder: str) -> DataFrame:
@@ -70,26 +78,62 @@ def _native(spark: SparkSession, folder: str) -> DataFrame:
     return count_urls(fields.withColumn("error", F.lit(None)), WINDOW, WINDOW, WATERMARK)
 
 
-def _measure(counts: DataFrame, checkpoint: Path, events: int) -> dict[str, float]:
+class TableOfSums:
+    """Adds each micro-batch to the results table, as the job does: one transaction that waits for the disk."""
+
+    def __init__(self, table: CountsTable) -> None:
+        self._table = table
+        self._reached = 0
+
+    def take(self, lines: DataFrame, batch_id: int) -> None:
+        """Add the sums of a micro-batch up."""
+        sums = count_urls(lines, WINDOW, WINDOW).toArrow()
+        hits = sum(sums["hits"].to_pylist())
+        read = (LogRange("log", self._reached, self._reached + hits),)
+        self._reached += hits
+        self._table.record(LedgerEntry("benchmark", batch_id, read, 0, 0, 0, 0, 0, 0), sums)
+
+    def counted(self) -> int:
+        """Return the lines of all rows."""
+        return self._table.tally().counted
+
+
+class LatestRows:
+    """Keeps the newest rows of a query whose state Spark keeps, in memory."""
+
+    def __init__(self) -> None:
+        self._latest: dict[tuple[object, object], int] = {}
+
+    def take(self, changed: DataFrame, _batch_id: int) -> None:
+        """Replace the rows that a micro-batch changed."""
+        table = changed.select("window_start", "url", "hits").toArrow()
+        columns = (table[name].to_pylist() for name in ("window_start", "url", "hits"))
+        self._latest.update(((start, url), hits) for start, url, hits in zip(*columns, strict=True))
+
+    def counted(self) -> int:
+        """Return the lines of all rows."""
+        return sum(self._latest.values())
+
+
+def _measure(
+    frame: DataFrame, mode: str, results: TableOfSums | LatestRows, checkpoint: Path, events: int
+) -> dict[str, float]:
     """Run a query over all that is there; return lines a second of its warm micro-batches, and the lines it counted."""
-    latest: dict[tuple[object, object], int] = {}
     ended_s: list[float] = []
 
-    def keep(batch: DataFrame, _batch_id: int) -> None:
-        table = batch.select("window_start", "url", "hits").toArrow()
-        columns = (table[name].to_pylist() for name in ("window_start", "url", "hits"))
-        latest.update(((start, url), hits) for start, url, hits in zip(*columns, strict=True))
+    def take(batch: DataFrame, batch_id: int) -> None:
+        results.take(batch, batch_id)
         ended_s.append(time.perf_counter())
 
     query = (
-        counts.writeStream.outputMode("update")
+        frame.writeStream.outputMode(mode)
         .option("checkpointLocation", str(checkpoint))
         .trigger(availableNow=True)
-        .foreachBatch(keep)
+        .foreachBatch(take)
         .start()
     )
     query.awaitTermination()
-    counted = sum(latest.values())
+    counted = results.counted()
     if not 0.99 * events < counted <= events:
         raise RuntimeError(f"{counted} of {events} lines were counted: the two would not be compared fairly")
     warm_s = [end - begin for begin, end in pairwise(ended_s[WARM_UP_BATCHES - 1 : BATCHES])]

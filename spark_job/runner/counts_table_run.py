@@ -53,7 +53,7 @@ def run_counts_table(job: CountsTableJob, settings: JobSettings, options: Any, s
         SparkJobError: any other subclass says why the query died.
     """
     folder = JobFolder(settings.job_folder)
-    with folder.claimed(job.fingerprint(settings, options)), ExitStack() as opened:
+    with folder.claimed(job.fingerprint(settings, options), checkpoint=False), ExitStack() as opened:
         flume = job.flume_options(settings, options)
         bridges = opened.enter_context(closing(status_bridges(flume)))
         table = opened.enter_context(CountsTable(folder.counts, options.windows.per_line, options.retention))

@@ -12,10 +12,12 @@ this format                 continues
 an older format it knows    continues; the folder has this format from then on, and the older program refuses it
 an older format, unknown    refuses
 a newer format              refuses
-a newer Spark               refuses: Spark reads checkpoints of older versions, but promises nothing about newer ones
+a newer Spark               refuses, if the job needs its checkpoint: Spark reads those of older versions, but
+                            promises nothing about newer ones
 ==========================  =======================================================================================
 
-A folder without the file is new, or older than the file; in both cases it has format 1.
+A folder without the file is new, or older than the file; in both cases it has format 1. Format 2 has a results table of
+URL counts that needs no checkpoint.
 """
 
 from __future__ import annotations
@@ -31,15 +33,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT_FILE = "format.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 OLDEST_VERSION = 1
 FIRST_VERSION = 1
 
 AFRESH = "take a new job folder and, to count again what the bridges keep, another consumer name"
 
 
-def check_versions(root: Path) -> None:
+def check_versions(root: Path, *, checkpoint: bool = True) -> None:
     """Refuse a folder that this program cannot continue in; otherwise record this program's versions.
+
+    Args:
+        root: the job folder.
+        checkpoint: whether the job goes on from Spark's checkpoint.
 
     Raises:
         JobFolderError: see the table above; the text says what to do. The folder is unchanged.
@@ -57,7 +63,7 @@ def check_versions(root: Path) -> None:
             f"{FORMAT_VERSION}): use that version, or {AFRESH}"
         )
     running = metadata.version("pyspark")
-    if spark is not None and _release(spark) > _release(running):
+    if checkpoint and spark is not None and _release(spark) > _release(running):
         raise JobFolderError(
             f"the checkpoint in {root} was written by Spark {spark}, this is Spark {running}: use the headrace with "
             f"the newer Spark, or {AFRESH}"

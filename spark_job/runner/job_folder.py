@@ -73,7 +73,7 @@ class JobFolder:
             raise JobFolderError(f"{self.root}: cannot be made: {error.strerror}") from error
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, checkpoint: bool = True) -> Iterator[None]:
         """Keep other jobs, and versions that do not know its format, out of the folder.
 
         The kernel releases the lock when the process ends, however it ends.
@@ -85,13 +85,13 @@ class JobFolder:
         try:
             if not try_lock(descriptor):
                 raise JobFolderError(f"{self.root}: another job is running in this folder; stop it first")
-            check_versions(self.root)
+            check_versions(self.root, checkpoint=checkpoint)
             yield
         finally:
             os.close(descriptor)
 
     @contextmanager
-    def claimed(self, fingerprint: dict[str, str]) -> Iterator[None]:
+    def claimed(self, fingerprint: dict[str, str], *, checkpoint: bool = True) -> Iterator[None]:
         """Hold the folder for a job; write to its progress file that the job starts and, if it fails, why.
 
         Inside the block, standard error goes to ``python.log``: threads of pyspark print traces when Java dies, and
@@ -100,7 +100,7 @@ class JobFolder:
         Raises:
             JobFolderError: another job runs in it, or it was made with other settings.
         """
-        with self.locked():
+        with self.locked(checkpoint=checkpoint):
             self.claim(fingerprint)
             write_progress(self.progress, "starting")
             try:

@@ -120,18 +120,18 @@ def test_a_job_is_upgraded_counts_on_exactly_and_cannot_be_put_back(tmp_path: Pa
         assert code == 0, said
 
         before = (folder / "counts.db").read_bytes()
-        code, said = drain(bridge, folder, 200, program(NEWER_JOB, writes=3, reads_from=2))
+        code, said = drain(bridge, folder, 200, program(NEWER_JOB, writes=4, reads_from=3))
         assert code == 2
-        assert f"{folder} was made by an older headrace (format 1, this one knows 2 to 3): use that version, or" in said
+        assert f"{folder} was made by an older headrace (format 2, this one knows 3 to 4): use that version, or" in said
         assert (folder / "counts.db").read_bytes() == before
 
         bridge.extend([line(second, f"/{second % 7}") for second in range(200, 300)])
-        code, said = drain(bridge, folder, 300, program(NEWER_JOB, writes=2, reads_from=1))
+        code, said = drain(bridge, folder, 300, program(NEWER_JOB, writes=3, reads_from=2))
         assert code == 0, said
 
         code, said = drain(bridge, folder, 300, this)
         assert code == 2
-        assert f"{folder} was made by a newer headrace (format 2, this one knows up to 1): use that version, or" in said
+        assert f"{folder} was made by a newer headrace (format 3, this one knows up to 2): use that version, or" in said
 
     rows = [json.loads(text) for text in out.read_text().splitlines()]
     hits = Counter({(row["window_start"], row["url"]): row["hits"] for row in rows})

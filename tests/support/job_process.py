@@ -34,10 +34,13 @@ class JobProcess:
             )
 
     def progress(self) -> dict[str, Any]:
-        """Return what this process wrote into ``progress.json``; empty before it has written anything."""
+        """Return what this process wrote into ``progress.json``; empty before it has written anything.
+
+        What an earlier process left may be damaged.
+        """
         try:
             found = json.loads((self.folder / "progress.json").read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return {}
         return dict(found) if found["pid"] == self.process.pid else {}
 

@@ -115,7 +115,7 @@ def test_what_ends_it_is_said_in_one_line(bridge: RealBridge, tmp_path: Path) ->
     with url_counts(bridge, tmp_path / "other") as job:
         assert job.end() == 1
         assert len(job.errors()) == 1
-        assert "consumer 'url-counts' has read log" in job.errors()[0]
+        assert "the bridge has deleted the events 0 to " in job.errors()[0]
 
 
 def test_without_java_it_says_what_is_missing(bridge: RealBridge, tmp_path: Path) -> None:

@@ -95,6 +95,12 @@ def test_a_checkpoint_of_a_newer_spark_is_refused(
         assert recorded(tmp_path)["spark"] == "4.3.0"
 
 
+def test_a_job_that_needs_no_checkpoint_goes_on_with_an_older_spark(tmp_path: Path) -> None:
+    wrote(tmp_path, spark="99.0")
+    check_versions(tmp_path, checkpoint=False)
+    assert recorded(tmp_path)["spark"] == SPARK
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "new", "spark": "4.3.0"}'])
 def test_a_damaged_record_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / FORMAT_FILE).write_text(text)

@@ -242,6 +242,27 @@ def test_a_restarted_query_commits_what_its_start_proves(world: World) -> None:
 # ---- batch reads
 
 
+def test_a_program_that_commits_itself_starts_where_it_says_and_nothing_else_commits(world: World) -> None:
+    log = filled(20, "a")
+    world.serve(log)
+    world.planner().initial_offset()
+    log.consumers["q"]["committed"] = 9
+    for position in (9, 12, 4):
+        own = world.planner(startingOffsets=f'{{"a": {position}}}', commitOffsets="false")
+        assert own.initial_offset() == {"a": position}, "also below the commit: the events are still there"
+    own.partitions({"a": 12}, {"a": 15})
+    own.commit({"a": 15})
+    assert log.consumers["q"]["committed"] == 9
+
+
+def test_a_program_that_commits_itself_holds_the_events_of_a_new_consumer(world: World) -> None:
+    log = filled(20, "a")
+    world.serve(log)
+    own = world.planner(startingOffsets='{"a": 5}', commitOffsets="false")
+    assert own.initial_offset() == {"a": 5}
+    assert log.consumers["q"] == {"start": 5, "committed": 5}
+
+
 def batch_ranges(world: World, **options: str) -> list[tuple[str, int, int]]:
     parsed = parse_flume_options({"bridges": world.addresses} | options)
     bridges = Bridges(parsed, IMPATIENT)
