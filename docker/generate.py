@@ -1,10 +1,11 @@
-"""Writes ``docker/.env.example``, and the defaults of variables in ``docker/compose.yaml``.
+"""Writes ``docker/.env.example``, the defaults of variables in ``docker/compose.yaml``, and the version of our images.
 
-    python docker/generate.py            write both
+    python docker/generate.py            write all files
     python docker/generate.py --check    change nothing; exit code 1 and where each file differs first
 
 The settings are declared in :mod:`headrace.container_settings`. Those that are options of the job or of the bridge have
-no default there: it is that of the option's model, read here.
+no default there: it is that of the option's model, read here. Our images have the version of ``pyproject.toml``
+wherever they are named: in the compose file, the Kubernetes files and the documentation.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from headrace.container_settings import Setting
 
 DOCKER = Path(__file__).resolve().parent
+ROOT = DOCKER.parent
 WIDTH = 120
 COMMAND = "make generate"
 
@@ -39,6 +42,8 @@ _HEAD = """\
 # To change some, copy this file to docker/.env and keep the lines that differ. A variable of the environment goes
 # before docker/.env, and that before the default; `make config` prints each value with where it is from.
 """
+# ``headrace-agent:0.1.0``, and ``{name: headrace-agent, newTag: 0.1.0}`` of a kustomization.
+_IMAGE = re.compile(r"(\bheadrace-[a-z0-9-]+(?::|, newTag: ))\d+\.\d+\.\d+(?:[a-z]+\d*)?")
 _IN_COMPOSE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 
@@ -94,10 +99,19 @@ def compose(text: str) -> str:
     return _IN_COMPOSE.sub(with_default, text)
 
 
+def with_version(text: str, version: str) -> str:
+    """Return a text in which each of our images has this version."""
+    return _IMAGE.sub(lambda match: match[1] + version, text)
+
+
 def files() -> dict[Path, str]:
     """Return what each file should hold."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    with_images = [*DOCKER.glob("k8s/**/*.yaml"), *DOCKER.glob("**/Dockerfile"), *ROOT.glob("docs/**/*.md")]
+    found = {path: with_version(path.read_text(encoding="utf-8"), version) for path in with_images}
     composed = DOCKER / "compose.yaml"
-    return {DOCKER / ".env.example": example(), composed: compose(composed.read_text(encoding="utf-8"))}
+    found[composed] = with_version(compose(composed.read_text(encoding="utf-8")), version)
+    return {DOCKER / ".env.example": example(), **found}
 
 
 def main(arguments: list[str]) -> int:
@@ -109,7 +123,7 @@ def main(arguments: list[str]) -> int:
     for path, text in files().items():
         difference = first_difference(path.read_text(encoding="utf-8"), text)
         if difference and arguments:
-            name = path.relative_to(DOCKER.parent)
+            name = path.relative_to(ROOT)
             sys.stderr.write(f"{name} is not what the code says: run `{COMMAND}`\n{difference}\n")
             stale = 1
         elif difference:

@@ -41,6 +41,26 @@ def test_a_default_that_was_changed_in_one_copy_is_found(generator: ModuleType) 
     assert generator.compose(changed) == text
 
 
+def test_a_version_of_our_images_that_was_forgotten_is_found(generator: ModuleType) -> None:
+    text = "headrace-spark-k8s:0.0.9 {name: headrace-agent, newTag: 0.0.9rc1} polars:0.0.9"
+    mended = "headrace-spark-k8s:1.2.3 {name: headrace-agent, newTag: 1.2.3} polars:0.0.9"
+    assert generator.with_version(text, "1.2.3") == mended
+    written = {
+        str(path.relative_to(ROOT))
+        for path, text in generator.files().items()
+        if text != generator.with_version(text, "9.9.9")
+    }
+    assert {
+        "docker/compose.yaml",
+        "docker/k8s/Dockerfile",
+        "docker/k8s/base/agent.yaml",
+        "docker/k8s/base/bridge.yaml",
+        "docker/k8s/base/kustomization.yaml",
+        "docker/k8s/base/spark-application.yaml",
+        "docs/howto/kubernetes.md",
+    } == written
+
+
 def test_a_variable_that_nobody_declared_is_an_error(generator: ModuleType) -> None:
     with pytest.raises(LookupError, match="HEADRACE_UNKNOWN"):
         generator.compose("${HEADRACE_UNKNOWN:-1}")

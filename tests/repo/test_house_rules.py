@@ -156,9 +156,30 @@ def test_every_error_of_a_package_is_in_its_tree(package: str) -> None:
     assert strays == []
 
 
+def checking_tests(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    """Give the tests of a file that check something themselves."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
+            continue
+        inner = list(ast.walk(node))
+        raises = any(isinstance(each, ast.Attribute) and ast.unparse(each) == "pytest.raises" for each in inner)
+        if raises or any(isinstance(each, ast.Assert) for each in inner):
+            yield node
+
+
 def test_every_module_has_a_test_file_at_its_own_path() -> None:
     """Who changes ``spark_job/parse/times.py`` finds its tests at ``tests/spark_job/parse/test_times.py``."""
-    files = {shown(path) for path in project_files()}
+    files = {shown(path): path for path in project_files()}
     modules = (path for path in python_files(*PACKAGES) if path.name not in ("__init__.py", "__main__.py"))
     wanted = {shown(path): f"tests/{shown(path.parent)}/test_{path.name}" for path in modules}
     assert sorted(name for name, test in wanted.items() if test not in files) == []
+    assert sorted(test for test in wanted.values() if not any(checking_tests(tree_of(files[test])))) == [], (
+        "checks nothing"
+    )
+
+
+def test_a_test_file_that_checks_nothing_is_found() -> None:
+    for text in ("", "def test_it():\n    work()", "def check():\n    assert True", "test_it = 1"):
+        assert list(checking_tests(ast.parse(text))) == []
+    for text in ("def test_it():\n    assert work()", "def test_it():\n    with pytest.raises(E):\n        work()"):
+        assert [node.name for node in checking_tests(ast.parse(text))] == ["test_it"]
