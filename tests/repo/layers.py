@@ -89,7 +89,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
     "spark_job.accounting": (
         "audit_file lateness open_panes spark_checkpoint tally",
         "dead_letters ledger",
-        "totals_file",
+        "batch_records totals_file",
     ),
     "spark_job.jobs": (
         (
@@ -120,7 +120,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "background bridge_positions drain_file folder_format job_settings metrics_page progress s3a session "
         "spark_errors",
         "batch_writer job job_folder",
-        "object_store_job query_watch",
+        "new_query object_store_job query_watch",
         "dstreams object_store_run structured",
         "counts_table_job",
         "counts_table_run",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from spark_job.jobs.options import UrlCountsOptions
 from spark_job.jobs.url_counts import JOB
-from spark_job.runner.counts_table_run import lines_of, make_writer, start_query, starts_of
+from spark_job.runner.counts_table_run import lines_of, make_writer
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
+from spark_job.runner.new_query import start_new_query, starts_of
 from spark_job.sinks.counts_table.writer import CountsTable
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
@@ -72,12 +73,11 @@ class CountingQuery:
         self.table = CountsTable(self.folder.counts, windows.per_line)
         flume = JOB.flume_options(self.settings, options)
         self._bridges = Bridges(flume, RetryPolicy(5.0))
-        starts = starts_of(flume, self.settings, self.table)
+        starts = starts_of(flume, self.settings, self.table.positions())
         sinks = [self.recorder]
         self.writer = make_writer(JOB, self.settings, options, self.folder, self.table, sinks, starts, self._bridges)
-        self.query = start_query(
-            JOB, lines_of(JOB, spark, self.settings, options, starts), self.settings, self.folder, self.writer
-        )
+        lines = lines_of(JOB, spark, self.settings, options, starts)
+        self.query = start_new_query(JOB.name, lines, self.settings, self.folder, self.writer)
 
     def feed(self, lines: Sequence[bytes]) -> LedgerEntry:
         """Store lines at the bridge, let the query read them, and return the ledger entry of the newest batch."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.common.durations import MICROSECOND
 from headrace.common.text import EPOCH
+from spark_job.accounting.batch_records import BatchRecords
 from spark_job.accounting.tally import Tally
 from spark_job.errors import AccountingError, SinkError
 
@@ -67,6 +68,9 @@ class CountsReader:
     Args:
         path: the file.
 
+    Attributes:
+        records: which micro-batches it holds.
+
     Raises:
         SinkError: it does not exist, or cannot be opened.
     """
@@ -74,6 +78,10 @@ class CountsReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db = self._connect("ro")
+        self.records = self._records()
+
+    def _records(self) -> BatchRecords:
+        return BatchRecords(self.path, self._db.execute, TERMS)
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         with self._errors():
@@ -95,38 +103,35 @@ class CountsReader:
 
     def table_id(self) -> str:
         """Return the id of this table, which names it in the ledgers of databases."""
-        return str(self._state("table_id"))
+        return self.records.table_id()
 
     def next_sequence(self) -> int:
         """Return the number that the next micro-batch gets: how many were ever stored."""
-        return int(self._state("next_sequence"))
+        return self.records.next_sequence()
 
     def closed_before_us(self) -> int | None:
         """Return the instant before which all windows are closed, in microseconds since the epoch; None: no window is.
 
         A window is closed if it ends at this instant or before.
         """
-        instant: int | None = self._state("closed_before")
+        instant: int | None = self.records.state("closed_before")
         return instant
-
-    def _state(self, name: str) -> Any:
-        return self._db.execute(f"SELECT {name} FROM table_state").fetchone()[0]  # noqa: S608 -- no text from outside
 
     def positions(self) -> dict[str, int]:
         """Return log id to the offset up to which the log is counted."""
-        return dict(self._db.execute("SELECT log_id, next_offset FROM positions"))
+        return self.records.positions()
 
     def tally(self) -> Tally:
         """Return the tally of all micro-batches stored so far."""
         with self._errors():
             return Tally(
                 **{name: self.total(name) for name in (*TERMS, "late", "hits")},
-                windows_per_line=int(self._state("windows_per_line")),
+                windows_per_line=int(self.records.state("windows_per_line")),
             )
 
     def total(self, name: str) -> int:
         """Return one of the sums over all micro-batches and windows; the schema names them."""
-        return int(self._db.execute("SELECT value FROM totals WHERE name = ?", (name,)).fetchone()[0])
+        return self.records.total(name)
 
     def sums(self, window: Window) -> Sums:
         """Return the sums of a window; zeros for a window that the table does not have, or no longer."""

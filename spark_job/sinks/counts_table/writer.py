@@ -13,7 +13,6 @@ after it                        a new query starts behind the batch
 
 from __future__ import annotations
 
-import json
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ import pyarrow as pa
 
 from headrace.common.durations import MICROSECOND
 from headrace.common.text import EPOCH
-from spark_job.errors import AccountingError, JobFolderError
-from spark_job.sinks.counts_table.reader import TERMS, CountsReader, Window
+from spark_job.errors import JobFolderError
+from spark_job.sinks.counts_table.reader import CountsReader, Window
 from spark_job.sinks.counts_table.schema import ARROW_SCHEMA, SCHEMA_VERSION, SCRIPTS
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from spark_job.accounting.ledger import LedgerEntry
 
-KEPT_BATCHES = 1_000
 CACHE_KIB = 64 * 1024
 """The key is a time and a text, so a batch touches pages all over a large table: SQLite's 2 MiB would thrash."""
 
@@ -78,6 +76,7 @@ class CountsTable(CountsReader):
         self._retention = retention or Retention()
         self._now = now
         self._db = self._connect("rwc")
+        self.records = self._records()
         try:
             with self._errors():
                 self._prepare()
@@ -133,9 +132,9 @@ class CountsTable(CountsReader):
         """
         with self._transaction():
             self._stage(rows)
-            if not self._is_stored(entry):
+            if not self.records.holds(entry):
                 self._add_staged()
-                self._record_entry(entry)
+                self.records.record(entry)
                 self._archive()
                 self._close_windows()
         with self._errors():
@@ -151,19 +150,6 @@ class CountsTable(CountsReader):
         columns = zip(*found, strict=True) if found else [()] * len(ARROW_SCHEMA)
         arrays = [pa.array(values, _stored_type(field)) for values, field in zip(columns, ARROW_SCHEMA, strict=True)]
         return pa.table(arrays, schema=pa.schema([(f.name, _stored_type(f)) for f in ARROW_SCHEMA])).cast(ARROW_SCHEMA)
-
-    def _is_stored(self, entry: LedgerEntry) -> bool:
-        stored = self._db.execute(
-            f"SELECT ranges, {', '.join(TERMS)} FROM batches WHERE query_id = ? AND batch_id = ?",  # noqa: S608
-            (entry.query_id, entry.batch_id),
-        ).fetchone()
-        again = (_ranges_text(entry), *(getattr(entry, name) for name in TERMS))
-        if stored is not None and stored != again:
-            raise AccountingError(
-                f"{self.path}: micro-batch {entry.batch_id} of query {entry.query_id} was stored as (ranges, "
-                f"{', '.join(TERMS)}) = {stored} and came again as {again}; the lines of its range have changed"
-            )
-        return stored is not None
 
     def _stage(self, rows: pa.Table) -> None:
         columns = [rows.column(name).cast(pa.int64()).to_pylist() for name in ("window_start", "window_end")]
@@ -200,33 +186,8 @@ class CountsTable(CountsReader):
             """
         )
         hits, added = self._db.execute("SELECT ifnull(sum(hits), 0), ifnull(sum(urls), 0) FROM change").fetchone()
-        self._add_to_totals(hits=hits, rows=added)
+        self.records.add(hits=hits, rows=added)
         self._db.execute("DROP TABLE change")
-
-    def _record_entry(self, entry: LedgerEntry) -> None:
-        known = self.positions()
-        for log_range in entry.ranges:
-            reached = known.get(log_range.log_id, log_range.start)
-            if reached != log_range.start:
-                raise AccountingError(
-                    f"{self.path}: log {log_range.log_id} is counted up to offset {reached}, micro-batch "
-                    f"{entry.batch_id} of query {entry.query_id} covers offsets {log_range.start} to {log_range.end}"
-                )
-            self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (log_range.log_id, log_range.end))
-        terms = {name: getattr(entry, name) for name in TERMS}
-        sequence = self.next_sequence()
-        self._db.execute(
-            "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (sequence, entry.query_id, entry.batch_id, _ranges_text(entry), *terms.values()),
-        )
-        self._db.execute("UPDATE table_state SET next_sequence = ?", (sequence + 1,))
-        self._db.execute("DELETE FROM batches WHERE sequence <= ?", (sequence - KEPT_BATCHES,))
-        self._add_to_totals(**terms)
-
-    def _add_to_totals(self, **terms: int) -> None:
-        self._db.executemany(
-            "UPDATE totals SET value = value + ? WHERE name = ?", [(value, name) for name, value in terms.items()]
-        )
 
     def _archive(self) -> None:
         """Delete the rows of closed windows; their sums stay in the totals."""
@@ -234,7 +195,7 @@ class CountsTable(CountsReader):
         for start_us, end_us, urls, hits, *_ in closed:
             self._db.execute("DELETE FROM counts WHERE window_start = ? AND window_end = ?", (start_us, end_us))
             self._db.execute("DELETE FROM windows WHERE window_start = ? AND window_end = ?", (start_us, end_us))
-            self._add_to_totals(rows=-urls, archived_windows=1, archived_rows=urls, archived_hits=hits)
+            self.records.add(rows=-urls, archived_windows=1, archived_rows=urls, archived_hits=hits)
 
     def _close_windows(self) -> None:
         """Let retention say which windows the next micro-batch finds closed."""
@@ -262,11 +223,7 @@ class CountsTable(CountsReader):
     def add_dropped_dead_letters(self, lines: int) -> None:
         """Count malformed lines that the dead letters had no room for."""
         with self._transaction():
-            self._add_to_totals(dead_letters_dropped=lines)
-
-
-def _ranges_text(entry: LedgerEntry) -> str:
-    return json.dumps({each.log_id: [each.start, each.end] for each in entry.ranges}, sort_keys=True)
+            self.records.add(dead_letters_dropped=lines)
 
 
 def _stored_type(field: pa.Field[pa.DataType]) -> pa.DataType:

@@ -52,7 +52,7 @@ def rows_on(connection: sa.Connection, database: Database, table: str) -> Iterat
             # SQLAlchemy would return a float of MariaDB as a rounded decimal.
             column.type.asdecimal = False
     key = list(found.primary_key.columns)
-    translate = {column.name: _translation(column) for column in found.columns}
+    translate = {column.name: value_reader(column) for column in found.columns}
     query = sa.select(found).order_by(*(_by_bytes(column, database.dialect) for column in key or found.columns))
     result = connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(query)
     for row in result.mappings():
@@ -65,7 +65,8 @@ def _by_bytes(column: sa.Column[Any], dialect: str) -> sa.ColumnElement[Any]:
     return sa.collate(column, "C") if text and dialect == "postgresql" else column
 
 
-def _translation(column: sa.Column[Any]) -> Callable[[Any], Any]:
+def value_reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
+    """Return the function from a value of a column, as the driver gives it, to the value that was stored."""
     if isinstance(column.type, sa.DateTime):
         return instant_in_utc
     if column.primary_key and isinstance(column.type, sa.String):

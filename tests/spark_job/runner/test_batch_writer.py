@@ -10,8 +10,9 @@ import pytest
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.open_panes import read_open_from
 from spark_job.runner.batch_writer import BatchWriter
+from spark_job.runner.counts_table_run import shower, teller
 from spark_job.runner.progress import NewestBatch
-from spark_job.sinks.counts_table.reader import CountsReader
+from spark_job.sinks.counts_table.reader import CountsReader, Window
 from spark_job.sinks.counts_table.writer import CountsTable, Retention
 from spark_job.windows import Windows
 from tests.support.counting import Recorder
@@ -69,17 +70,16 @@ class Commits:
         self.told.append(dict(positions))
 
 
-def writer_of(folder: Path, table: CountsTable, sink: Recorder, *entries: LedgerEntry) -> BatchWriter:
+def writer_of(folder: Path, table: CountsTable, sink: Recorder, *entries: LedgerEntry) -> BatchWriter[list[Window]]:
     return BatchWriter(
         sums=lambda lines: lines,
-        windows=Windows(timedelta(minutes=1), timedelta(minutes=1)),
         ledger=cast("Any", Entries(*entries)),
         table=table,
         commit=Commits(table),
-        sinks=[sink],
-        audit=folder / "audit",
+        show=shower(table, [sink]),
         dead_letters=DeadLetters(folder / "audit", folder / "letters"),
         now=lambda: NOW,
+        tell_readers=teller(table, Windows(timedelta(minutes=1), timedelta(minutes=1)), folder / "audit"),
     )
 
 

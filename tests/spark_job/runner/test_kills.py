@@ -11,7 +11,7 @@ import os
 import random
 import shutil
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -22,9 +22,9 @@ from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import LedgerEntry
 from spark_job.ranges import LogRange
 from spark_job.runner.batch_writer import BatchWriter
+from spark_job.runner.counts_table_run import shower
 from spark_job.sinks.counts_table.reader import CountsReader
 from spark_job.sinks.counts_table.writer import CountsTable
-from spark_job.windows import Windows
 from tests.support.bridges import RealBridge
 from tests.support.counting import line
 from tests.support.counts import LOG, MINUTE_US, content, rows
@@ -73,17 +73,15 @@ class Process:
         self.table = CountsTable(folder / "counts.db")
         self.writer = BatchWriter(
             sums=self._sums,
-            windows=Windows(timedelta(minutes=1), timedelta(minutes=1)),
             ledger=cast("Any", self),
             table=self.table,
             commit=self._commit,
-            sinks=[cast("Any", self)],
-            audit=folder / "audit",
+            show=shower(self.table, [cast("Any", self)]),
             dead_letters=DeadLetters(folder / "audit", folder / "letters"),
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
         )
-        self._add = self.table._add_to_totals
-        self.table._add_to_totals = self._add_to_totals  # type: ignore[method-assign]
+        self._add = self.table.records.add
+        self.table.records.add = self._add_to_totals  # type: ignore[method-assign]
 
     def entry(self, batch_id: int) -> LedgerEntry:
         return LedgerEntry(self._query, batch_id, (self._range,), 0, 0, 0, 0, 0, 0)
