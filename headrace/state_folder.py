@@ -58,7 +58,15 @@ class StageRecord:
 
 @dataclass
 class RunRecord:
-    """The content of ``run.json``. Times are ISO 8601 in UTC."""
+    """The content of ``run.json``. Times are ISO 8601 in UTC.
+
+    Attributes:
+        stopped: when all stages had been stopped in order; empty while the run goes on, and after it was killed.
+        job: the name of the job; empty if an older version wrote the file.
+        uncounted: at the stop, the lines that channel and bridge kept for the next start; None: not known.
+        lost: at the stop, the lines that were in a memory channel.
+        failed: the stages that did not work when the run was stopped.
+    """
 
     run_id: str
     pid: int
@@ -66,6 +74,10 @@ class RunRecord:
     spool: str
     version: int = FORMAT_VERSION
     stopped: str = ""
+    job: str = ""
+    uncounted: int | None = None
+    lost: int = 0
+    failed: list[str] = field(default_factory=list)
     stages: dict[str, StageRecord] = field(default_factory=lambda: {name: StageRecord() for name in STAGES})
 
 

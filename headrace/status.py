@@ -11,7 +11,8 @@ waiting         *derived*: bridge's next offset minus     each side is read once
                 the job's position
 counted         *derived*: the results table              (hits + missed windows) / windows of a line
 malformed       the readers' audit                        lines that no format fits
-late            the readers' audit and the watermark      lines older than the watermark
+too old         the readers' audit and the results table  lines whose windows are all closed; of url-counts
+late            the readers' audit and the watermark      lines older than the watermark; of jobs that have one
 ==============  ========================================  ============================================================
 
 A counter is None if its stage did not answer. A sum with such a term is neither true nor false.
@@ -27,15 +28,17 @@ import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flume.agent.metrics import read_metrics, spooling_source_died
 from flume.errors import MetricsError
+from headrace.job_status import JobStatus, job_status
+from headrace.run_end import RunEnd
 from headrace.state_folder import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from flume.agent.metrics import AgentMetrics
@@ -81,25 +84,6 @@ class BridgeStatus:
 
 
 @dataclass(frozen=True)
-class JobStatus:
-    """The job's counters over all micro-batches that it has ever stored. Ages are in seconds."""
-
-    up: bool
-    state: str = ""
-    read: int | None = None
-    lost: int | None = None
-    counted: int | None = None
-    malformed: int | None = None
-    late: int | None = None
-    open: int | None = None
-    hits: int | None = None
-    watermark: str | None = None
-    batch_age_s: float | None = None
-    positions: dict[str, int] = field(default_factory=dict)
-    error: str = ""
-
-
-@dataclass(frozen=True)
 class Sum:
     """The claim that ``left`` equals the sum of ``right``; each term is (name, number, source of the number)."""
 
@@ -124,9 +108,13 @@ class Snapshot:
     job: JobStatus
     states: Mapping[str, str] = field(default_factory=dict)
     """State of each stage in the run: starting, ready, restarting, ...; empty if nothing runs."""
+    end: RunEnd | None = None
+    """How the newest run ended, if nothing runs now."""
 
     def state_of(self, name: str) -> str:
-        """Return the state of a stage in one word: up, down, or what it does on the way up."""
+        """Return the state of a stage in one word: up, down, stopped, or what it does on the way up."""
+        if self.end is not None and self.end.stopped:
+            return "failed" if name in self.end.failed else "stopped"
         up = {"agent": self.agent.up, "bridge": self.bridge.up, "job": self.job.up}[name]
         state = self.states.get(name, "")
         return "up" if up else state if state not in ("", "ready", "stopped") else "down"
@@ -160,7 +148,7 @@ class Snapshot:
                 (
                     ("counted", job.counted, "derived: hits in the table / windows of a line"),
                     ("malformed", job.malformed, "job"),
-                    ("late", job.late, "job"),
+                    *((name, number, "job") for name, number in job.not_counted()),
                     # Jobs that store only final results keep the other lines open.
                     *((("open", job.open, "derived: lines whose results are not final yet"),) if job.open else ()),
                 ),
@@ -169,7 +157,11 @@ class Snapshot:
 
     def problems(self) -> list[str]:
         """Return the problems, one sentence each: stages that are down, a dead source, sums that do not hold."""
-        found = [f"the {name} is {self.state_of(name)}" for name in STAGES if self.state_of(name) != "up"]
+        states = {name: self.state_of(name) for name in STAGES}
+        found = self.end.problems() if self.end is not None else []
+        found += [
+            f"the {name} is {state}" for name, state in states.items() if state not in ("up", "stopped", "failed")
+        ]
         if self.agent.source_dead:
             found.append("the agent's source gave up on a file and reads no more")
         found += [
@@ -182,12 +174,15 @@ class Snapshot:
 
 def take_snapshot(state: StateFolder, now: datetime) -> Snapshot:
     """Ask every stage of the run in a state folder. If none runs, most counters are None."""
-    run = state.read_run() if state.is_locked() else None
+    newest = state.read_run()
+    run = newest if state.is_locked() else None
     stages: Mapping[str, StageRecord] = run.stages if run is not None else {}
-    job = job_status(state.job / "progress.json", up=_is_ready(stages.get("job")), now=now)
+    name = newest.job if newest is not None else ""
+    job = job_status(state.job / "progress.json", name, up=_is_ready(stages.get("job")), now=now)
     bridge = bridge_status(stages["bridge"].ports.get("admin") if "bridge" in stages else None)
     agent = agent_status(stages["agent"].ports.get("metrics") if "agent" in stages else None, state.spool)
-    return Snapshot(agent, bridge, job, {name: stage.state for name, stage in stages.items()})
+    end = RunEnd.of(newest) if newest is not None and run is None else None
+    return Snapshot(agent, bridge, job, {name: stage.state for name, stage in stages.items()}, end)
 
 
 def agent_status(metrics_port: int | None, spool: Path) -> AgentStatus:
@@ -289,31 +284,6 @@ def combined(bridges: Sequence[BridgeStatus]) -> BridgeStatus:
         next_offset=added("next_offset"),
         used_bytes=added("used_bytes"),
         max_bytes=added("max_bytes"),
-    )
-
-
-def job_status(progress: Path, *, up: bool, now: datetime) -> JobStatus:
-    """Read the job's progress file, which stays valid while the job does not run."""
-    try:
-        fields: dict[str, Any] = json.loads(progress.read_bytes())
-    except (OSError, ValueError):
-        return JobStatus(up=up)
-    tally = fields.get("tally") or {}
-    batch_at = fields.get("batch_at")
-    return JobStatus(
-        up=up,
-        state=fields["state"],
-        read=tally.get("read"),
-        lost=tally.get("lost"),
-        counted=tally.get("counted"),
-        malformed=tally.get("malformed"),
-        late=tally.get("late"),
-        open=tally.get("open"),
-        hits=tally.get("hits"),
-        watermark=fields.get("watermark"),
-        batch_age_s=(now - datetime.fromisoformat(batch_at)).total_seconds() if batch_at else None,
-        positions=fields.get("positions") or {},
-        error=fields.get("error") or "",
     )
 
 

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from headrace.errors import StageRefused, UsageError
+from headrace.job_status import URL_COUNTS
 from headrace.local import run_options as reading
 from spark_job.jobs.catalog import JOBS, SQL, Entry, entry_of, load
 from spark_job.jobs.options import SqlOptions, UrlCountsOptions
@@ -88,7 +89,7 @@ def run_command() -> Callable[..., None]:
     """Return the command ``run``."""
 
     def body(**given: Any) -> None:
-        run_job(given, reading.URL_COUNTS, UrlCountsOptions)
+        run_job(given, URL_COUNTS, UrlCountsOptions)
 
     return command_line.with_signature(body, pipeline_parameters(UrlCountsOptions, reads_lines=True), RUN_HELP)
 

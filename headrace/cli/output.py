@@ -122,7 +122,11 @@ def show_snapshot(snapshot: Snapshot, where: str, *, as_json: bool) -> int:
     console.print(table)
     console.print()
     for each in snapshot.sums():
-        console.print(_shown_sum(each))
+        # After a stop only the job's own sum is known.
+        if snapshot.end is None or each.difference is not None:
+            console.print(_shown_sum(each))
+    if snapshot.end is not None and snapshot.end.stopped:
+        console.print(Text(snapshot.end.text(snapshot.agent.spool_files)))
     for problem in problems:
         console.print(Text(printable(problem, lines=True), "red"))
     return 1 if problems else 0
@@ -145,7 +149,8 @@ def _stage_rows(snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:
         yield "", "", f"offsets {bridge.first_offset:,} to {bridge.next_offset:,}, {room}, dropped {bridge.dropped:,}"
         for consumer, waiting in bridge.consumers.items():
             yield "", "", f"{consumer}: {waiting:,} not committed"
-    yield "job", snapshot.state_of("job"), _joined(("read", job.read), ("malformed", job.malformed), ("late", job.late))
+    terms = (("read", job.read), ("malformed", job.malformed), *job.not_counted())
+    yield "job", snapshot.state_of("job"), _joined(*terms)
     if job.batch_age_s is not None:
         watermark = f", watermark {job.watermark}" if job.watermark else ""
         yield "", "", f"last micro-batch {job.batch_age_s:,.0f} s ago{watermark}"
@@ -199,6 +204,8 @@ def _print(text: str) -> None:
 
 
 def _joined(*terms: tuple[str, int | None]) -> str:
+    if all(number is None for _, number in terms):
+        return ""
     return ", ".join(f"{name} {_number(number)}" for name, number in terms)
 
 

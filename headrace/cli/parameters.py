@@ -36,7 +36,7 @@ WindowOption = Annotated[
 SlideOption = Annotated[
     str | None, typer.Option("--slide", help="Time between the starts of two windows.", show_default="the window")
 ]
-RemovedWatermarkOption = Annotated[str | None, typer.Option("--watermark", hidden=True)]
+RemovedWatermarkOption = Annotated[str | None, typer.Option("--watermark", hidden=True, help="Gone.")]
 """Taken to be refused with a sentence: see ``removed`` of the job's options."""
 TopOption = Annotated[
     str | None,

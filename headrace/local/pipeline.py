@@ -18,7 +18,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from headrace.common.text import iso_utc
 from headrace.errors import StageRefused, UsageError
@@ -77,6 +77,7 @@ class Pipeline:
             pid=os.getpid(),
             started=iso_utc(datetime.now(UTC).replace(microsecond=0)),
             spool=str(state.spool),
+            job=options.job,
         )
 
     def record(self) -> None:
@@ -133,14 +134,20 @@ class Pipeline:
         """Stop the stages in the order of the data; without waiting once ``hurried`` returns True."""
         # Still set by the signal that led here: without this, no pause of the waits below would last.
         self._wake.clear()
-        self._stop_agent(hurried)
+        slots = self.supervisor.slots
+        self._run.failed = [name for name, slot in slots.items() if slot.state in ("restarting", "refused")]
+        in_channel = self._stop_agent(hurried)
+        if self._options.channel == "memory":
+            self._run.lost, in_channel = in_channel or 0, 0
         self._stop_job(hurried)
+        self._run.uncounted = uncounted(in_channel, self.bridge_status(), read_json(self.state.job / "progress.json"))
         self.supervisor.release("bridge")
         self.bridge.stop()
         self._run.stopped = iso_utc(datetime.now(UTC).replace(microsecond=0))
         self.record()
 
-    def _stop_agent(self, hurried: Callable[[], bool]) -> None:
+    def _stop_agent(self, hurried: Callable[[], bool]) -> int | None:
+        """Stop the agent; return how many lines its channel held, None if the agent did not answer."""
         slots = self.supervisor.slots
         both_work = slots["agent"].state == slots["bridge"].state == "ready"
         # A file channel keeps its content on disk, and the next start ships it; only a memory channel has to be
@@ -150,8 +157,10 @@ class Pipeline:
             shipped = self._wait(lambda: is_shipped(self.agent_status()), ("agent", "bridge", "job"), hurried)
             if not shipped:
                 self._say("the agent stops before its memory channel is empty: lines in it are lost")
+        in_channel = self.agent_status().channel
         self.supervisor.release("agent")
         self.agent.stop(0 if hurried() else AGENT_GRACE_S)
+        return in_channel
 
     def _stop_job(self, hurried: Callable[[], bool]) -> None:
         """Wait until the job has counted all stored lines, then stop it."""
@@ -193,6 +202,17 @@ def is_shipped(agent: AgentStatus, *, waiting_allowed: bool = False) -> bool:
     if agent.read is None or agent.sent is None:
         return False
     return (waiting_allowed or agent.spool_files == 0) and agent.channel == 0 and agent.sent >= agent.read
+
+
+def uncounted(in_channel: int | None, bridge: BridgeStatus, progress: dict[str, Any] | None) -> int | None:
+    """Return how many lines channel and bridge keep that the job has not counted; None if one of them did not say."""
+    if in_channel is None or bridge.next_offset is None:
+        return None
+    if bridge.next_offset == 0:
+        return in_channel
+    # A job that has failed leaves no positions.
+    position = ((progress or {}).get("positions") or {}).get(bridge.log_id)
+    return None if position is None else in_channel + bridge.next_offset - position
 
 
 @contextmanager

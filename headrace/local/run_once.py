@@ -7,7 +7,7 @@ The end is found by conditions. Each of them stays true once it is true::
     so the bridge's next offset is final  ->  the job is told to count up to there, and ends by itself
 
 Then two sums are checked: the lines in the files against the events that the bridge stored, and the lines that the job
-read against those that it counted or found malformed or late.
+read against those that it counted or found malformed, late or too old.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from headrace.drop import Dropped, check_sources, drop
 from headrace.errors import Interrupted, StageRefused, StageTimeout, SumBroken
+from headrace.job_status import URL_COUNTS
 from headrace.local.pipeline import Pipeline, is_shipped, started
 from headrace.local.run import Signals, caught_signals, fetched_jars
-from headrace.local.run_options import URL_COUNTS
 from headrace.local.stage_output import read_json
 from headrace.messages import say
 from headrace.state_folder import StateFolder
@@ -42,7 +42,10 @@ The agent says by then that it has sent everything. Only a restarted agent may s
 
 @dataclass(frozen=True)
 class Outcome:
-    """What went into the pipeline and what came out."""
+    """What went into the pipeline and what came out.
+
+    ``too_old`` is None for a job whose windows retention does not close.
+    """
 
     lines: int
     stored: int
@@ -51,16 +54,22 @@ class Outcome:
     malformed: int
     late: int
     hits: int
+    too_old: int | None = None
 
     @property
     def holds(self) -> bool:
         """Whether every line in the files is accounted for exactly once."""
-        return self.lines == self.stored == self.read == self.counted + self.malformed + self.late
+        return self.lines == self.stored == self.read == self.accounted_for
+
+    @property
+    def accounted_for(self) -> int:
+        """The lines that are in one of the terms."""
+        return self.counted + self.malformed + self.late + (self.too_old or 0)
 
     def __str__(self) -> str:
-        sign = "=" if self.read == self.counted + self.malformed + self.late else "\N{NOT EQUAL TO}"
-        parts = f"counted {self.counted:,} + malformed {self.malformed:,} + late {self.late:,}"
-        return f"lines read {self.read:,} {sign} {parts}"
+        sign = "=" if self.read == self.accounted_for else "\N{NOT EQUAL TO}"
+        rest = f"late {self.late:,}" if self.too_old is None else f"too old {self.too_old:,}"
+        return f"lines read {self.read:,} {sign} counted {self.counted:,} + malformed {self.malformed:,} + {rest}"
 
 
 class Watcher(Protocol):
@@ -107,7 +116,7 @@ def run_once(
         watcher.total(sum(each.lines for each in dropped))
         with caught_signals() as signals, started(state, options, jars, say, wake=signals.wake) as pipeline:
             try:
-                outcome = _count(pipeline, dropped, watcher, signals)
+                outcome = _count(pipeline, options.job, dropped, watcher, signals)
             finally:
                 # Everything is counted, or the run has failed: in both cases nothing is worth waiting for.
                 pipeline.stop(lambda: True)
@@ -116,11 +125,11 @@ def run_once(
     if not outcome.holds:
         raise SumBroken(
             f"the sum does not hold: {outcome.lines:,} lines in the files, {outcome.stored:,} events stored, "
-            f"{outcome.read:,} read, {outcome.counted + outcome.malformed + outcome.late:,} accounted for"
+            f"{outcome.read:,} read, {outcome.accounted_for:,} accounted for"
         )
 
 
-def _count(pipeline: Pipeline, dropped: Sequence[Dropped], watcher: Watcher, signals: Signals) -> Outcome:
+def _count(pipeline: Pipeline, job: str, dropped: Sequence[Dropped], watcher: Watcher, signals: Signals) -> Outcome:
     lines = sum(each.lines for each in dropped)
     progress_file = pipeline.state.job / "progress.json"
 
@@ -150,6 +159,7 @@ def _count(pipeline: Pipeline, dropped: Sequence[Dropped], watcher: Watcher, sig
         malformed=tally["malformed"],
         late=tally["late"],
         hits=tally["hits"],
+        too_old=tally["too_old"] if job == URL_COUNTS else None,
     )
 
 

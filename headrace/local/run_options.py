@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from headrace.errors import UsageError
+from headrace.job_status import URL_COUNTS
 from headrace.state_folder import DEFAULT_STATE
 from spark_job.errors import SparkJobError
 from spark_job.jobs.options import UrlCountsOptions
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 RUNNING = "Running the pipeline"
-URL_COUNTS = "url-counts"
 
 
 class PipelineOptions(OptionModel):

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from headrace.cli.output import show_snapshot
 from headrace.common.bridge_defaults import ADMIN_PORT
+from headrace.job_status import URL_COUNTS, job_status
 from headrace.services import health
 from headrace.services.environment import AGENT_HOST, AGENT_METRICS_PORT, bridges
-from headrace.status import Snapshot, agent_status_at, bridge_status_at, combined, job_status
+from headrace.status import Snapshot, agent_status_at, bridge_status_at, combined
 
 SPOOL = Path("/spool")
 
@@ -25,7 +26,7 @@ def snapshot() -> Snapshot:
     """
     now = datetime.now(UTC)
     problem = health.driver()
-    job = job_status(health.PROGRESS, up=problem is None, now=now)
+    job = job_status(health.PROGRESS, URL_COUNTS, up=problem is None, now=now)
     bridge = combined([bridge_status_at(f"http://{host}:{ADMIN_PORT}") for host in bridges()])
     agent = agent_status_at(f"http://{AGENT_HOST}:{AGENT_METRICS_PORT}", SPOOL)
     return Snapshot(agent, bridge, job, {} if problem is None else {"job": f"unhealthy: {problem}"})

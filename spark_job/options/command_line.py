@@ -55,7 +55,7 @@ def parameters(
         for flag in [flag_of(name, field)]
         if name not in skip and (internal or not flag.internal)
     ]
-    return [*fields, *map(_hidden_parameter, model.removed)]
+    return [*fields, *(_hidden_parameter(name, sentence) for name, sentence in model.removed.items())]
 
 
 def _parameter(name: str, field: FieldInfo, flag: Flag, panel: str) -> inspect.Parameter:
@@ -85,8 +85,8 @@ def _parameter(name: str, field: FieldInfo, flag: Flag, panel: str) -> inspect.P
     )
 
 
-def _hidden_parameter(name: str) -> inspect.Parameter:
-    option = typer.Option(f"--{name.replace('_', '-')}", hidden=True)
+def _hidden_parameter(name: str, sentence: str) -> inspect.Parameter:
+    option = typer.Option(f"--{name.replace('_', '-')}", hidden=True, help=f"Gone: {sentence}")
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
     )

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from headrace.job_status import JobStatus
+from headrace.run_end import RunEnd
 from headrace.state_folder import RunRecord, StageRecord, StateFolder
-from headrace.status import AgentStatus, BridgeStatus, JobStatus, Snapshot, combined, take_snapshot
+from headrace.status import AgentStatus, BridgeStatus, Snapshot, combined, take_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +72,7 @@ def test_of_several_bridges_a_silent_one_leaves_the_sum_unknown() -> None:
         (replace(BRIDGE, stored=101), JOB, [-1, 1, 0]),
         (BRIDGE, replace(JOB, read=79), [0, 1, -1]),
         (BRIDGE, replace(JOB, late=3), [0, 0, 1]),
+        (BRIDGE, replace(JOB, too_old=3), [0, 0, -3]),
         (BRIDGE, replace(JOB, lost=1), [0, -1, 0]),
     ],
 )
@@ -97,6 +100,27 @@ def test_without_an_answer_a_sum_is_neither_true_nor_false() -> None:
 def test_a_stage_that_is_on_its_way_up_is_called_so() -> None:
     snapshot = Snapshot(AGENT, BRIDGE, replace(JOB, up=False), {"agent": "ready", "bridge": "ready", "job": "starting"})
     assert snapshot.problems() == ["the job is starting"]
+
+
+def test_after_a_stop_in_order_no_stage_is_missed() -> None:
+    at_rest = Snapshot(
+        AgentStatus(up=False, spool_files=0, spool_bytes=0),
+        BridgeStatus(up=False),
+        replace(JOB, up=False),
+        end=RunEnd("2026-01-02T03:00:00Z", "2026-01-02T03:04:05Z", 0),
+    )
+    assert [at_rest.state_of(name) for name in ("agent", "bridge", "job")] == ["stopped"] * 3
+    assert at_rest.problems() == []
+    killed = replace(at_rest, end=RunEnd("2026-01-02T03:00:00Z"))
+    assert killed.problems() == [
+        "the run that began at 2026-01-02T03:00:00Z was killed; the next start goes on where it was",
+        "the agent is down",
+        "the bridge is down",
+        "the job is down",
+    ]
+    # A sum that does not hold stays a problem after the stop.
+    broken = replace(at_rest, job=replace(JOB, up=False, counted=60))
+    assert broken.problems() == ["read differs by +10 from the sum of its parts"]
 
 
 def test_a_source_that_gave_up_is_a_problem() -> None:
@@ -149,7 +173,7 @@ def pages_port() -> Iterator[int]:
 def test_a_snapshot_is_read_from_the_stages_of_the_recorded_run(tmp_path: Path, pages_port: int) -> None:
     state = StateFolder(tmp_path)
     state.create()
-    run = RunRecord(run_id="r", pid=1, started="", spool=str(state.spool))
+    run = RunRecord(run_id="r", pid=1, started="", spool=str(state.spool), job="sessions")
     run.stages["agent"] = StageRecord("ready", 1, ports={"metrics": pages_port})
     run.stages["bridge"] = StageRecord("ready", 1, ports={"admin": pages_port})
     run.stages["job"] = StageRecord("ready", 1)
@@ -165,6 +189,7 @@ def test_a_snapshot_is_read_from_the_stages_of_the_recorded_run(tmp_path: Path, 
     assert (snapshot.agent.read, snapshot.agent.channel, snapshot.agent.sent) == (100, 7, 93)
     assert snapshot.bridge.consumers == {"url-counts": 40}
     assert snapshot.job.batch_age_s == 5.0
+    assert (snapshot.job.name, snapshot.end) == ("sessions", None)
     assert differences(snapshot) == [0, 0, 0]
     assert snapshot.problems() == []
 
@@ -179,3 +204,16 @@ def test_a_run_that_is_gone_leaves_the_jobs_own_account(tmp_path: Path, pages_po
     snapshot = take_snapshot(state, NOW)
     assert not snapshot.bridge.up
     assert snapshot.job.read == 60
+    assert snapshot.end == RunEnd("")
+    run.stopped, run.uncounted, run.failed = "2026-01-02T03:04:05Z", 4, ["bridge"]
+    run.stages["bridge"].last_fault = "ended with exit code 1"
+    state.write_run(run)
+    assert take_snapshot(state, NOW).end == RunEnd(
+        "", "2026-01-02T03:04:05Z", 4, failed={"bridge": "ended with exit code 1"}
+    )
+
+
+def test_a_folder_without_a_run_has_no_end(tmp_path: Path) -> None:
+    snapshot = take_snapshot(StateFolder(tmp_path), NOW)
+    assert snapshot.end is None
+    assert len(snapshot.problems()) == 3

@@ -158,6 +158,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "schema_check",
         "tables",
         "ledger read rows",
+        "ownership",
         "staging write",
         "counts_copy spark_format upsert",
         "top_urls",
@@ -176,7 +177,8 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
     ),
     "headrace": (
         "errors common container_settings",
-        "state_folder drop sample doctor jars_s3a messages",
+        "state_folder drop sample doctor job_status jars_s3a messages",
+        "run_end",
         "status",
         "containers local",
         "cli",

@@ -9,7 +9,9 @@ import pytest
 
 from headrace.cli import output
 from headrace.doctor import Finding
-from headrace.status import AgentStatus, BridgeStatus, JobStatus, Snapshot
+from headrace.job_status import JobStatus
+from headrace.run_end import RunEnd
+from headrace.status import AgentStatus, BridgeStatus, Snapshot
 
 SNAPSHOT = Snapshot(
     AgentStatus(up=True, spool_files=2, spool_bytes=3 << 20, read=120, channel=0, channel_fill=0.25, sent=120,
@@ -51,6 +53,47 @@ def test_a_sum_that_does_not_hold_is_shown_with_its_difference_and_fails(capsys:
     shown = capsys.readouterr().out
     assert "+7  read 100 \N{NOT EQUAL TO} counted 90 + malformed 2 + late 1" in shown
     assert "read differs by +7 from the sum of its parts" in shown
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        (JobStatus(up=True, name="url-counts", counted=5, late=0, too_old=3), "malformed 1, too old 3"),
+        (JobStatus(up=True, name="url-counts", counted=4, late=1, too_old=3), "malformed 1, late 1, too old 3"),
+        (JobStatus(up=True, name="sessions", counted=8, late=0, too_old=0), "malformed 1, late 0"),
+    ],
+)
+def test_lines_that_are_not_counted_are_too_old_or_late_as_the_job_has_it(
+    job: JobStatus, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snapshot = replace(SNAPSHOT, job=replace(job, read=9, malformed=1))
+    output.show_snapshot(snapshot, "state", as_json=False)
+    shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert f"job up read 9, {said}" in shown
+    assert f"\N{CHECK MARK} read 9 = counted {job.counted} + {said.replace(', ', ' + ')}" in shown
+
+
+def test_after_a_stop_the_jobs_sum_is_shown_and_nothing_is_down(capsys: pytest.CaptureFixture[str]) -> None:
+    snapshot = Snapshot(
+        AgentStatus(up=False, spool_files=0, spool_bytes=0),
+        BridgeStatus(up=False),
+        replace(SNAPSHOT.job, up=False),
+        end=RunEnd("2026-01-02T03:00:00Z", "2026-01-02T03:04:05Z", 0),
+    )
+    assert output.show_snapshot(snapshot, "state", as_json=False) == 0
+    shown = capsys.readouterr().out
+    assert "\N{CHECK MARK}  read 100 = counted 97 + malformed 2 + late 1\n" in shown
+    assert shown.endswith("\nstopped at 2026-01-02T03:04:05Z, everything counted\n")
+    assert shown.count(" stopped ") == 3
+    assert "?" not in shown
+    assert "down" not in shown
+    assert output.show_snapshot(snapshot, "state", as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["end"]["stopped"] == "2026-01-02T03:04:05Z"
+    failed = replace(snapshot, end=RunEnd("", "2026-01-02T03:04:05Z", 7, 0, {"job": "was killed by signal 9"}))
+    assert output.show_snapshot(failed, "state", as_json=False) == 1
+    shown = capsys.readouterr().out
+    assert "the job did not work when the run was stopped: it was killed by signal 9" in shown
+    assert "job     failed " in shown
 
 
 def test_json_has_every_counter_the_sums_and_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,9 @@ def test_a_file_with_what_means_nothing_is_refused(tmp_path: Path, text: str, sa
 
 
 def test_a_removed_variable_is_refused_unless_it_is_empty(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="environment: HEADRACE_WATERMARK is gone: .* see HEADRACE_KEEP and HEADRACE_"):
+    with pytest.raises(
+        UsageError, match=r"environment: HEADRACE_WATERMARK is gone: .* see HEADRACE_KEEP and HEADRACE_"
+    ):
         settings(HEADRACE_WATERMARK="10m")
     (tmp_path / ".env").write_text("HEADRACE_WATERMARK=\n")
     assert "HEADRACE_WATERMARK" not in Settings({"HEADRACE_WATERMARK": ""}, tmp_path / ".env").values

@@ -26,8 +26,8 @@ pytestmark = [pytest.mark.java, pytest.mark.spark, pytest.mark.timeout(900)]
 @pytest.mark.slow
 def test_a_run_counts_exactly_through_kills_a_stop_and_a_new_start(tmp_path: Path) -> None:
     parts = [tmp_path / f"part{n}.log" for n in range(4)]
-    # Each part is later than the one before, so that none is late.
-    days = [SampleSettings(lines=2000, seed=n).start.replace(day=5 + n) for n in range(4)]
+    # Each part is a day older than the one before: the order does not matter.
+    days = [SampleSettings(lines=2000, seed=n).start.replace(day=9 - n) for n in range(4)]
     expected = [make_sample(path, SampleSettings(2000, n, days[n])) for n, path in enumerate(parts)]
     with HeadraceRun(tmp_path, "--channel", "file") as run:
         run.wait_ready()
@@ -40,6 +40,10 @@ def test_a_run_counts_exactly_through_kills_a_stop_and_a_new_start(tmp_path: Pat
         assert run.process.wait(180) == 0, run.said()
         assert "stopped; the next start goes on from here" in run.said()
     assert processes_of(run.state.root) == []
+    at_rest = run.snapshot()
+    assert at_rest.problems() == []
+    assert at_rest.end is not None
+    assert at_rest.end.text(at_rest.agent.spool_files).endswith("Z, everything counted")
     with HeadraceRun(tmp_path, "--channel", "file") as run:
         run.wait_ready()
         drop([parts[3]], run.state.spool)
@@ -58,6 +62,7 @@ def test_a_run_that_is_killed_leaves_no_process_and_the_next_goes_on(tmp_path: P
         os.kill(run.process.pid, signal.SIGKILL)
         run.process.wait()
         wait_until(lambda: not processes_of(run.state.root), 60, "the guard to end every process")
+        assert "was killed; the next start goes on where it was" in run.snapshot().problems()[0]
     with HeadraceRun(tmp_path, "--channel", "file") as run:
         run.wait_ready()
         drop([tmp_path / "a.log"], run.state.spool)

@@ -36,7 +36,7 @@ def test_once_counts_every_line_of_plain_compressed_and_empty_files(tmp_path: Pa
     (tmp_path / "empty.log").touch()
     ended = run_once(tmp_path, "a.log", "empty.log", "b.log.gz", "--window", "1h", "--out", "counts.jsonl")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == "lines read 6,000 = counted 5,992 + malformed 8 + late 0\n"
+    assert ended.stdout == "lines read 6,000 = counted 5,992 + malformed 8 + too old 0\n"
     assert "empty.log is empty: skipped" in ended.stderr
     assert hits_by_url(tmp_path / "counts.jsonl") == {url: 2 * hits for url, hits in expected.items()}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "b.log.gz", "counts.jsonl", "empty.log"]
@@ -69,6 +69,8 @@ OUTCOME = Outcome(lines=10, stored=10, read=10, counted=7, malformed=2, late=1, 
         (replace(OUTCOME, read=9), False),
         (replace(OUTCOME, counted=6), False),
         (replace(OUTCOME, late=2), False),
+        (replace(OUTCOME, late=0, too_old=1), True),
+        (replace(OUTCOME, late=0, too_old=2), False),
         # A line that falls into two windows has two hits and is one line.
         (replace(OUTCOME, hits=14), True),
     ],
@@ -79,4 +81,6 @@ def test_an_outcome_holds_when_every_line_is_accounted_for_once(outcome: Outcome
 
 def test_an_outcome_shows_whether_its_sum_is_equal() -> None:
     assert str(OUTCOME) == "lines read 10 = counted 7 + malformed 2 + late 1"
+    too_old = replace(OUTCOME, late=0, too_old=1)
+    assert str(too_old) == "lines read 10 = counted 7 + malformed 2 + too old 1"
     assert str(replace(OUTCOME, counted=6)) == "lines read 10 \N{NOT EQUAL TO} counted 6 + malformed 2 + late 1"
