@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 STATES = ("starting", "running", "draining", "stopping", "stopped", "failed")
-OUTCOMES = ("counted", "malformed", "late", "lost")
+OUTCOMES = ("counted", "malformed", "late", "too_old", "lost")
 MAX_PORT = 65_535
 
 GAUGES = {
-    "state_rows": ("state_rows", "Rows that Spark keeps for what is still open."),
+    "state_rows": ("state_rows", "Rows that Spark keeps for what is still open; 0 for URL counts."),
     "waiting_events": ("waiting", "Events that the bridges hold and the job has not read; absent when one is silent."),
     "batch_id": ("batch_id", "Number of the newest micro-batch of this process."),
 }
@@ -39,7 +39,7 @@ GAUGES = {
 TIMES = {
     "checked_timestamp_seconds": ("checked_at", "When the job last looked after its query."),
     "batch_timestamp_seconds": ("batch_at", "When this process stored its newest micro-batch."),
-    "watermark_timestamp_seconds": ("watermark", "Event time before which windows are closed."),
+    "watermark_timestamp_seconds": ("watermark", "Event time before which a watermark has closed windows."),
 }
 
 
@@ -96,13 +96,14 @@ def _tally(tally: dict[str, Any]) -> Iterator[Metric]:
     if isinstance(read, int):
         text = "Lines that the job has read, since its folder was made."
         yield CounterMetricFamily("headrace_job_read_lines", text, value=read)
-    outcomes = CounterMetricFamily("headrace_job_lines", "What became of the lines read.", labels=["outcome"])
+    text = "What became of the lines read; late is for jobs with a watermark, too_old for those with retention."
+    outcomes = CounterMetricFamily("headrace_job_lines", text, labels=["outcome"])
     for outcome in OUTCOMES:
         if isinstance(tally.get(outcome), int):
             outcomes.add_metric([outcome], tally[outcome])
     yield outcomes
     if isinstance(tally.get("balanced"), bool):
-        yield from _gauge("balanced", "1 while read = counted + malformed + late.", int(tally["balanced"]))
+        yield from _gauge("balanced", "1 while the terms add up to the lines read.", int(tally["balanced"]))
 
 
 def parse_address(text: str) -> tuple[str, int]:

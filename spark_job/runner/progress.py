@@ -8,8 +8,8 @@
     batch_at     when this process stored its newest batch; null before its first
     batch_id     its number; over DStreams the batch time in milliseconds
     batch_ms     how long it took
-    state_rows   rows that Spark keeps for open windows
-    watermark    event time before which windows are closed; null over DStreams, where a line is never late
+    state_rows   rows that Spark keeps for open windows; 0 for URL counts, which keep none
+    watermark    event time before which windows are closed; null for jobs without a watermark, where no line is late
     waiting      events that the bridges hold and the job has not counted; null if a bridge did not answer
     positions    log id to the offset up to which lines are counted
     tally        the terms of the sum; see accounting/tally.py

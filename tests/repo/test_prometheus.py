@@ -40,7 +40,7 @@ SPARK_METRICS = {"metrics_master_aliveWorkers_Value", "metrics_master_waitingApp
 PROGRESS = (
     '{"state": "running", "checked_at": "2026-11-22T10:00:01Z", "batch_at": "2026-11-22T10:00:00Z", "batch_id": 7,'
     ' "watermark": "2026-11-22T09:00:00Z", "batch_ms": 250, "state_rows": 3, "waiting": 5,'
-    ' "tally": {"read": 4, "lost": 0, "counted": 2, "malformed": 1, "late": 1, "balanced": true}}'
+    ' "tally": {"read": 4, "lost": 0, "counted": 2, "malformed": 1, "late": 0, "too_old": 1, "balanced": true}}'
 )
 
 
