@@ -106,6 +106,11 @@ class JobSettings(OptionModel):
     retry_for: Annotated[Duration, Flag(panel=RUNNING)] = Field(
         timedelta(minutes=2), description="How long an outage of that database is waited for."
     )
+    adopt_table: Annotated[bool, Flag(panel=RUNNING)] = Field(
+        False,
+        description="Take over a table of that database that another job or query owns; the other one is refused from "
+        "then on. Meant for one start.",
+    )
     consumer: Annotated[str, Flag(panel=PROCESS, internal=True, shown_default="the job's name")] = Field(
         "", description="Name under which the bridges keep this job's place."
     )
@@ -155,10 +160,16 @@ class JobSettings(OptionModel):
         """Open a sink for the results table.
 
         Raises:
-            OptionError: a table in a database does not fit.
+            OptionError: a table in a database does not fit, or belongs to another job.
             SinkError: it cannot be written.
         """
-        return sink.open(table, top=self.top, password_file=self.password_file, retry_for=self.retry_for)
+        return sink.open(
+            table,
+            top=self.top,
+            password_file=self.password_file,
+            retry_for=self.retry_for,
+            adopt=self.adopt_table,
+        )
 
     def of_job(self, name: str) -> Self:
         """Return the settings with the defaults that depend on the job's name."""

@@ -105,7 +105,15 @@ def read_files(
     paths = [str(path) for path in options.files]
     records = job.records(spark.read, paths)
     for result, name, key in job.results(records, options):
-        upsert(result, str(database), name, key=key, output_mode="complete", password_file=database.password_file)
+        upsert(
+            result,
+            str(database),
+            name,
+            key=key,
+            output_mode="complete",
+            password_file=database.password_file,
+            adopt=adopts(settings),
+        )
     for sink in settings.sinks:
         if sink.path is not None:
             with sink_errors(sink.path), replacing(sink.path) as file:
@@ -143,6 +151,7 @@ def follow(
             key=key,
             retry_for=settings.retry_for,
             password_file=database.password_file,
+            adopt=adopts(settings),
             checkpoint=folder.root / f"checkpoint-{name}",
             trigger=settings.trigger,
             stored=show if name == table_name(job.name) else None,
@@ -156,6 +165,11 @@ def database_of(settings: JobSettings, folder: JobFolder) -> DatabaseUrl:
     """Return the database that the job writes: the one of ``--sink``, or the file in the job's folder."""
     databases = settings.databases()
     return databases[0] if databases else parse_database_url(f"sqlite:///{folder.counts}")
+
+
+def adopts(settings: JobSettings) -> bool:
+    """Whether the run takes its tables from another owner; those in the job's folder belong to whoever holds it."""
+    return settings.adopt_table or not settings.databases()
 
 
 def tally_of(url: DatabaseUrl, job_name: str, read: int | None = None) -> RecordTally:

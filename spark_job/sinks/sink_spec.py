@@ -45,7 +45,15 @@ class SinkSpec:
         except OptionError as error:
             raise OptionError(f"--sink {error}") from None
 
-    def open(self, table: CountsReader, *, top: int, password_file: Path | None, retry_for: timedelta) -> Sink:
+    def open(
+        self,
+        table: CountsReader,
+        *,
+        top: int,
+        password_file: Path | None,
+        retry_for: timedelta,
+        adopt: bool = False,
+    ) -> Sink:
         """Open the sink for a results table.
 
         Args:
@@ -53,9 +61,10 @@ class SinkSpec:
             top: how many URLs of a window the console shows.
             password_file: file with the password of a database.
             retry_for: how long to retry while a database is away.
+            adopt: whether to take the table in a database from another job that owns it.
 
         Raises:
-            OptionError: the table in the database does not fit.
+            OptionError: the table in the database does not fit, or belongs to another job.
             SinkError: it cannot be written.
         """
         # Imported here: help texts and refused options must not wait for the packages that sinks need.
@@ -65,7 +74,7 @@ class SinkSpec:
         from spark_job.sinks.parquet import ParquetSink
 
         if self.kind == DATABASE:
-            return CountsCopySink(self.database_url(password_file, retry_for), table)
+            return CountsCopySink(self.database_url(password_file, retry_for), table, adopt=adopt)
         if self.path is None:
             return ConsoleSink(top=top)
         return JsonLinesSink(self.path, table) if self.kind == "jsonl" else ParquetSink(self.path, table)

@@ -55,11 +55,16 @@ class BatchResults:
         database: file of the embedded table.
         query_id: the id of this job's batches in the ledger.
         databases: further databases that get the same rows.
+        adopt: whether to take the tables there from other jobs that own them.
         sinks: console and files.
         top: how many rows of a result the console shows.
         keep: how long results of windows stay in the table; None: for ever.
         stream: the console; None: standard output.
         clock: monotonic seconds.
+
+    Raises:
+        OptionError: a sink cannot be used; or a table in a database does not fit, or belongs to another job.
+        SinkError: a table cannot be opened.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class BatchResults:
         query_id: str,
         *,
         databases: Sequence[DatabaseUrl] = (),
+        adopt: bool = False,
         sinks: Sequence[SinkSpec] = (),
         top: int = 10,
         keep: timedelta | None = None,
@@ -89,8 +95,12 @@ class BatchResults:
             self._databases = [opened.enter_context(Database(target)) for target in targets]
             self._reader = opened.enter_context(Database(targets[0], keep_connection=False))
             self._writers = [
-                TableWriter(each, job.table, job.schema, job.stored_key, create=True) for each in self._databases
+                # The embedded table, the first one, belongs to whoever holds the job's folder.
+                TableWriter(each, job.table, job.schema, job.stored_key, create=True, adopt=adopt or place == 0)
+                for place, each in enumerate(self._databases)
             ]
+            for writer in self._writers:
+                writer.check_owner(query_id)
             self._opened = opened.pop_all()
 
     def store(self, time_ms: int, rows: Sequence[Row]) -> None:

@@ -60,7 +60,7 @@ def run_streams(job: DStreamJob, settings: JobSettings, options: BatchOptions, s
         SparkJobError: any other subclass says why the job died.
     """
     folder = JobFolder(settings.job_folder)
-    with _warnings_on(sys.stderr), folder.claimed(job.fingerprint(settings, options)):
+    with _warnings_on(sys.stderr), folder.claimed(job.fingerprint(settings, options), removed=job.options.removed):
         return _run(job, settings, options, folder, stop)
 
 
@@ -82,6 +82,7 @@ def _run(job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: 
                     folder.counts,
                     batches.query_id,
                     databases=settings.databases(),
+                    adopt=settings.adopt_table,
                     sinks=settings.sinks,
                     top=settings.top,
                     keep=getattr(options, "keep", None),

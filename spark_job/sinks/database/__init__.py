@@ -16,6 +16,7 @@ The modules, upstream first:
 ``schema_check``   whether an existing table can take a result
 ``tables``         makes the table, or refuses one that does not fit
 ``ledger``         the newest batch of each query in each table
+``ownership``      refuses a second writer of a table, unless it adopts the table
 ``rows``           Arrow to the parameters of a statement
 ``write``          one batch, one transaction
 ``read``           reads a table back, ordered by key

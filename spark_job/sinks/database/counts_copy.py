@@ -37,15 +37,21 @@ ROWS_AT_ONCE = 20_000
 class CountsCopySink:
     """Keeps ``url_counts`` in a database equal to the results table, and completes it at the start.
 
+    Args:
+        url: of the database.
+        table: the results table.
+        adopt: whether to take the database's table from the job that owns it.
+
     Raises:
-        OptionError: the database has another table of that name.
+        OptionError: the database has another table of that name, or it is the copy of another results table.
         SinkError: the database is away for too long, or refuses.
     """
 
-    def __init__(self, url: DatabaseUrl, table: CountsReader) -> None:
+    def __init__(self, url: DatabaseUrl, table: CountsReader, *, adopt: bool = False) -> None:
         self._database = Database(url)
         try:
-            self._writer = TableWriter(self._database, TABLE, ARROW_SCHEMA, KEY, create=True)
+            self._writer = TableWriter(self._database, TABLE, ARROW_SCHEMA, KEY, create=True, adopt=adopt)
+            self._writer.check_owner(table.table_id())
             self._catch_up(table)
         except BaseException:
             self._database.close()
@@ -69,7 +75,7 @@ class CountsCopySink:
             return
         rows = table.rows()
         while part := list(islice(rows, ROWS_AT_ONCE)):
-            self._writer.write(_as_arrow(part), query_id=None)
+            self._writer.write(_as_arrow(part), query_id=table_id, batch_id=None)
         # The number goes in last, so that a copy which a kill interrupted starts again from the first row.
         self._writer.write(_as_arrow([]), query_id=table_id, batch_id=newest)
 

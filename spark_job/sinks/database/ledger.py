@@ -2,13 +2,14 @@
 
 ::
 
-    headrace_batches   query_id, table_name  the key: Spark's id of the query, kept in its checkpoint
+    headrace_batches   query_id, table_name  the key: the id of the query, kept in its checkpoint or job folder
                        batch_id              the newest stored micro-batch; Spark numbers them from 0 without gaps
                        row_count             rows of that micro-batch
                        stored_at
 
 A micro-batch whose number is not above the ledger's is stored already, so nothing is written. A query that lost its
-checkpoint starts again at number 0 under another id, so its micro-batches do not look stored.
+checkpoint starts again at number 0 under another id, so its micro-batches do not look stored. It is then another writer
+of the table, see :mod:`spark_job.sinks.database.ownership`.
 
 The row stays locked until the transaction ends. If two drivers run one query because the first was wrongly thought
 dead, the second waits for the lock and then finds the micro-batch stored.
@@ -82,6 +83,11 @@ def record_batch(connection: sa.Connection, query_id: str, table: str, batch_id:
     """Record a micro-batch as stored."""
     values = {"batch_id": batch_id, "row_count": rows, "stored_at": _now()}
     connection.execute(sa.update(LEDGER).where(_row(query_id, table)).values(values))
+
+
+def forget_query(connection: sa.Connection, query_id: str, table: str) -> None:
+    """Delete the entry of a query in a table."""
+    connection.execute(sa.delete(LEDGER).where(_row(query_id, table)))
 
 
 def _row(query_id: str, table: str) -> sa.ColumnElement[bool]:

@@ -132,7 +132,7 @@ class TableOwnership:
         others = [entry for entry in found if entry.query_id != writer]
         if others and len(others) == len(found) and not self._adopt:
             owner = others[0]
-            name = "a write of a batch" if owner.query_id == BATCH_WRITES else f"the query {owner.query_id}"
+            name = "a write of a batch" if owner.query_id == BATCH_WRITES else f"the writer {owner.query_id}"
             newest = "none stored" if owner.batch_id == NONE_YET else f"number {owner.batch_id}"
             raise OptionError(
                 f"{self._database.url}: the table {self._table} belongs to {name} (newest batch: {newest}, last "

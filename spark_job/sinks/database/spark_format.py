@@ -42,6 +42,12 @@ OPTIONS = (
     SparkOption("passwordFile", "file whose first line is the password; tasks read it where they run"),
     SparkOption("retryFor", "how long to retry while the database is away", default=format_duration(DEFAULT_RETRY_FOR)),
     SparkOption("create", "create a missing table", default="true"),
+    SparkOption(
+        "adopt",
+        "take the table over from the query that owns it; a stream only does so in the first micro-batch of a new "
+        "checkpoint",
+        default="false",
+    ),
 )
 QUERY_OPTIONS = frozenset({"checkpointlocation", "path", "queryname"})
 """Options of the query itself; Spark passes them to the sink too."""
@@ -55,6 +61,7 @@ class UpsertOptions:
     table: str
     key: tuple[str, ...]
     create: bool
+    adopt: bool
 
 
 def parse_upsert_options(options: Mapping[str, str]) -> UpsertOptions:
@@ -77,6 +84,7 @@ def parse_upsert_options(options: Mapping[str, str]) -> UpsertOptions:
         reader.text("table"),
         tuple(name.strip() for name in reader.text("key").split(",")),
         reader.flag("create"),
+        reader.flag("adopt"),
     )
 
 
@@ -119,9 +127,9 @@ class _Writer:
     def _open(self) -> Database:
         return Database(self._options.database)
 
-    def _staging(self, database: Database) -> Staging:
-        schema = to_arrow_schema(self._schema, timezone="UTC")
-        return Staging(database, self._options.table, schema, self._options.key, create=self._options.create)
+    def _staging(self, database: Database, *, adopt: bool = False) -> Staging:
+        schema, options = to_arrow_schema(self._schema, timezone="UTC"), self._options
+        return Staging(database, options.table, schema, options.key, create=options.create, adopt=adopt)
 
     def _stage(self, owner: str, batches: Iterator[pa.RecordBatch]) -> Staged:
         with self._open() as database:
@@ -130,8 +138,11 @@ class _Writer:
 
     def _commit(self, owner: str, staged: Iterable[Staged], batch_id: int | None) -> None:
         parts = {message.part: message.rows for message in staged}
+        # Spark makes a new writer for each commit. A query that has lost the table must not take it back, and only the
+        # number says that it has not had it yet.
+        adopt = self._options.adopt and not batch_id
         with self._open() as database:
-            self._staging(database).move(owner, parts, batch_id, replace=self._replace)
+            self._staging(database, adopt=adopt).move(owner, parts, batch_id, replace=self._replace)
 
     def _abort(self, messages: Iterable[WriterCommitMessage | None]) -> None:
         try:
@@ -147,6 +158,8 @@ class BatchUpsertWriter(_Writer, DataSourceArrowWriter):
 
     def __init__(self, options: UpsertOptions, schema: StructType, *, replace: bool) -> None:
         super().__init__(options, schema, replace=replace)
+        with self._open() as database:
+            self._staging(database, adopt=options.adopt).check_owner()
         self._owner = str(uuid.uuid4())
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Staged:

@@ -26,7 +26,8 @@ import sqlalchemy as sa
 from spark_job.errors import OptionError, SinkError
 from spark_job.sinks.database.columns import Instant, flat_key, flat_schema, flat_table
 from spark_job.sinks.database.dialects import upsert_rows
-from spark_job.sinks.database.ledger import newest_batch, prepare_ledger, record_batch
+from spark_job.sinks.database.ledger import prepare_ledger
+from spark_job.sinks.database.ownership import TableOwnership
 from spark_job.sinks.database.rows import bound_rows
 from spark_job.sinks.database.tables import LONGEST_NAME, MYSQL_OPTIONS, ensure_table, prepare_table
 
@@ -51,13 +52,23 @@ class Staging:
         schema: of the result; each field of a struct becomes a column.
         key: columns that tell the rows of the result apart; a struct stands for all its fields.
         create: whether to create a missing table.
+        adopt: whether the first move may take the target table from another owner.
 
     Raises:
         OptionError: the table does not fit, is missing and must not be created, or its name is too long.
         SinkError: the database is away for too long, or refuses.
     """
 
-    def __init__(self, database: Database, name: str, schema: pa.Schema, key: Sequence[str], *, create: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        name: str,
+        schema: pa.Schema,
+        key: Sequence[str],
+        *,
+        create: bool,
+        adopt: bool = False,
+    ) -> None:
         if len(name) > LONGEST_TABLE_NAME:
             raise OptionError(
                 f"table {name!r}: at most {LONGEST_TABLE_NAME} characters, because its staging table gets a longer name"
@@ -69,6 +80,16 @@ class Staging:
         self.staged = _staged_table(f"{name}_staged_{digest}", self.target.table, database.dialect)
         ensure_table(database, self.staged, create=create)
         prepare_ledger(database, create=create)
+        self._ownership = TableOwnership(database, name, create=create, adopt=adopt)
+
+    def check_owner(self) -> None:
+        """Refuse the rows of a batch before they are staged, if the table has an owner. Changes nothing.
+
+        Raises:
+            OptionError: the table belongs to another writer and is not adopted.
+            SinkError: the database is away for too long, or refuses.
+        """
+        self._ownership.check(None)
 
     def purge(self, now: datetime | None = None) -> int:
         """Delete rows that were abandoned a day ago; return their number."""
@@ -113,19 +134,21 @@ class Staging:
             replace: delete all other rows.
 
         Raises:
+            OptionError: the table belongs to another writer.
             SinkError: staged rows are missing, two have one key, the database is away for too long, or refuses.
         """
+        query_id = None if batch_id is None else owner
 
-        def work(connection: sa.Connection) -> int:
+        def work(connection: sa.Connection, newest: int) -> int:
             # Spark may commit a batch again after a kill; the ledger says that its rows have moved.
-            known = batch_id is not None and newest_batch(connection, owner, self.target.table.name) >= batch_id
+            known = batch_id is not None and newest >= batch_id
             moved = 0 if known else self._move(connection, parts, replace=replace)
-            if batch_id is not None and not known:
-                record_batch(connection, owner, self.target.table.name, batch_id, moved)
+            if not known:
+                self._ownership.record(connection, query_id, batch_id or 0, moved)
             connection.execute(sa.delete(self.staged).where(self.staged.c.staged_by == owner))
             return moved
 
-        return self._database.transaction(work)
+        return self._ownership.transaction(query_id, work)
 
     def _move(self, connection: sa.Connection, parts: dict[str, int], *, replace: bool) -> int:
         counted = self.staged.c.staged_part.in_(list(parts))

@@ -31,6 +31,7 @@ def upsert(
     key: Sequence[str],
     output_mode: str = "update",
     create: bool = True,
+    adopt: bool = False,
     retry_for: timedelta = DEFAULT_RETRY_FOR,
     password_file: Path | None = None,
     checkpoint: Path | str | None = None,
@@ -40,7 +41,8 @@ def upsert(
     """Keep a table equal to a result: each row replaces the one with the same key.
 
     The rows of a micro-batch pass through the driver and into the table in one transaction, with its number, so a
-    micro-batch that Spark runs again after a restart changes nothing. Use ``format("upsert")`` for results that are too
+    micro-batch that Spark runs again after a restart changes nothing. A table belongs to the query that writes it first
+    (:mod:`spark_job.sinks.database.ownership`). Use ``format("upsert")`` for results that are too
     large for the driver.
 
     Args:
@@ -51,6 +53,8 @@ def upsert(
         output_mode: ``update`` (rows that changed), ``append`` (rows that will not change any more) or ``complete``
             (all rows; rows that are not in the result are deleted).
         create: whether to create a missing table.
+        adopt: whether to take the table over from the query that owns it, which is refused from then on. Its rows stay
+            until this result has rows with the same key.
         retry_for: how long to retry while the database is away.
         password_file: file whose first line is the password.
         checkpoint: folder of the query's checkpoint; None: below ``spark.sql.streaming.checkpointLocation``.
@@ -61,7 +65,8 @@ def upsert(
         The running query; for a batch the number of rows written.
 
     Raises:
-        OptionError: an argument cannot be used, or the table does not fit.
+        OptionError: an argument cannot be used, the table does not fit, or, for a batch, it belongs to a query. A
+            streaming query has an id only once it runs, so it ends with this error at its first micro-batch.
         SinkError: the database is away for too long, or refuses.
     """
     target = parse_database_url(url, password_file, retry_for)
@@ -69,7 +74,7 @@ def upsert(
         raise OptionError(f"output mode {output_mode!r}: use one of {', '.join(OUTPUT_MODES)}")
     replace = output_mode == "complete"
     if not result.isStreaming:
-        return write_batch(target, table, key, result, query_id=None, create=create, replace=replace)
+        return write_batch(target, table, key, result, query_id=None, create=create, replace=replace, adopt=adopt)
     place = str(checkpoint) if checkpoint is not None else None
     if place is None and result.sparkSession.conf.get(CHECKPOINTS, None) is None:
         raise OptionError(
@@ -78,7 +83,7 @@ def upsert(
         )
     # The query outlives this call, so nobody could close a connection that stays open.
     database = Database(target, keep_connection=False)
-    writer = TableWriter(database, table, arrow_schema(result), key, create=create)
+    writer = TableWriter(database, table, arrow_schema(result), key, create=create, adopt=adopt)
     batches = BatchUpsert(writer, replace=replace, stored=stored)
     stream = result.writeStream.outputMode(output_mode).queryName(f"upsert-{table}").foreachBatch(batches)
     if place is not None:

@@ -117,6 +117,34 @@ def test_a_file_and_a_folder_without_any_server(tmp_path: Path) -> None:
         finish(job, events, target)
 
 
+def test_a_second_job_folder_may_not_write_the_tables_of_the_first_unless_it_adopts_them(tmp_path: Path) -> None:
+    objects, url = tmp_path / "objects", f"sqlite:///{tmp_path / 'shared.db'}"
+    events, target = ActionEvents(random.Random(3)), parse_database_url(url)  # noqa: S311 - contents, not secrets
+    put_into(objects, *events.make())
+
+    def start(folder: str, *options: str) -> ActionsProcess:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        return ActionsProcess(str(objects), tmp_path / folder, "--sink", url, *options)
+
+    with start("first") as first:
+        finish(first, events, target)
+    with start("second") as second:
+        assert second.process.wait(TIMEOUT_S) == 2
+        said = second.errors.read_text().splitlines()[-1]
+    assert said.startswith(f"error: {url}: the table actions")
+    assert "belongs to the writer" in said
+    assert said.endswith("take this table over with --adopt-table (in a program: adopt=True)")
+    assert events.are_stored(target)
+    put_into(objects, *events.make())
+    with start("second", "--adopt-table") as second:
+        finish(second, events, target)
+    put_into(objects, *events.make())
+    with start("first") as first:
+        assert first.process.wait(TIMEOUT_S) == 2
+    with start("second") as second:
+        finish(second, events, target)
+
+
 class stopped:  # noqa: N801 -- used like a function
     """A server that is down in a block."""
 

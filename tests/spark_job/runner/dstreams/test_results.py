@@ -6,7 +6,7 @@ import io
 import json
 from contextlib import closing
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,7 @@ from spark_job.errors import OptionError
 from spark_job.jobs import intervals, running_totals, status_per_batch, url_counts_dstream
 from spark_job.runner.dstreams.intervals import Intervals
 from spark_job.runner.dstreams.results import BatchResults
+from spark_job.sinks.database import parse_database_url, read_rows
 from spark_job.sinks.sink_spec import parse_sink
 from tests.support.streams import results_by_time
 
@@ -38,6 +39,27 @@ def test_a_result_is_stored_once_under_its_time(tmp_path: Path) -> None:
         found.store(3000, [("/a", 99)])
         assert list(found.final()) != []
     assert results_by_time(job, tmp_path / "counts.db") == {3: {"/a": 2, "/b": 1}, 4: {"/a": 3}}
+
+
+def test_a_database_that_another_job_fills_is_refused_or_adopted(tmp_path: Path) -> None:
+    job, shared = status_per_batch.JOB, [parse_database_url(f"sqlite:///{tmp_path / 'shared.db'}")]
+
+    def of(name: str, **options: Any) -> closing[BatchResults]:
+        (tmp_path / name).mkdir(exist_ok=True)
+        place = tmp_path / name / "counts.db"
+        return closing(BatchResults(job, WINDOW, place, name, databases=shared, **options))
+
+    with of("old") as old:
+        old.store(3000, [("bot", 200, 1000)])
+        with pytest.raises(OptionError, match=f"shared.db: the table {job.table} belongs to the writer old"):
+            of("new")
+        with of("new", adopt=True) as new:
+            new.store(2000, [("bot", 200, 7)])
+        with pytest.raises(OptionError, match=f"shared.db: the table {job.table} belongs to the writer new"):
+            old.store(4000, [("bot", 200, 1001)])
+    with of("new") as new:
+        new.store(3000, [("bot", 200, 8)])
+    assert [row["hits"] for row in read_rows(shared[0], job.table)] == [7, 8]
 
 
 def test_windows_are_kept_for_a_while(tmp_path: Path) -> None:

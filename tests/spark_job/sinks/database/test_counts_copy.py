@@ -85,6 +85,28 @@ def test_windows_that_leave_the_table_stay_in_the_mirror(table: CountsTable, tar
     assert len(list(read_rows(target, TABLE))) == 4
 
 
+def test_a_copy_of_another_results_table_is_refused_or_adopted(
+    table: CountsTable, target: DatabaseUrl, tmp_path: Path
+) -> None:
+    with closing(CountsCopySink(target, table)) as mirror:
+        mirror.write(store(table, entry(0, 0, 1000), [(0, "/a", 1000)]))
+    (tmp_path / "another").mkdir()
+    with CountsTable(tmp_path / "another" / "counts.db") as another:
+        with pytest.raises(OptionError, match=f"the table {TABLE} belongs to the writer {table.table_id()} .*number 0"):
+            CountsCopySink(target, another)
+        store(another, entry(0, 0, 7), [(0, "/a", 7)])
+        with pytest.raises(OptionError, match=f"belongs to the writer {table.table_id()} "):
+            CountsCopySink(target, another)
+        assert agree(target, table)
+        with closing(CountsCopySink(target, table)) as running:
+            CountsCopySink(target, another, adopt=True).close()
+            assert agree(target, another)
+            with pytest.raises(OptionError, match=f"belongs to the writer {another.table_id()} "):
+                running.write(store(table, entry(1, 1000, 1001), [(0, "/a", 1)]))
+        CountsCopySink(target, another).close()
+        assert agree(target, another)
+
+
 def test_a_table_of_that_name_that_is_something_else_is_refused(table: CountsTable, target: DatabaseUrl) -> None:
     execute(target, f"CREATE TABLE {TABLE} (url VARCHAR(200) PRIMARY KEY, hits BIGINT)")
     with pytest.raises(OptionError, match="the table url_counts does not fit the result"):

@@ -100,7 +100,7 @@ def test_two_drivers_of_one_query_store_each_batch_once(server: Server) -> None:
     assert ledger_of(server.target, "q") == [(19, 2)]
 
 
-def test_writers_of_other_queries_do_not_stop_each_other_for_good(server: Server) -> None:
+def test_writers_without_a_query_do_not_stop_each_other_for_good(server: Server) -> None:
     names = [f"key {number:04d}" for number in range(200)]
 
     def drive(number: int) -> None:
@@ -108,11 +108,28 @@ def test_writers_of_other_queries_do_not_stop_each_other_for_good(server: Server
         with Database(server.target) as database:
             writer = TableWriter(database, "actions", SCHEMA, KEY, create=True)
             for batch_id in range(5):
-                writer.write(counts(ordered, range(200)), query_id=f"q{number}", batch_id=batch_id)
+                writer.write(counts(ordered, range(200)), query_id=None, batch_id=batch_id)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(drive, range(4)))
     assert len(list(read_rows(server.target, "actions"))) == 200
+
+
+def test_writers_of_other_tables_share_the_ledger(server: Server) -> None:
+    together = threading.Barrier(4)
+
+    def drive(number: int) -> None:
+        with Database(server.target) as database:
+            together.wait(timeout=60)
+            for table in range(5):
+                writer = TableWriter(database, f"actions_{table}_{number}", SCHEMA, KEY, create=True)
+                for batch_id in range(5):
+                    writer.write(counts(["a"], [batch_id]), query_id=f"q{number}", batch_id=batch_id)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(drive, range(4)))
+    for number in range(4):
+        assert ledger_of(server.target, f"q{number}") == [(4, 1)] * 5
 
 
 def test_a_locked_file_is_waited_for(tmp_path: Path) -> None:

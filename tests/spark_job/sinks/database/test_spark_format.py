@@ -113,6 +113,43 @@ def test_a_complete_stream_goes_on_after_a_replay(
 
 
 @IN_A_FILE
+def test_a_table_of_another_query_is_refused_or_adopted_by_a_new_checkpoint(
+    spark: SparkSession, tmp_path: Path, target: DatabaseUrl, options: dict[str, str]
+) -> None:
+    def run(checkpoint: str, adopt: str = "false") -> str:
+        stream = counted(spark.readStream.schema(SCHEMA).json(str(tmp_path / "in")))
+        writer = stream.writeStream.format("upsert").options(**options, adopt=adopt).outputMode("complete")
+        query = writer.option("checkpointLocation", str(tmp_path / checkpoint)).start()
+        try:
+            query.processAllAvailable()
+            return str(query.id)
+        finally:
+            query.stop()
+
+    put(tmp_path / "in", "0.json", ["view", "buy"])
+    run("first", "true")
+    said = f"the table {options['table']} belongs to the writer"
+    with pytest.raises(PySparkException, match=said):
+        run("second")
+    batch = counted(spark.read.schema(SCHEMA).json(str(tmp_path / "in"))).write.format("upsert").options(**options)
+    with pytest.raises(PySparkException, match=said):
+        batch.mode("overwrite").save()
+    assert staged_left(target, options) == 0
+    second = run("second", "true")
+    put(tmp_path / "in", "1.json", ["view"])
+    with pytest.raises(PySparkException, match=f"{said} {second}"):
+        run("first", "true")
+    assert stored(target, options["table"]) == {"view": 1, "buy": 1}
+    run("second", "true")
+    assert stored(target, options["table"]) == {"view": 2, "buy": 1}
+    batch.option("adopt", "true").mode("overwrite").save()
+    assert stored(target, options["table"]) == {"view": 1, "buy": 1}, "of the files that were there at first"
+    put(tmp_path / "in", "2.json", ["view"])
+    with pytest.raises(PySparkException, match=f"the table {options['table']} belongs to a write of a batch"):
+        run("second", "true")
+
+
+@IN_A_FILE
 def test_an_append_stream_writes_raw_rows(
     spark: SparkSession, tmp_path: Path, target: DatabaseUrl, options: dict[str, str]
 ) -> None:
@@ -160,6 +197,7 @@ def test_spark_refuses_the_update_mode(
         ({"url": "postgresql://u:secret@h/d"}, "a password in a URL"),
         ({"retryFor": "soon"}, "option retryFor='soon'"),
         ({"create": "perhaps"}, "true or false"),
+        ({"adopt": "perhaps"}, "option adopt='perhaps': true or false"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(changes: dict[str, str], said: str, tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as f
 from pyspark.sql.streaming.query import StreamingQuery
 
 from spark_job.errors import OptionError
+from spark_job.runner.spark_errors import cause_of
 from spark_job.sinks.database import DatabaseUrl, read_rows, upsert
 from tests.support.counting import forget_newest_commit
 from tests.support.results import execute, ledger_of, new_name
@@ -56,7 +58,9 @@ class Actions:
     def stream(self) -> DataFrame:
         return self.spark.readStream.schema(SCHEMA).json(str(self.folder))
 
-    def run(self, result: DataFrame, output_mode: str = "update", key: Sequence[str] = KEY) -> str:
+    def run(
+        self, result: DataFrame, output_mode: str = "update", key: Sequence[str] = KEY, *, adopt: bool = False
+    ) -> str:
         """Run the query until all is read; return its id."""
         query = upsert(
             result,
@@ -64,6 +68,7 @@ class Actions:
             self.table,
             key=key,
             output_mode=output_mode,
+            adopt=adopt,
             password_file=self.target.password_file,
             checkpoint=self.checkpoint,
             trigger=timedelta(0),
@@ -119,12 +124,18 @@ def test_a_batch_that_spark_runs_again_is_not_written_again(actions: Actions) ->
 
 
 @IN_A_FILE
-def test_a_lost_checkpoint_starts_again_and_comes_to_the_same(actions: Actions) -> None:
+def test_a_lost_checkpoint_is_refused_or_adopts_the_table_and_comes_to_the_same(actions: Actions) -> None:
     for name in ("0.json", "1.json"):
         actions.put(name, ["view", "buy"])
         actions.run(counted(actions.stream()))
     actions.checkpoint = actions.checkpoint.with_name("another")
-    actions.run(counted(actions.stream()))
+    with pytest.raises(PySparkException) as refused:
+        actions.run(counted(actions.stream()))
+    # The job makes one sentence of what Spark makes of the error, and ends with exit code 2.
+    cause = cause_of(refused.value)
+    assert isinstance(cause, OptionError)
+    assert str(cause).endswith("take this table over with --adopt-table (in a program: adopt=True)")
+    actions.run(counted(actions.stream()), adopt=True)
     assert actions.stored() == actions.recounted() == {("view", 9): 2, ("buy", 9): 2}
 
 
@@ -166,6 +177,12 @@ def test_a_batch_result_ends_in_the_same_line(actions: Actions) -> None:
         )
         assert written == 2
     assert actions.stored() == {("view", 9): 2, ("buy", 9): 1}
+    actions.put("1.json", ["view"])
+    actions.run(counted(actions.stream()))
+    url, password_file = str(actions.target), actions.target.password_file
+    with pytest.raises(OptionError, match=f"the table {actions.table} belongs to the writer"):
+        upsert(result, url, actions.table, key=KEY, password_file=password_file)
+    assert upsert(result, url, actions.table, key=KEY, password_file=password_file, adopt=True) == 2
 
 
 @IN_A_FILE
