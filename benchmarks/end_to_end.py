@@ -156,7 +156,7 @@ class Pipeline:
 def running_pipeline(state: Path, channel: str, *options: str) -> Iterator[Pipeline]:
     """Run a pipeline for the length of a block, with a channel of that type and further options of `headrace run`."""
     command = [str(Path(sys.executable).with_name("headrace")), "run", "--state", str(state), "--channel", channel]
-    command += ["--window", "1h", "--watermark", "3650d", "--top", str(TOP), *options]
+    command += ["--window", "1h", "--top", str(TOP), *options]
     with state.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         try:

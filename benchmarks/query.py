@@ -1,10 +1,11 @@
 """Log to windows: Headrace's source, the same query in Spark SQL alone, and GoAccess.
 
-Both are streaming queries over the same lines, in micro-batches of the same size, with the same windows, watermark and
-sink, one after the other, each in its own Spark. The first micro-batches warm Java's compiler up and are not
-counted; the rate is that of the median of the others, since a shared machine now and then takes a second away. Headrace
-reads from a bridge's log over Arrow Flight, Spark SQL from text files. GoAccess, which is not a stream processor, reads
-one micro-batch's lines and sorts by URL; it stands here because people know it.
+Both are streaming queries over the same lines, in micro-batches of the same size, with the same windows, one after the
+other, each in its own Spark. Headrace adds each micro-batch up in its results table. Spark SQL has no such table: it
+keeps the windows itself, with a watermark. The first micro-batches warm Java's compiler up and are not counted; the
+rate is that of the median of the others, since a shared machine now and then takes a second away. Headrace reads from a
+bridge's log over Arrow Flight, Spark SQL from text files. GoAccess, which is not a stream processor, reads one
+micro-batch's lines and sorts by URL; it stands here because people know it.
 """
 
 from __future__ import annotations

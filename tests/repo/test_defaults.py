@@ -124,7 +124,7 @@ COPIES = (
     Copy(VALUES, "frame ({} MiB)", FRAME_BYTES >> 20, PORTS),
     Copy("flume/config/checks.py", "plus a line above {} MiB", FRAME_BYTES >> 20, PORTS),
     Copy("avro_bridge/wire/limits.py", "so {} MiB need 4,096", FRAME_BYTES >> 20, PORTS),
-    Copy("docs/operations.md", "MiB of {} GiB, dropped", binary_size(BRIDGE.log.max_bytes).split()[0], BRIDGE_CONFIG),
+    Copy("docs/operations.md", "B of {} GiB, dropped", binary_size(BRIDGE.log.max_bytes).split()[0], BRIDGE_CONFIG),
     Copy("docs/performance.md", "For {} after a connection broke", EXPIRY, "avro_bridge/log/settings.py"),
     Copy("docs/operations.md", "workers every {} seconds", SCRAPE_S.rstrip("s"), "docker/prometheus/prometheus.yml"),
     # The jobs.
