@@ -120,7 +120,7 @@ def test_an_installed_run_counts_a_file_and_keeps_its_machine_code_in_the_users_
     expected = make_sample(installation.folder / "sample.log", SAMPLE)
     ended = installation.run("run", "--once", "sample.log", "--window", "1h", "--out", "counts.jsonl")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == "lines read 3,000 = counted 2,997 + malformed 3 + late 0\n"
+    assert ended.stdout == "lines read 3,000 = counted 2,997 + malformed 3 + too old 0\n"
     assert hits_by_url(installation.folder / "counts.jsonl") == expected
     assert installation.machine_code()
 
