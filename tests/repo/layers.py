@@ -117,8 +117,10 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "precompile sum_arrays",
     ),
     "spark_job.runner": (
-        "background bridge_positions drain_file folder_format job_settings metrics_page progress s3a session "
-        "spark_errors",
+        (
+            "background bridge_positions drain_file folder_format job_settings metrics_page progress s3a session "
+            "spark_errors"
+        ),
         "batch_writer job job_folder",
         "new_query object_store_job query_watch",
         "dstreams object_store_run structured",
