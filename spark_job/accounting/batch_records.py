@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from spark_job.errors import AccountingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from spark_job.accounting.ledger import LedgerEntry
@@ -66,6 +66,18 @@ class BatchRecords:
         """Add to some of the totals."""
         for name, amount in amounts.items():
             self._execute("UPDATE totals SET value = value + ? WHERE name = ?", (amount, name))
+
+    def skip_lost(self, starts: Mapping[str, int]) -> None:
+        """Count the events as lost between what the results hold and where the next query starts.
+
+        Args:
+            starts: log id to offset; not below what the results hold.
+        """
+        for log_id, reached in self.positions().items():
+            start = starts.get(log_id, reached)
+            if start > reached:
+                self.add(lost=start - reached)
+                self._execute("UPDATE positions SET next_offset = ? WHERE log_id = ?", (start, log_id))
 
     def newest(self) -> tuple[str, int] | None:
         """Return query and number of the newest micro-batch; None before the first."""

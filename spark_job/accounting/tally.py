@@ -13,7 +13,7 @@ too old     the audit: lines of windows that the retention of the results table 
 open        the rest, but only where results are stored when they are final
 ==========  ==========================================================================================================
 
-A job either has a watermark, which makes lines late, or retention, which makes them too old.
+A job has a watermark, which makes lines late, or retention, which makes them too old, or neither.
 
 **Lines that miss some of their windows.** With overlapping windows a line can be too late for the older windows and in
 time for the newer ones. It counts as counted, and each window that it missed is one *missed pair*. With ``k`` windows
@@ -39,7 +39,7 @@ class Tally:
         read: lines that the readers got.
         lost: events that were gone or damaged, where the operator allowed data loss. They are not in ``read``.
         malformed: lines that do not parse.
-        late: lines of which no window was open.
+        late: lines of which no window was open; None where nothing closes windows.
         missed: pairs of a line that was counted and a window that was closed already.
         hits: the sum of all counts in the results table.
         windows_per_line: how many windows a line is in.
@@ -50,7 +50,7 @@ class Tally:
     read: int = 0
     lost: int = 0
     malformed: int = 0
-    late: int = 0
+    late: int | None = 0
     missed: int = 0
     hits: int = 0
     windows_per_line: int = 1
@@ -67,12 +67,12 @@ class Tally:
         """Whether each line that was read is in exactly one term."""
         # A remainder means that some line is not in all of its windows: a hit too many or too few in the table.
         whole = (self.hits + self.missed) % self.windows_per_line == 0
-        return whole and self.read == self.counted + self.malformed + self.late + (self.too_old or 0) + self.open
+        return whole and self.read == self.counted + self.malformed + (self.late or 0) + (self.too_old or 0) + self.open
 
     def __str__(self) -> str:
         sign = "=" if self.balanced else "\N{NOT EQUAL TO}"
         terms = [f"counted {self.counted:,}", f"malformed {self.malformed:,}"]
-        if self.too_old is None or self.late:
+        if self.late or (self.late is not None and self.too_old is None):
             terms.append(f"late {self.late:,}")
         if self.too_old is not None:
             terms.append(f"too old {self.too_old:,}")
@@ -87,7 +87,7 @@ class Tally:
             "lost": self.lost,
             "counted": self.counted,
             "malformed": self.malformed,
-            "late": self.late,
+            "late": self.late or 0,
             "too_old": self.too_old or 0,
             "missed": self.missed,
             "hits": self.hits,

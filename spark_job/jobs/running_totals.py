@@ -4,8 +4,9 @@
 keys can therefore expire (``--expire``). Totals can start from an earlier run (``--initial``, a file that ``--out``
 wrote).
 
-In Structured Streaming the same is an aggregation without a window, which touches only the keys of a batch. It is the
-default for that reason, and because its API is still developed. It never forgets a key and always starts empty.
+In Structured Streaming the same is an aggregation of each micro-batch, whose sums the results table adds up: it touches
+only the keys of a batch, and Spark keeps no state. It is the default for that reason, and because its API is still
+developed. It never forgets a key and always starts empty.
 
 Bounded run: one row for each URL.
 """
@@ -127,6 +128,7 @@ JOB = EitherApi(
         key=("url",),
         counted="hits",
         lateness=lambda _options: NeverLate(),
+        sums=("hits", "bytes"),
     ),
     dstream_only={
         "expire": "an aggregation keeps its keys; the job sensors shows a state with timers",

@@ -3,7 +3,8 @@
 Events are JSON objects: ``{"time": "2026-05-17T10:05:03Z", "item": "teapot", "units": 2}``. The classic API
 takes the past hour by arrival, not by the times in the events; a shop's screen shows that, and it is the default.
 Structured Streaming takes the hour by event time, which is right for purchases that arrive late or come from a file; it
-has a window for each hour, ``--slide`` apart.
+has a window for each hour, ``--slide`` apart. Each micro-batch adds its purchases to their windows in the results
+table, however old they are.
 
 Bounded run: with ``--api dstream`` the newest window, which holds every purchase unless the run took longer than the
 window; with ``--api structured`` every window.
@@ -12,7 +13,7 @@ window; with ``--api structured`` every window.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field
@@ -21,7 +22,7 @@ from pyspark.sql import functions as F  # noqa: N812 -- the name that every user
 from headrace.common.durations import spark_interval
 from spark_job.jobs.both_apis import EitherApi
 from spark_job.jobs.pairs import minus, plus
-from spark_job.options.model import Duration, Flag, Length, choice_of
+from spark_job.options.model import Flag, Length, choice_of
 from spark_job.runner.dstreams.decoder import JsonFields, rows_of
 from spark_job.runner.dstreams.intervals import seconds
 from spark_job.runner.dstreams.job import DStreamJob
@@ -40,19 +41,21 @@ WINDOWS_IN_HOUR = 60
 class SellersOptions(SlidingOptions):
     """Options of the job: the API and its windows."""
 
+    removed: ClassVar = {
+        "watermark": "top sellers have no watermark any more, every purchase counts however late it comes; leave the "
+        "option out"
+    }
+
     api: Annotated[str, choice_of("dstream", "structured")] = Field("dstream", description="dstream or structured.")
     window: Length = Field(timedelta(hours=1), description="Length of the window.")
     slide: Annotated[Length | None, Flag(shown_default="the batch interval; structured: window / 60")] = Field(
         None, description="Time between two results."
     )
-    watermark: Duration = Field(
-        timedelta(minutes=10), description="With --api structured: how far behind the newest purchase others may be."
-    )
 
     @property
     def windows(self) -> Windows:
         """Windows of event time."""
-        return Windows(self.window, self.slide or self.window / WINDOWS_IN_HOUR, self.watermark)
+        return Windows(self.window, self.slide or self.window / WINDOWS_IN_HOUR)
 
 
 def sellers_of_dstream(tables: DStream[Any], options: SellersOptions) -> DStream[tuple[str, int, int]]:
@@ -71,8 +74,7 @@ def sellers_of_events(purchases: DataFrame, options: SellersOptions) -> DataFram
     windows = options.windows
     length, slide = spark_interval(windows.length), spark_interval(windows.slide)
     return (
-        purchases.withWatermark("time", spark_interval(options.watermark))
-        .groupBy(F.window("time", length, slide), "item")
+        purchases.groupBy(F.window("time", length, slide), "item")
         .agg(F.sum("units").alias("units"), F.count("*").alias("purchases"))
         .selectExpr("window.start AS window_start", "window.end AS window_end", "item", "units", "purchases")
     )
@@ -96,6 +98,7 @@ JOB = EitherApi(
         key=("window_end", "item"),
         counted="purchases",
         lateness=lambda options: options.windows,
+        sums=("units", "purchases"),
         source="json_events",
         fields=FIELDS,
     ),

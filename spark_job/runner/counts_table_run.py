@@ -65,7 +65,7 @@ def run_counts_table(job: CountsTableJob, settings: JobSettings, options: Any, s
         )
         opened.callback(stop_session, spark)
         register(spark)
-        starts = starts_of(flume, settings, table.positions())
+        starts = starts_of(flume, settings, table)
         sinks = [opened.enter_context(closing(settings.open_sink(sink, table))) for sink in settings.sinks]
         commits = opened.enter_context(closing(status_bridges(flume)))
         writer = make_writer(job, settings, options, folder, table, sinks, starts, commits)

@@ -7,7 +7,7 @@
     format.json       versions that may continue in the folder       runner/folder_format.py
     checkpoint/       Spark's own state
     counts.db         the results table                              sinks/counts_table, sinks/database
-    books.json        line totals of a job whose table has none      accounting/totals_file.py
+    books.json        line totals, of a version before               accounting/totals_file.py
     audit/            what the readers counted, until it is stored   accounting/audit_file.py
     dead-letters/     malformed lines                                accounting/dead_letters.py
     progress.json     state of the running job                       runner/progress.py
@@ -31,7 +31,7 @@ from spark_job.runner.folder_format import check_versions
 from spark_job.runner.progress import write_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 
@@ -91,17 +91,24 @@ class JobFolder:
             os.close(descriptor)
 
     @contextmanager
-    def claimed(self, fingerprint: dict[str, str], *, checkpoint: bool = True) -> Iterator[None]:
+    def claimed(
+        self, fingerprint: dict[str, str], *, checkpoint: bool = True, removed: Collection[str] = ()
+    ) -> Iterator[None]:
         """Hold the folder for a job; write to its progress file that the job starts and, if it fails, why.
 
         Inside the block, standard error goes to ``python.log``: threads of pyspark print traces when Java dies, and
         the job reports that in one line.
 
+        Args:
+            fingerprint: what decides what the results mean.
+            checkpoint: whether the job goes on from Spark's checkpoint.
+            removed: options that earlier versions had, and that mean nothing any more.
+
         Raises:
             JobFolderError: another job runs in it, or it was made with other settings.
         """
         with self.locked(checkpoint=checkpoint):
-            self.claim(fingerprint)
+            self.claim(fingerprint, removed)
             write_progress(self.progress, "starting")
             try:
                 with self.python_log.open("w", buffering=1) as log, redirect_stderr(log):
@@ -110,8 +117,12 @@ class JobFolder:
                 write_progress(self.progress, "failed", error=str(error))
                 raise
 
-    def claim(self, fingerprint: dict[str, str]) -> None:
+    def claim(self, fingerprint: dict[str, str], removed: Collection[str] = ()) -> None:
         """Record the settings that decide what the counts mean, or compare them with the recorded ones.
+
+        Args:
+            fingerprint: the settings.
+            removed: recorded settings that are left out of the comparison.
 
         Raises:
             JobFolderError: the folder was made with other settings.
@@ -126,7 +137,7 @@ class JobFolder:
             raise JobFolderError(f"{self.settings}: damaged; use a new job folder") from None
         changed = [
             f"{name} was {made_with.get(name)!r} and is {fingerprint.get(name)!r}"
-            for name in sorted(made_with.keys() | fingerprint.keys())
+            for name in sorted((made_with.keys() - set(removed)) | fingerprint.keys())
             if made_with.get(name) != fingerprint.get(name)
         ]
         if changed:

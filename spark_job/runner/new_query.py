@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.errors import PySparkException
 
@@ -29,24 +29,36 @@ if TYPE_CHECKING:
     from spark_job.source.options import FlumeOptions
 
 
-def starts_of(flume: FlumeOptions, settings: JobSettings, positions: Mapping[str, int]) -> dict[str, int]:
+class Positions(Protocol):
+    """Results that know up to which offsets they hold each log."""
+
+    def positions(self) -> dict[str, int]:
+        """Return log id to offset."""
+
+    def skip_lost(self, starts: Mapping[str, int]) -> None:
+        """Count the events as lost that no query will read."""
+
+
+def starts_of(flume: FlumeOptions, settings: JobSettings, table: Positions) -> dict[str, int]:
     """Return, by log id, the offset where the new query starts, and tell the bridges what is stored.
 
     Args:
         flume: the options of the bridges.
-        settings: of the job.
-        positions: log id to the offset up to which results are stored.
+        settings: of the job; if they allow data loss, events that are gone are counted as lost.
+        table: the results.
 
     Raises:
         BridgeUnavailable: a bridge does not answer.
         DataLoss: events are gone that the table does not have.
     """
+    positions = table.positions()
     with closing(Bridges(flume)) as bridges:
         starts = starting_offsets(
             bridges, settings.consumer, positions, settings.start, allow_loss=settings.allow_data_loss
         )
         # A kill between the table's transaction and the commit left the bridges behind.
         commit_positions(bridges, settings.consumer, positions)
+    table.skip_lost(starts)
     return starts
 
 

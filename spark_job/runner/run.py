@@ -3,7 +3,8 @@
 ===========================  ==========================================================================================
 kind of job                  what runs it
 ===========================  ==========================================================================================
-:class:`.StructuredJob`      :mod:`.structured.stream`; with ``--bounded`` :mod:`.structured.batch`
+:class:`.StructuredJob`      :mod:`.structured.stream`; :mod:`.structured.sums` for rows that are sums;
+                             with ``--bounded`` :mod:`.structured.batch`
 :class:`.CountsTableJob`     :mod:`.counts_table_run`; with ``--bounded`` its structured twin, as above
 :class:`.DStreamJob`         :mod:`.dstreams.run`
 :class:`.ObjectsJob`         :mod:`.object_store_run`
@@ -48,6 +49,10 @@ def run_job(job: Job, settings: JobSettings, options: Any, stop: Event) -> Outco
             from spark_job.runner.structured.batch import run_bounded
 
             return run_bounded(job, settings, options, stop)
+        if job.sums:
+            from spark_job.runner.structured.sums import run_sums
+
+            return run_sums(job, settings, options, stop)
         from spark_job.runner.structured.stream import run_live
 
         return run_live(job, settings, options, stop)

@@ -139,10 +139,10 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "run",
     ),
     "spark_job.runner.structured": (
-        "job",
-        "results",
+        "embedded_table job",
+        "results take_over",
         "stream",
-        "batch",
+        "batch sums",
     ),
     "spark_job.sinks": (
         "counts_table terminal throttle",

@@ -73,7 +73,7 @@ class CountingQuery:
         self.table = CountsTable(self.folder.counts, windows.per_line)
         flume = JOB.flume_options(self.settings, options)
         self._bridges = Bridges(flume, RetryPolicy(5.0))
-        starts = starts_of(flume, self.settings, self.table.positions())
+        starts = starts_of(flume, self.settings, self.table)
         sinks = [self.recorder]
         self.writer = make_writer(JOB, self.settings, options, self.folder, self.table, sinks, starts, self._bridges)
         lines = lines_of(JOB, spark, self.settings, options, starts)

@@ -7,10 +7,11 @@ from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from spark_job.accounting.totals_file import TotalsFile
 from spark_job.runner.job import table_name
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
+from spark_job.runner.new_query import options_from, start_new_query, starts_of
+from spark_job.runner.structured import sums
 from spark_job.runner.structured.batch import compute
 from spark_job.runner.structured.job import batch_of, stream_of
 from spark_job.runner.structured.stream import make_writer, open_results, session_of, start_query
@@ -101,21 +102,33 @@ class JobQuery:
         with ExitStack() as opened:
             opened.enter_context(configured(spark, session_of(job, settings, self.folder).more))
             bridges = opened.enter_context(closing(Bridges(settings.parsed_flume_options(), RetryPolicy(5.0))))
-            totals = TotalsFile(self.folder.totals)
-            self.folder.check(totals)
             options = self._options
             if job.prepared is not None:
                 given = settings.access_log_options()
                 del given["startingOffsets"]
                 options = job.prepared(lambda: batch_of(spark, job.source, given), options, self.folder.root, Event())
-            result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
-            shape = job.shape_of(result, options)
-            results = opened.enter_context(open_results(job, settings, self.folder, result, shape))
-            self.writer = make_writer(job, settings, options, self.folder, bridges, totals, results, shape)
-            self.query = start_query(job, settings, self.folder, result, self.writer)
+            start = self._start_sums if job.sums else self._start
+            start(opened, bridges, options)
             opened.callback(self.query.stop)
             self._opened = opened.pop_all()
         return self
+
+    def _start(self, opened: ExitStack, bridges: Bridges, options: JobOptions) -> None:
+        spark, settings, job = self._spark, self._settings, self.job
+        result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
+        shape, per_line = job.shape_of(result, options), job.lateness(options).per_line
+        results = opened.enter_context(open_results(job, settings, self.folder, result, shape, per_line))
+        self.writer: Any = make_writer(job, settings, options, self.folder, bridges, results, shape)
+        self.query = start_query(job, settings, self.folder, result, self.writer)
+
+    def _start_sums(self, opened: ExitStack, bridges: Bridges, options: JobOptions) -> None:
+        spark, settings, job = self._spark, self._settings, self.job
+        given = job.source_options(settings, options)
+        results = opened.enter_context(sums.results_of(job, settings, options, self.folder, spark, bridges))
+        starts = starts_of(job.flume_options(given), settings, results.table)
+        self.writer = sums.make_writer(job, settings, options, self.folder, results, starts, bridges)
+        lines = stream_of(spark, job.source, options_from(given, starts))
+        self.query = start_new_query(job.name, lines, settings, self.folder, self.writer)
 
     def feed(self, bodies: Sequence[bytes]) -> None:
         """Store events at the bridge and let the query read them."""

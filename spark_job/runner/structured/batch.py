@@ -49,7 +49,7 @@ def run_bounded(job: StructuredJob, settings: JobSettings, options: JobOptions, 
         SparkJobError: any other subclass says why the job died.
     """
     folder = JobFolder(settings.job_folder)
-    with folder.claimed(job.fingerprint(settings, options)), ExitStack() as opened:
+    with folder.claimed(job.fingerprint(settings, options), removed=job.options.removed), ExitStack() as opened:
         spark = start_session(session_of(job, settings, folder))
         opened.callback(stop_session, spark)
         register(spark)
@@ -108,14 +108,15 @@ def compute(
     parts = [part for each in ranges for part in read_audit(folder.audit, each, pane_us, allow_loss=loss)]
     lost = sum(each.events for each in ranges) - sum(part.events for part in parts)
     read, malformed = sum(part.events for part in parts), sum(part.malformed for part in parts)
-    with open_results(job, settings, folder, result, shape) as results:
+    with open_results(job, settings, folder, result, shape, lateness.per_line) as results:
         # The whole result replaces that of an earlier run, so it needs no number to be recognised by.
-        results.store(rows, query_id=None, replace=True)
+        results.replace_all(rows)
         hits = results.counted(now=True)
+        late = None if job.sums else 0
         if hits is None:
-            tally = Tally(read, lost, malformed, hits=read - malformed)
+            tally = Tally(read, lost, malformed, late, hits=read - malformed)
         else:
-            tally = Tally(read, lost, malformed, hits=hits, windows_per_line=lateness.per_line)
+            tally = Tally(read, lost, malformed, late, hits=hits, windows_per_line=lateness.per_line)
         results.show(rows, tally)
     DeadLetters(folder.audit, folder.dead_letters).clear_audit(ends)
     return tally

@@ -68,7 +68,11 @@ class StructuredJob:
         key: the columns of the result that tell its rows apart.
         counted: the column of the result whose sum is the number of lines counted. Empty if there is none: then every
             line that the function received counts.
-        lateness: how the query decides which lines are late, by the job's options.
+        lateness: how the query decides which lines are late, by the job's options. In a job whose rows are sums no
+            line is late, and only its windows matter.
+        sums: the columns of the result that are sums over lines. If there are any, ``rows`` gets the lines of one
+            micro-batch at a time, and the table adds these columns up by key: Spark keeps no state, and a line counts
+            however late it comes.
         source: ``access_log``, ``json_events`` or ``flume``.
         fields: the fields of ``json_events``, name to type.
         time: the column with the time of a line.
@@ -86,6 +90,7 @@ class StructuredJob:
     key: tuple[str, ...]
     counted: str
     lateness: Callable[[Any], Lateness]
+    sums: tuple[str, ...] = ()
     source: str = "access_log"
     fields: Mapping[str, str] = field(default_factory=dict)
     time: str = "time"

@@ -1,9 +1,9 @@
 """Stores the results of a structured job: a table in the job's folder, then console, files and databases.
 
-The table takes each micro-batch in one transaction that also stores its number; a database of ``--sink`` gets the same
-rows under the same number. The files are snapshots of the table. Batches only mark them as changed, and another thread
-writes them, from connections of their own (:mod:`spark_job.sinks.snapshot_file`), so a large table does not slow
-batches down.
+The table takes each micro-batch in one transaction that also records it (:mod:`.embedded_table`); a database of
+``--sink`` gets the same rows under the micro-batch's number in that record. The files are snapshots of the table.
+Batches only mark them as changed, and another thread writes them, from connections of their own
+(:mod:`spark_job.sinks.snapshot_file`), so a large table does not slow batches down.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import sqlalchemy as sa
 
 from spark_job.runner.job import table_name
+from spark_job.runner.structured.embedded_table import EmbeddedTable
 from spark_job.runner.structured.job import ROW_NUMBER
 from spark_job.sinks.database import Database, parse_database_url, read_rows
-from spark_job.sinks.database.columns import flat_schema
 from spark_job.sinks.database.ledger import stored_batch
 from spark_job.sinks.database.write import TableWriter
 from spark_job.sinks.rows import RowsConsole, RowsFile
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from spark_job.accounting.ledger import LedgerEntry
     from spark_job.accounting.tally import Tally
     from spark_job.sinks.database import DatabaseUrl
     from spark_job.sinks.rows import Row
@@ -60,12 +60,20 @@ class ResultStore:
         key: the columns that tell rows apart.
         sinks: console and files.
         databases: further tables that are kept equal to the embedded one.
+        adopt: whether to take these tables from other jobs that own them.
         top: how many rows of a micro-batch the console shows.
         counted: the column whose sum is the number of lines counted; empty if no column has it.
+        sums: the columns that each micro-batch adds to; empty: its rows are absolute values.
+        windows_per_line: in how many rows a line is counted.
         clock: monotonic seconds.
 
     Attributes:
+        table: the embedded table.
         count_is_old: whether a micro-batch was stored since its lines were last counted.
+
+    Raises:
+        OptionError: a table in a database does not fit.
+        SinkError: a table cannot be opened.
     """
 
     def __init__(
@@ -77,66 +85,102 @@ class ResultStore:
         sinks: Iterable[SinkSpec],
         *,
         databases: Sequence[DatabaseUrl] = (),
+        adopt: bool = False,
         top: int,
         counted: str,
+        sums: Sequence[str] = (),
+        windows_per_line: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sinks = tuple(sinks)
-        self._table = table_name(job)
+        name, path = table_name(job), folder / "counts.db"
         self._key = key
-        self._counted_column = counted
-        self._schema = flat_schema(schema)
+        self._has_count = bool(counted)
         with ExitStack() as opened:
-            targets = (parse_database_url(f"sqlite:///{folder / 'counts.db'}"), *databases)
-            self._embedded, *self._databases = [opened.enter_context(Database(target)) for target in targets]
-            self._reader = opened.enter_context(Database(targets[0], keep_connection=False))
+            self.table = opened.enter_context(
+                EmbeddedTable(path, name, schema, key, sums=sums, counted=counted, windows_per_line=windows_per_line)
+            )
+            self._reader = opened.enter_context(
+                Database(parse_database_url(f"sqlite:///{path}"), keep_connection=False)
+            )
+            self._databases = [opened.enter_context(Database(target)) for target in databases]
             self._writers = [
-                TableWriter(database, self._table, schema, key, create=True)
-                for database in (self._embedded, *self._databases)
+                TableWriter(database, name, schema, key, create=True, adopt=adopt) for database in self._databases
             ]
             self._opened = opened.pop_all()
         self._files = [RowsFile(sink.path, self.rows, clock) for sink in sinks if sink.kind == "jsonl" and sink.path]
         self._top = top
         self._console = RowsConsole(top) if any(sink.kind == "console" for sink in sinks) else None
         self._counted = 0
-        self.count_is_old = bool(counted)
+        self.count_is_old = self._has_count
         self._counting = Throttle(clock)
 
-    def store(self, rows: pa.Table, *, query_id: str | None, batch_id: int = 0, replace: bool = False) -> None:
-        """Store a micro-batch in the table and in the databases.
+    def record(self, entry: LedgerEntry, rows: pa.Table, *, replace: bool = False) -> pa.Table:
+        """Store a micro-batch in the table, then in the databases; return the rows that it changed.
 
         Args:
-            rows: absolute values.
-            query_id: the query of the micro-batch; None for rows of no query.
-            batch_id: its number in that query.
+            entry: the micro-batch's ledger entry.
+            rows: its result.
             replace: delete all other rows: these are the whole result.
 
         Raises:
             SinkError: it cannot be stored.
-            OptionError: a table in a database does not fit.
+            AccountingError: it does not begin where the table stands, or differs from its first run.
+            OptionError: a table in a database belongs to another writer.
         """
-        self.count_is_old = bool(self._counted_column)
-        for writer in self._writers:
-            writer.write(rows, query_id=query_id, batch_id=batch_id, replace=replace)
+        self.count_is_old = self._has_count
+        changed = self.table.record(entry, rows, replace=replace)
+        self.copy(changed, replace=replace)
+        return changed
 
-    def catch_up(self, query_id: str, newest: int) -> None:
+    def copy(self, changed: pa.Table, *, replace: bool = False) -> None:
+        """Write the rows that the newest micro-batch changed into the databases.
+
+        Raises:
+            SinkError: one cannot be written.
+            OptionError: a table there belongs to another writer.
+        """
+        if self._writers:
+            table_id, newest = self.table.table_id(), self.table.next_sequence() - 1
+            for writer in self._writers:
+                writer.write(changed, query_id=table_id, batch_id=newest, replace=replace)
+
+    def replace_all(self, rows: pa.Table) -> None:
+        """Store the whole result of a run that belongs to no query, in place of all rows.
+
+        Raises:
+            SinkError: it cannot be stored.
+            OptionError: a table in a database belongs to a query.
+        """
+        self.count_is_old = self._has_count
+        self.table.replace_all(rows)
+        for writer in self._writers:
+            writer.write(rows, query_id=None, replace=True)
+
+    def catch_up(self, *, replace: bool = False) -> None:
         """Write the whole table into each database that lacks a micro-batch because it was added later or was away.
 
         Args:
-            query_id: the query whose micro-batches the table holds.
-            newest: the number of the newest one.
+            replace: delete rows there that the table does not have.
 
         Raises:
             SinkError: a database cannot be written.
+            OptionError: a table there belongs to another writer.
         """
-        for database, writer in zip(self._databases, self._writers[1:], strict=True):
-            if stored_batch(database, query_id, self._table) >= newest:
+        table_id, newest = self.table.table_id(), self.table.next_sequence() - 1
+        for database, writer in zip(self._databases, self._writers, strict=True):
+            # The first micro-batch would be refused as well, but maybe only in hours.
+            writer.check_owner(table_id)
+            if stored_batch(database, table_id, self.table.name) >= newest:
                 continue
-            rows = read_rows(self._embedded, self._table)
+            none = self.table.schema.empty_table()
+            if replace:
+                writer.write(none, query_id=table_id, batch_id=None, replace=True)
+            rows = self.table.rows()
             while part := list(islice(rows, ROWS_AT_ONCE)):
-                writer.write(pa.Table.from_pylist(part, schema=self._schema), query_id=None)
+                writer.write(pa.Table.from_pylist(part, schema=self.table.schema), query_id=table_id, batch_id=None)
             # The number goes in last, so that a copy which a kill interrupted starts again from the first row.
-            writer.write(self._schema.empty_table(), query_id=query_id, batch_id=newest)
+            writer.write(none, query_id=table_id, batch_id=newest)
 
     def show(self, rows: pa.Table, tally: Tally) -> None:
         """Print a stored micro-batch, and mark the files as changed.
@@ -162,7 +206,7 @@ class ResultStore:
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows of the table, ordered by key, from one consistent state."""
-        for row in read_rows(self._reader, self._table):
+        for row in read_rows(self._reader, self.table.name):
             yield _without_number(row)
 
     def counted(self, *, now: bool) -> int | None:
@@ -174,12 +218,11 @@ class ResultStore:
         Raises:
             SinkError: the table cannot be read.
         """
-        if not self._counted_column:
+        if not self._has_count:
             return None
         if now or self._counting.is_due():
-            column = self._writers[0].target.table.c[self._counted_column]
-            with self._counting.working(), self._embedded.reading() as connection:
-                self._counted = int(connection.execute(sa.select(sa.func.sum(column))).scalar() or 0)
+            with self._counting.working():
+                self._counted = self.table.count_hits()
             self.count_is_old = False
         return self._counted
 

@@ -1,7 +1,7 @@
 """Runs a structured job live: each micro-batch goes into the tables, until a stop or a drained log ends the query.
 
-The results of a micro-batch are stored first, then its ledger entry, and Spark commits it last. A micro-batch that runs
-again after a kill finds its number in the tables and changes nothing.
+The results of a micro-batch are stored first, together with its ledger entry, and Spark commits it last. A micro-batch
+that runs again after a kill finds itself in the records of the table and changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from headrace.common.durations import spark_interval
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import Ledger
-from spark_job.accounting.totals_file import TotalsFile
+from spark_job.accounting.tally import Tally
 from spark_job.errors import JobFolderError
 from spark_job.runner.background import BackgroundCalls
 from spark_job.runner.bridge_positions import first_offset, status_bridges
@@ -28,6 +28,7 @@ from spark_job.runner.session import SessionSettings, start_session, stop_sessio
 from spark_job.runner.spark_errors import cause_of
 from spark_job.runner.structured.job import batch_of, stream_of
 from spark_job.runner.structured.results import ResultStore, numbered
+from spark_job.runner.structured.take_over import take_over_totals
 from spark_job.source import register
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
     from spark_job.accounting.spark_checkpoint import Checkpoint
-    from spark_job.accounting.tally import Tally
     from spark_job.runner.job_settings import JobOptions, JobSettings
     from spark_job.runner.structured.job import ResultShape, StructuredJob
     from spark_job.source.bridges import Bridges
@@ -61,19 +61,18 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
     folder = JobFolder(settings.job_folder)
     with folder.claimed(job.fingerprint(settings, options)), ExitStack() as opened:
         bridges = opened.enter_context(closing(status_bridges(settings.parsed_flume_options())))
-        totals = TotalsFile(folder.totals)
-        folder.check(totals)
         spark = start_session(session_of(job, settings, folder))
         opened.callback(stop_session, spark)
         register(spark)
         options = prepared(job, settings, options, folder, spark, stop)
-        if stop.is_set():
-            return totals.tally(None, 1, final=True)
+        if stop.is_set() and not folder.counts.exists():
+            return Tally()
         try:
             result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
             shape = job.shape_of(result, options)
-            results = opened.enter_context(open_results(job, settings, folder, result, shape))
-            writer = make_writer(job, settings, options, folder, bridges, totals, results, shape)
+            per_line = job.lateness(options).per_line
+            results = opened.enter_context(open_results(job, settings, folder, result, shape, per_line))
+            writer = make_writer(job, settings, options, folder, bridges, results, shape)
             query = start_query(job, settings, folder, result, writer)
         except PySparkException as error:
             raise cause_of(error) from error
@@ -125,14 +124,20 @@ def prepared(
 
 
 def open_results(
-    job: StructuredJob, settings: JobSettings, folder: JobFolder, result: DataFrame, shape: ResultShape
+    job: StructuredJob,
+    settings: JobSettings,
+    folder: JobFolder,
+    result: DataFrame,
+    shape: ResultShape,
+    windows_per_line: int,
 ) -> ResultStore:
     """Open the tables and files of a job.
 
     Raises:
         JobFolderError: the table is gone, and with it what earlier micro-batches stored.
+        OptionError: a table in a database does not fit.
     """
-    if folder.checkpoint.newest_committed() is not None and not folder.counts.exists():
+    if not job.sums and folder.checkpoint.newest_committed() is not None and not folder.counts.exists():
         raise JobFolderError(
             f"{folder.counts} is gone, and the checkpoint goes on from what it held; take a new job folder and "
             "consumer name to compute again"
@@ -145,8 +150,11 @@ def open_results(
         shape.key,
         settings.sinks,
         databases=settings.databases(),
+        adopt=settings.adopt_table,
         top=settings.top,
         counted=job.counted,
+        sums=job.sums,
+        windows_per_line=windows_per_line,
     )
 
 
@@ -156,14 +164,14 @@ def make_writer(
     options: JobOptions,
     folder: JobFolder,
     bridges: Bridges,
-    totals: TotalsFile,
     results: ResultStore,
     shape: ResultShape,
 ) -> ResultWriter:
-    """Return the batch function of a job, after the databases have caught up with the table."""
-    owner, newest = totals.owner(), totals.newest_batch()
-    if owner is not None and newest is not None:
-        results.catch_up(owner, newest)
+    """Return the batch function of a job, after the databases have caught up with the table.
+
+    Raises:
+        JobFolderError: table and checkpoint do not belong together.
+    """
     ledger = Ledger(
         folder.checkpoint,
         folder.audit,
@@ -171,9 +179,11 @@ def make_writer(
         lambda log_id: first_offset(bridges, settings.consumer, log_id),
         allow_loss=settings.allow_data_loss,
     )
+    take_over_totals(folder, results.table, ledger, sums=False)
+    folder.check(results.table)
+    results.catch_up(replace=shape.output_mode == "complete")
     letters = DeadLetters(folder.audit, folder.dead_letters)
-    per_line = job.lateness(options).per_line
-    return ResultWriter(folder.checkpoint, ledger, totals, results, letters, lambda: datetime.now(UTC), shape, per_line)
+    return ResultWriter(folder.checkpoint, ledger, results, letters, lambda: datetime.now(UTC), shape)
 
 
 def start_query(
@@ -190,11 +200,11 @@ def start_query(
     )
 
 
-def in_shape(rows: pa.Table, shape: ResultShape, batch_id: int) -> pa.Table:
+def in_shape(rows: pa.Table, shape: ResultShape, number: int) -> pa.Table:
     """Return the rows of a micro-batch in an order that does not depend on Spark's tasks, with numbers if needed."""
     if not shape.ordered:
         rows = rows.sort_by([(name, "ascending") for name in rows.schema.names])
-    return numbered(rows, batch_id * ROW_NUMBERS_PER_BATCH) if shape.numbered else rows
+    return numbered(rows, number * ROW_NUMBERS_PER_BATCH) if shape.numbered else rows
 
 
 class ResultWriter:
@@ -208,26 +218,22 @@ class ResultWriter:
         self,
         checkpoint: Checkpoint,
         ledger: Ledger,
-        totals: TotalsFile,
         results: ResultStore,
         dead_letters: DeadLetters,
         now: Callable[[], datetime],
         shape: ResultShape,
-        windows_per_line: int,
     ) -> None:
         self._checkpoint = checkpoint
         self._ledger = ledger
-        self._totals = totals
         self._results = results
         self._dead_letters = dead_letters
         self._now = now
         self.shape = shape
-        self._windows_per_line = windows_per_line
         # Held while a batch is stored, so that a count in another thread is of the same batches as the totals.
         self._storing = Lock()
         self._cleared: int | None = None
         self.newest: NewestBatch | None = None
-        self.positions = totals.positions()
+        self.positions = results.table.positions()
         self.tally = self.final_tally()
         self.failure: Exception | None = None
 
@@ -239,7 +245,7 @@ class ResultWriter:
         hits = self._results.counted(now=now)
         # A line that an old count lacks is open, not missing, until the next count.
         final = self.shape.output_mode == "append" or self._results.count_is_old
-        return self._totals.tally(hits, self._windows_per_line, final=final)
+        return self._results.table.tally_with(hits, final=final)
 
     def __call__(self, changed: DataFrame, batch_id: int) -> None:
         """Store and show one micro-batch."""
@@ -247,17 +253,18 @@ class ResultWriter:
             # toArrow runs the plan, and must stay the only action on ``changed``: a second one would read the lines
             # again. The readers' audit files are complete once it returns, so the ledger entry comes after it.
             replace = self.shape.output_mode == "complete"
-            # A complete result replaces all rows, so it numbers them from 0 each time.
-            rows = in_shape(changed.toArrow(), self.shape, 0 if replace else batch_id)
+            # A complete result replaces all rows, so it numbers them from 0 each time. Spark's numbers of micro-batches
+            # begin again with each query, those of the table do not.
+            number = 0 if replace else self._results.table.next_sequence()
+            rows = in_shape(changed.toArrow(), self.shape, number)
             entry = self._ledger.entry(batch_id)
             with self._storing:
-                self._results.store(rows, query_id=entry.query_id, batch_id=batch_id, replace=replace)
-                self._totals.record(entry)
+                rows = self._results.record(entry, rows, replace=replace)
                 self.clear_committed()
                 tally = self._tally(now=False)
                 if rows.num_rows or entry.read:
                     self._results.show(rows, tally)
-                self.positions, self.tally = self._totals.positions(), tally
+                self.positions, self.tally = self._results.table.positions(), tally
             self.newest = NewestBatch(batch_id, self._now(), entry.closed_before_ms)
         except Exception as error:
             # Spark keeps only its text; the job reports the error itself.
@@ -285,5 +292,5 @@ class ResultWriter:
         if committed is not None and committed != self._cleared:
             dropped = self._dead_letters.clear_audit(self._checkpoint.planned(committed).ends)
             if dropped:
-                self._totals.add_dropped_dead_letters(dropped)
+                self._results.table.add_dropped_dead_letters(dropped)
             self._cleared = committed

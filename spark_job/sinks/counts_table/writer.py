@@ -28,7 +28,7 @@ from spark_job.sinks.counts_table.reader import CountsReader, Window
 from spark_job.sinks.counts_table.schema import ARROW_SCHEMA, SCHEMA_VERSION, SCRIPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import timedelta
     from pathlib import Path
 
@@ -219,6 +219,11 @@ class CountsTable(CountsReader):
             if excess <= 0:
                 break
         return end_us
+
+    def skip_lost(self, starts: Mapping[str, int]) -> None:
+        """Count the events as lost between what the table holds and where the next query starts."""
+        with self._transaction():
+            self.records.skip_lost(starts)
 
     def add_dropped_dead_letters(self, lines: int) -> None:
         """Count malformed lines that the dead letters had no room for."""

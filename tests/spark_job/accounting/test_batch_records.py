@@ -18,7 +18,7 @@ CREATE TABLE table_state (table_id TEXT, next_sequence INTEGER);
 INSERT INTO table_state VALUES ('the table', 0);
 CREATE TABLE positions (log_id TEXT PRIMARY KEY, next_offset INTEGER);
 CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER);
-INSERT INTO totals VALUES ('read', 0), ('malformed', 0), ('hits', 0);
+INSERT INTO totals VALUES ('read', 0), ('malformed', 0), ('hits', 0), ('lost', 0);
 CREATE TABLE batches (sequence INTEGER PRIMARY KEY, query_id TEXT, batch_id INTEGER, ranges TEXT, read INTEGER,
                       malformed INTEGER, UNIQUE (query_id, batch_id));
 """
@@ -58,6 +58,14 @@ def test_a_batch_with_a_gap_is_refused_and_one_without_lines_is_not(records: Bat
             records.record(entry(1, start, 20))
     records.record(replace(entry(1, 0, 0), ranges=()))
     assert records.positions() == {LOG: 10}
+
+
+def test_events_between_the_results_and_the_next_query_are_lost(records: BatchRecords) -> None:
+    records.record(entry(0, 0, 10))
+    records.skip_lost({LOG: 10, "a new log": 5})
+    records.skip_lost({LOG: 13})
+    assert (records.total("lost"), records.positions()) == (3, {LOG: 13})
+    records.record(entry(0, 13, 14, query_id="another"))
 
 
 def test_only_the_newest_batches_are_kept(records: BatchRecords) -> None:

@@ -26,3 +26,10 @@ def test_open_lines_are_a_term_that_shows_only_where_there_are_some() -> None:
     tally = Tally(read=1_010, malformed=1, hits=1_005, open=4)
     assert tally.balanced
     assert str(tally) == "lines read 1,010 = counted 1,005 + malformed 1 + late 0 + open 4"
+
+
+def test_a_job_that_closes_nothing_shows_neither_late_nor_too_old_lines() -> None:
+    tally = Tally(read=10, malformed=1, late=None, hits=9)
+    assert tally.balanced
+    assert str(tally) == "lines read 10 = counted 9 + malformed 1"
+    assert (tally.as_json()["late"], tally.as_json()["too_old"]) == (0, 0)

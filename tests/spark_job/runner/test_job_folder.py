@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from spark_job.accounting.totals_file import TotalsFile
 from spark_job.errors import JobFolderError
 from spark_job.runner.job_folder import JobFolder
-from tests.support.counts import QUERY, entry
+from tests.support.counts import QUERY
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+class Stored:
+    """Results that are stored up to a micro-batch of a query."""
+
+    path = Path("counts.db")
+
+    def __init__(self, query: str | None = None, newest: int | None = None) -> None:
+        self._query = query
+        self._newest = newest
+
+    def owner(self) -> str | None:
+        return self._query
+
+    def newest_batch(self) -> int | None:
+        return self._newest
+
 
 SETTINGS = {"window": "1m", "url": "path"}
 
@@ -35,6 +48,14 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
         folder.claim(SETTINGS | {"window": "5m"})
     with pytest.raises(JobFolderError, match="zone was None and is 'UTC'"):
         folder.claim(SETTINGS | {"zone": "UTC"})
+
+
+def test_a_setting_that_is_gone_is_left_out(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "job")
+    folder.claim(SETTINGS | {"watermark": "10m"})
+    folder.claim(SETTINGS, removed=("watermark",))
+    with pytest.raises(JobFolderError, match="watermark was '10m' and is None"):
+        folder.claim(SETTINGS)
 
 
 def test_damaged_settings_are_refused(tmp_path: Path) -> None:
@@ -60,19 +81,18 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 def test_stored_batches_and_checkpoint_that_belong_together_pass(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
-    stored = TotalsFile(folder.totals)
+    stored = Stored()
     folder.check(stored)
-    stored.record(entry(0, 0, 1))
+    stored = Stored(QUERY, 0)
     checkpoint(folder, QUERY, newest=0)
     folder.check(stored)
-    stored.record(entry(1, 1, 2))
+    stored = Stored(QUERY, 1)
     folder.check(stored)
 
 
 def test_a_checkpoint_that_is_gone_or_anothers_is_refused(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
-    stored = TotalsFile(folder.totals)
-    stored.record(entry(0, 0, 1))
+    stored = Stored(QUERY, 0)
     with pytest.raises(JobFolderError, match="is gone or another's"):
         folder.check(stored)
     checkpoint(folder, "another query", newest=0)
@@ -83,9 +103,9 @@ def test_a_checkpoint_that_is_gone_or_anothers_is_refused(tmp_path: Path) -> Non
 def test_stored_batches_that_are_behind_the_checkpoint_are_refused(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
     checkpoint(folder, QUERY, newest=1)
-    stored = TotalsFile(folder.totals)
+    stored = Stored()
     with pytest.raises(JobFolderError, match="ends at micro-batch None, the checkpoint at 1"):
         folder.check(stored)
-    stored.record(entry(0, 0, 1))
+    stored = Stored(QUERY, 0)
     with pytest.raises(JobFolderError, match="ends at micro-batch 0, the checkpoint at 1"):
         folder.check(stored)

@@ -1,4 +1,4 @@
-"""Kills and power cuts at every point of a micro-batch: the table is a recount each time.
+"""Kills and power cuts at every point of a micro-batch of sums: the table is a recount each time.
 
 First the store alone, hundreds of times: the real table and batch function, over a log in memory. Then the job as a
 process, killed while lines come; between two runs any files that were not synced are damaged.
@@ -14,6 +14,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import LedgerEntry
 from spark_job.ranges import LogRange
 from spark_job.runner.batch_writer import BatchWriter
-from spark_job.runner.counts_table_run import shower
+from spark_job.runner.structured.embedded_table import EmbeddedTable
 from spark_job.sinks.counts_table.reader import CountsReader
 from spark_job.sinks.counts_table.writer import CountsTable
 from tests.support.bridges import RealBridge
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import pyarrow as pa
-
-    from spark_job.sinks.base import ChangedWindows
+    from spark_job.accounting.batch_records import BatchRecords
+    from spark_job.accounting.tally import Tally
 
 Line = tuple[int, str]
 """Minute and URL."""
 
+BY_URL = pa.schema([("minute", pa.int64()), ("url", pa.string()), ("hits", pa.int64())])
 POINTS = ("nowhere", "before", "inside", "after", "told")
 """Where the process dies: before the transaction, inside it, after it, or after the bridges were told."""
 KILLS = int(os.environ.get("HEADRACE_KILLS", "12"))
@@ -70,18 +71,37 @@ class Process:
         self._query = f"query-{number}"
         self._die_at = "nowhere"
         self._range = LogRange(LOG, 0, 0)
-        self.table = CountsTable(folder / "counts.db")
-        self.writer = BatchWriter(
+        self.table = self._open(folder / "counts.db")
+        self.writer: BatchWriter[Any] = BatchWriter(
             sums=self._sums,
             ledger=cast("Any", self),
             table=self.table,
             commit=self._commit,
-            show=shower(self.table, [cast("Any", self)]),
+            show=self._show,
             dead_letters=DeadLetters(folder / "audit", folder / "letters"),
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
         )
-        self._add = self.table.records.add
-        self.table.records.add = self._add_to_totals  # type: ignore[method-assign]
+
+    def _open(self, path: Path) -> Any:
+        table = CountsTable(path)
+        self._die_inside(table.records)
+        return table
+
+    def _die_inside(self, records: BatchRecords) -> BatchRecords:
+        add = records.add
+
+        def add_or_die(**terms: int) -> None:
+            self._point("inside")
+            add(**terms)
+
+        records.add = add_or_die  # type: ignore[method-assign]
+        return records
+
+    def content(self) -> dict[Line, int]:
+        return content(self.table)
+
+    def _rows(self, found: Counter[Line]) -> pa.Table:
+        return rows(*((minute, url, hits) for (minute, url), hits in found.items()))
 
     def entry(self, batch_id: int) -> LedgerEntry:
         return LedgerEntry(self._query, batch_id, (self._range,), 0, 0, 0, 0, 0, 0)
@@ -94,17 +114,13 @@ class Process:
         self._point("before")
         return lines
 
-    def _add_to_totals(self, **terms: int) -> None:
-        self._point("inside")
-        self._add(**terms)
-
     def _commit(self, positions: dict[str, int]) -> None:
         self._point("after")
         self._bridge.committed = positions[LOG]
         self._point("told")
 
-    def write(self, changed: ChangedWindows) -> None:
-        assert changed.tally.balanced
+    def _show(self, _entry: LedgerEntry, _changed: Any, tally: Tally) -> None:
+        assert tally.balanced
 
     def run(self, batch_id: int, size: int, die_at: str) -> None:
         """Run the micro-batch that begins where the table stands."""
@@ -112,7 +128,24 @@ class Process:
         self._range = LogRange(LOG, start, min(start + size, len(self._bridge.lines)))
         found = Counter(self._bridge.read(start, self._range.end))
         self._die_at = die_at
-        self.writer(cast("Any", Frame(rows(*((minute, url, hits) for (minute, url), hits in found.items())))), batch_id)
+        self.writer(cast("Any", Frame(self._rows(found))), batch_id)
+
+
+class SumsProcess(Process):
+    """The same for a structured job whose rows are sums."""
+
+    def _open(self, path: Path) -> Any:
+        table = EmbeddedTable(path, "by_url", BY_URL, ("minute", "url"), sums=("hits",), counted="hits")
+        records = table._records
+        table._records = lambda connection: self._die_inside(records(connection))  # type: ignore[method-assign]
+        return table
+
+    def content(self) -> dict[Line, int]:
+        return {(row["minute"], row["url"]): row["hits"] for row in self.table.rows()}
+
+    def _rows(self, found: Counter[Line]) -> pa.Table:
+        lines = [{"minute": minute, "url": url, "hits": hits} for (minute, url), hits in found.items()]
+        return pa.Table.from_pylist(lines, schema=BY_URL)
 
 
 class Frame:
@@ -129,14 +162,15 @@ lines = st.tuples(st.integers(-5, 2_000_000), st.sampled_from(["/a", "/b", "/c"]
 steps = st.lists(st.tuples(st.lists(lines, max_size=6), st.integers(1, 7), st.sampled_from(POINTS)), min_size=1)
 
 
+@pytest.mark.parametrize("kind", [Process, SumsProcess])
 @settings(max_examples=150)
-@given(steps)
+@given(given_steps=steps)
 def test_any_split_into_batches_with_any_kills_is_a_recount(
-    tmp_path_factory: pytest.TempPathFactory, given_steps: list[tuple[list[Line], int, str]]
+    tmp_path_factory: pytest.TempPathFactory, kind: type[Process], given_steps: list[tuple[list[Line], int, str]]
 ) -> None:
     folder, bridge = tmp_path_factory.mktemp("kills"), MemoryBridge()
     lives = batch_id = 0
-    process = Process(folder, bridge, lives)
+    process = kind(folder, bridge, lives)
     for new, size, die_at in [*given_steps, ([], 10_000, "nowhere")]:
         bridge.lines += new
         try:
@@ -145,9 +179,9 @@ def test_any_split_into_batches_with_any_kills_is_a_recount(
         except Killed:
             process.table.close()
             lives, batch_id = lives + 1, 0
-            process = Process(folder, bridge, lives)
+            process = kind(folder, bridge, lives)
     with process.table as table:
-        assert content(table) == Counter(bridge.lines)
+        assert process.content() == Counter(bridge.lines)
         assert (table.tally().read, table.tally().balanced) == (len(bridge.lines), True)
         table.verify()
 

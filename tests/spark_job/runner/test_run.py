@@ -38,7 +38,8 @@ try:
     run_job(job, settings.of_job(name), read_options(job.options, given), Event())
 except SparkJobError as error:
     print(type(error).__name__)
-machines = ("counts_table_run", "object_store_run", "structured.stream", "structured.batch", "dstreams.run")
+machines = ("counts_table_run", "object_store_run", "structured.stream", "structured.sums",
+            "structured.batch", "dstreams.run")
 print([each for each in machines if f"spark_job.runner.{each}" in sys.modules])
 """
 
@@ -49,6 +50,7 @@ print([each for each in machines if f"spark_job.runner.{each}" in sys.modules])
         ("url-counts", "live", ["counts_table_run"]),
         ("url-counts", "bounded", ["structured.stream", "structured.batch"]),
         ("sessions", "live", ["structured.stream"]),
+        ("running-totals", "live", ["structured.stream", "structured.sums"]),
         ("sql", "bounded", ["structured.stream", "structured.batch"]),
         ("actions", "live", ["object_store_run"]),
         ("traffic", "live", ["dstreams.run"]),

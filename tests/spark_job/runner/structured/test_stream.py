@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import ExitStack
+import sqlite3
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.spark_checkpoint import Checkpoint
-from spark_job.accounting.totals_file import TotalsFile
 from spark_job.jobs import sensors, sessions
 from spark_job.jobs.url_counts import JOB
 from spark_job.runner.job_folder import JobFolder
@@ -104,16 +103,13 @@ class LiveJob:
         self.folder = folder
         self.now_s = 0.0
         self.results = ResultStore(folder, "by-url", SCHEMA, ("url",), [], top=2, counted="hits", clock=self._clock)
-        self.totals = folder / "books.json"
         self.writer = ResultWriter(
             Checkpoint(folder / "checkpoint"),
             cast("Any", Entries(*entries)),
-            TotalsFile(self.totals),
             self.results,
             DeadLetters(folder / "audit", folder / "letters", max_letter_bytes),
             lambda: datetime(2026, 1, 2, tzinfo=UTC),
             ResultShape(("url",), "update"),
-            1,
         )
 
     def _clock(self) -> float:
@@ -202,7 +198,9 @@ def test_dead_letters_without_room_are_counted_without_another_batch(tmp_path: P
     job.commit(0, 5)
     job.writer.refresh()
     assert job.letters() == []
-    assert json.loads(job.totals.read_bytes())["sums"]["dropped_dead_letters"] == 1
+    with closing(sqlite3.connect(tmp_path / "counts.db")) as database:
+        dropped = database.execute("SELECT value FROM totals WHERE name = 'dead_letters_dropped'").fetchall()
+    assert dropped == [(1,)]
 
 
 def test_a_long_plan_does_not_keep_the_batch_before_it_waiting(tmp_path: Path, opened: ExitStack) -> None:
