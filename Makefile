@@ -27,7 +27,8 @@ KERNELS := $(VENV)/.kernels
 
 PYTEST := $(BIN)/python -m pytest
 # A file's tests share what is slow to start (a Spark session, a bridge), so a file stays with one process.
-SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile
+# tests/conftest.py puts the longest files first; pytest-xdist would put those with the most tests first.
+SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 # The containers are up, and no other state folder is named: then drop, status and stop mean them.
 IN_CONTAINERS := $(if $(filter command line,$(origin STATE)),,$(wildcard $(CONTAINERS)/up))
@@ -143,8 +144,8 @@ test: setup ## Run the tests that take seconds each, real Flume and Spark includ
 
 .PHONY: test-all
 test-all: setup ## Run every test; those with containers by themselves, since they take the whole machine
-	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not docker' $(ARGS)
-	@$(PYTEST) -m docker $(ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not docker' --durations=20 $(ARGS)
+	@$(PYTEST) -m docker --durations=5 $(ARGS)
 
 .PHONY: check
 check: $(INSTALLED) ## Check style, types, layers and documents (what CI runs first)

@@ -41,6 +41,8 @@ COMMANDS = {
     "docker-compose": "on Debian `apt-get install docker-compose`",
 }
 LEAVE_TIMEOUT_S = 10.0
+SLOW_S, WITH_PROGRAMS_S, OTHER_S = 30.0, 4.0, 0.05
+"""Rough times of a test marked ``slow``, of another one that starts Java or a server, and of all others."""
 
 # A limit on the time of a generated example would test how busy the machine is.
 settings.register_profile("headrace", deadline=None)
@@ -65,6 +67,21 @@ def missing(prerequisite: str) -> str:
         return "needs a Docker engine, and there is no docker command"
     engine = subprocess.run([docker, "info"], capture_output=True, timeout=30, check=False)
     return "" if engine.returncode == 0 else "needs a Docker engine, and docker info cannot reach one"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first: at the end, processes that share the files would wait for the last one."""
+    took_s: dict[str, float] = {}
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        took_s[file] = took_s.get(file, 0.0) + _rough_time_s(item)
+    items.sort(key=lambda item: -took_s[item.nodeid.partition("::")[0]])
+
+
+def _rough_time_s(item: pytest.Item) -> float:
+    if item.get_closest_marker("slow") is not None:
+        return SLOW_S
+    return WITH_PROGRAMS_S if any(item.get_closest_marker(name) for name in NEEDS) else OTHER_S
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

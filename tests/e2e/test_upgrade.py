@@ -145,6 +145,8 @@ STATE_OF_0_1_0 = ROOT / "tests" / "golden" / "state-folder-0.1.0.tar.gz"
 
 @pytest.mark.java
 @pytest.mark.spark
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_state_folder_of_the_version_before_goes_on(tmp_path: Path) -> None:
     with tarfile.open(STATE_OF_0_1_0) as archive:
         archive.extractall(tmp_path, filter="data")
