@@ -15,6 +15,7 @@ import json
 import socket
 import struct
 import sys
+import time
 import uuid
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 WORD = struct.Struct(">I")
 BATCH_EVENTS = 1000
+STARTS_WITHIN_S = 30.0
 
 
 class FramedSocket:
@@ -42,7 +44,7 @@ class FramedSocket:
 
     def __init__(self, host: str, port: int) -> None:
         self.remote_name = f"{host}:{port}"
-        self._socket = socket.create_connection((host, port), timeout=30)
+        self._socket = connected(host, port)
         self._stream = self._socket.makefile("rb")
         self._serial = 0
 
@@ -72,6 +74,22 @@ class FramedSocket:
         if len(data) < size:
             raise ConnectionError(f"{self.remote_name}: the bridge closed the connection")
         return data
+
+
+def connected(host: str, port: int) -> socket.socket:
+    """Return a connection to a bridge that may have been started only now.
+
+    Raises:
+        OSError: no bridge answers.
+    """
+    gives_up_s = time.monotonic() + STARTS_WITHIN_S
+    while True:
+        try:
+            return socket.create_connection((host, port), timeout=30)
+        except ConnectionRefusedError:
+            if time.monotonic() > gives_up_s:
+                raise
+            time.sleep(0.2)
 
 
 def event(body: bytes) -> dict[str, Any]:
@@ -118,7 +136,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--flight", default="127.0.0.1:4142", help="where the bridge serves readers")
     given = parser.parse_args(arguments)
     for batch in batches(sys.stdin.buffer):
-        answer = send(given.avro, batch)
+        try:
+            answer = send(given.avro, batch)
+        except OSError as error:
+            print(f"{given.avro}: no bridge took a batch of {len(batch):,} events: {error}")
+            return 1
         if answer != "OK":
             print(f"{answer}: the bridge did not store a batch of {len(batch):,} events; send it again later")
             return 1

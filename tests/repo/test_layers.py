@@ -107,7 +107,7 @@ def test_imports_point_upstream(package: str) -> None:
         for reason in [broken_contract(module_name(path), name)]
         if reason
     ]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_the_cores_do_no_input_or_output(core: str) -> None:
         for line, name in imports_of(path)
         if any(is_below(name, banned) for banned in NOT_IN_THE_CORE[core])
     ]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("ground", STANDARD_LIBRARY_ONLY)
@@ -159,7 +159,7 @@ def test_the_ground_floor_needs_the_standard_library_only(ground: str) -> None:
         if name.partition(".")[0] not in (*sys.stdlib_module_names, *more.get(module_name(path), ()))
         and not is_below(name, ground)
     ]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 def test_every_package_has_a_contract_for_each_of_its_modules() -> None:
