@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from headrace.container_settings import SETTINGS
 from headrace.containers.docker import Engine
 from headrace.containers.folder import account
 from spark_job.sinks.database import parse_database_url, read_rows
@@ -93,6 +94,26 @@ class ContainersProject:
         ended = self.make(target, *arguments)
         assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}\n{self.log_tails()}"
         return ended.stdout
+
+    def take_over(self, archive: Path) -> None:
+        """Make folder and volumes as an archive has them: ``folder/`` and ``volumes/NAME/``.
+
+        What is unpacked belongs to the account that the containers run as.
+        """
+        base_image = self._environment.get("HEADRACE_BASE_IMAGE", SETTINGS["HEADRACE_BASE_IMAGE"].default)
+        parts = {"folder": str(self.folder)} | {
+            f"volumes/{name}": f"{self.name}_{name}" for name in ("log", "job", "channel", "recovery")
+        }
+        for part, place in parts.items():
+            unpack = f"tar -C /to --strip-components={part.count('/') + 1} -xzpf - {part}"
+            owner = f"chown -R {self.owner[0]}:{self.owner[1]} /to"
+            command = ["docker", "run", "--rm", "-i", "--user=0:0", "--entrypoint=sh", "-v", f"{place}:/to"]
+            subprocess.run(
+                [*command, base_image, "-c", f"{unpack} && {owner}"],
+                input=archive.read_bytes(),
+                check=True,
+                timeout=COUNT_TIMEOUT_S,
+            )
 
     def drop(self, log: Path, copies: int = 1) -> None:
         """Hand over ``log`` so many times."""
