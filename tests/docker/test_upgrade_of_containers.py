@@ -18,8 +18,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 CONTAINERS_OF_0_1_0 = ROOT / "tests" / "golden" / "containers-0.1.0.tar.gz"
 """Made on 2026-11-27 by headrace 0.1.0 at commit d5b4e95, before its modules moved: ``headrace sample --lines 600
---seed 1`` dropped into ``make up`` with ``HEADRACE_WINDOW=7d`` and a JSON-lines sink, counted, ``make down``. It has the
-folder and the volumes log, job, channel and recovery, without logs of the services. Its secrets opened that run only.
+--seed 1`` dropped into ``make up`` with ``HEADRACE_WINDOW=7d`` and a JSON-lines sink, counted, ``make down``. It has
+the folder and the volumes log, job, channel and recovery, without logs of the services. Its secrets opened that run
+only.
 """
 
 

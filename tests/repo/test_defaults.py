@@ -18,6 +18,7 @@ from headrace.common.bridge_defaults import ADMIN_PORT, AVRO_PORT, FLIGHT_PORT, 
 from headrace.common.durations import format_duration
 from headrace.common.text import binary_size, iso_utc
 from headrace.container_settings import SETTINGS
+from headrace.containers.folder import UNPRIVILEGED
 from headrace.containers.places import DEFAULT_FOLDER
 from headrace.local.run_options import PipelineOptions
 from headrace.sample import DEFAULT_START, SampleSettings
@@ -244,6 +245,25 @@ def test_the_options_of_the_sample_have_the_defaults_of_its_settings() -> None:
 def test_the_settings_of_the_containers_name_every_value_of_an_option(setting: str, values: tuple[str, ...]) -> None:
     meaning = re.sub(r" \([^)]*\)", "", SETTINGS[setting].meaning)
     assert re.split(r", or |, | or ", meaning)[: len(values)] == list(values)
+
+
+def test_images_and_pods_run_as_the_account_of_the_containers_and_on_their_base() -> None:
+    wanted = {name: SETTINGS[name].in_compose or SETTINGS[name].default for name in ("PUID", "PGID")}
+    wanted["BASE_IMAGE"] = SETTINGS["HEADRACE_BASE_IMAGE"].default
+    assert wanted["PUID"] == str(UNPRIVILEGED)
+    names = {"runAsUser": "PUID", "runAsGroup": "PGID", "fsGroup": "PGID"}
+    found = []
+    for path in project_files():
+        if ROOT / "docker" not in path.parents:
+            continue
+        text = path.read_text(encoding="utf-8")
+        copies = re.findall(r"^ARG (PUID|PGID|BASE_IMAGE)=(\S+)", text, re.MULTILINE)
+        copies += [(names[key], value) for key, value in re.findall(r"(runAsUser|runAsGroup|fsGroup): (\d+)", text)]
+        copies += [("PUID", value) for value in re.findall(r"^USER (\d+):\d+$", text, re.MULTILINE)]
+        found += [(shown(path), name, value) for name, value in copies]
+    wrong = [f"{path} has {name} {value}, not {wanted[name]}" for path, name, value in found if value != wanted[name]]
+    assert not wrong, "\n".join(wrong)
+    assert {name for _, name, _ in found} == set(wanted)
 
 
 def test_the_measured_memory_stands_beside_the_limits_of_today() -> None:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from avro_bridge.config import BridgeConfig
 from headrace.container_settings import SETTINGS
+from spark_job.jobs.options import UrlCountsOptions
+from spark_job.options.command_line import default_text
 from tests.support.source_tree import ROOT
 
 if TYPE_CHECKING:
@@ -68,7 +71,10 @@ def test_a_variable_that_nobody_declared_is_an_error(generator: ModuleType) -> N
 
 def test_defaults_of_the_job_and_the_bridge_are_those_of_their_models(generator: ModuleType) -> None:
     shown = {name: generator.default_of(SETTINGS[name]) for name in ("HEADRACE_WINDOW", "HEADRACE_LOG_MAX_BYTES")}
-    assert shown == {"HEADRACE_WINDOW": "5m", "HEADRACE_LOG_MAX_BYTES": str(8 << 30)}
+    assert shown == {
+        "HEADRACE_WINDOW": default_text(UrlCountsOptions, "window"),
+        "HEADRACE_LOG_MAX_BYTES": str(BridgeConfig().log.max_bytes),
+    }
     assert generator.default_of(SETTINGS["HEADRACE_SLIDE"]) == "", "the window, so it is left out"
 
 
