@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from avro_bridge.contract import Status
+    from avro_bridge.contract import LogStatus
 
 # Each request has a thread, and a client that connects and sends nothing must not keep one for ever.
 REQUEST_TIMEOUT_S = 10.0
@@ -39,7 +39,7 @@ class AdminServer:
         *,
         live: Callable[[], str | None],
         ready: Callable[[], str | None],
-        status: Callable[[], Status],
+        status: Callable[[], LogStatus],
     ) -> None:
         """Bind the address. The pages are served from ``start`` on."""
 

@@ -9,7 +9,7 @@ order. Everything else is a Flight action with a JSON object as its body and one
 =========  ==============================================  ======================================================
 action     body                                            result
 =========  ==============================================  ======================================================
-status     ``{}``                                          :class:`Status`
+status     ``{}``                                          :class:`LogStatus`
 start      ``{"consumer", "log_id", "position"}``          ``{"offset": n}``: the consumer's first offset. Stored by
                                                            the first call and returned unchanged by all later ones.
                                                            ``position`` is ``"earliest"``, ``"latest"`` or an offset.
@@ -82,7 +82,7 @@ class Ticket:
 
 
 @dataclass(frozen=True)
-class Status:
+class LogStatus:
     """The status of a bridge's log. Counters start when the log is created, unless their name says otherwise."""
 
     version: int
@@ -100,7 +100,7 @@ class Status:
         return json.dumps(asdict(self), sort_keys=True).encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Status:
+    def from_bytes(cls, data: bytes) -> LogStatus:
         """Read a status. Keys that only a newer bridge knows are ignored."""
         known = read_json_object(data, "status")
         return cls(**{name: known[name] for name in cls.__dataclass_fields__ if name in known})

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pyarrow.flight as flight
 
-from avro_bridge.contract import Status
+from avro_bridge.contract import LogStatus
 from benchmarks.frames import log_lines, write_frames
 from benchmarks.query_process import BATCHES, HEADRACE, SPARK_SQL, WARM_UP_BATCHES
 from benchmarks.receivers import bridge
@@ -68,7 +68,7 @@ def _compare(folder: Path, address: str, events: int) -> None:
 def _keep_all(flight_port: int) -> None:
     """Make a consumer that never commits, so that the bridge keeps everything for the next round."""
     with flight.connect(f"grpc://127.0.0.1:{flight_port}") as client:
-        status = Status.from_bytes(next(client.do_action(flight.Action("status", b""))).body.to_pybytes())
+        status = LogStatus.from_bytes(next(client.do_action(flight.Action("status", b""))).body.to_pybytes())
         body = {"consumer": "keeper", "log_id": status.log_id, "position": "earliest"}
         list(client.do_action(flight.Action("start", json.dumps(body).encode())))
 

@@ -24,7 +24,7 @@ import avro.ipc
 import avro.protocol
 import pyarrow.flight as flight
 
-from avro_bridge.contract import Status, Ticket
+from avro_bridge.contract import LogStatus, Ticket
 from avro_bridge.wire.protocol import FLUME_TEXT
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def read(flight_address: str) -> list[bytes]:
     """Return the bodies of all events that the bridge keeps, in the order of their offsets."""
     with flight.connect(f"grpc://{flight_address}") as client:
         (answer,) = client.do_action(flight.Action("status", json.dumps({}).encode()))
-        status = Status.from_bytes(answer.body.to_pybytes())
+        status = LogStatus.from_bytes(answer.body.to_pybytes())
         ticket = Ticket(status.log_id, status.first_offset, status.next_offset)
         table = client.do_get(flight.Ticket(ticket.to_bytes())).read_all()
     return list(table["body"].to_pylist())

@@ -17,7 +17,7 @@ import structlog
 from avro_bridge.contract import (
     CONTRACT_VERSION,
     MAX_CONSUMER_BYTES,
-    Status,
+    LogStatus,
     Ticket,
     is_consumer_name,
     read_json_object,
@@ -112,10 +112,10 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
                 raise BadRequest(f"no action {action.type[:SHOWN_BYTES]!r}; known: status, start, commit, forget")
         yield flight.Result(result)
 
-    def status(self) -> Status:
+    def status(self) -> LogStatus:
         """Return the status of the log."""
         now = self._log.metadata()
-        return Status(
+        return LogStatus(
             version=CONTRACT_VERSION,
             log_id=now.log_id,
             first_offset=now.first_offset,

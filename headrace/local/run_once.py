@@ -41,7 +41,7 @@ The agent says by then that it has sent everything. Only a restarted agent may s
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OnceOutcome:
     """What went into the pipeline and what came out.
 
     ``too_old`` is None for a job whose windows retention does not close.
@@ -129,7 +129,7 @@ def run_once(
         )
 
 
-def _count(pipeline: Pipeline, job: str, dropped: Sequence[Dropped], watcher: Watcher, signals: Signals) -> Outcome:
+def _count(pipeline: Pipeline, job: str, dropped: Sequence[Dropped], watcher: Watcher, signals: Signals) -> OnceOutcome:
     lines = sum(each.lines for each in dropped)
     progress_file = pipeline.state.job / "progress.json"
 
@@ -151,7 +151,7 @@ def _count(pipeline: Pipeline, job: str, dropped: Sequence[Dropped], watcher: Wa
     tally = read_json(pipeline.state.job / "tally.json")
     if tally is None:
         raise StageTimeout(f"the job ended and left no tally; {pipeline.state.log_of('job')} says why")
-    return Outcome(
+    return OnceOutcome(
         lines=lines,
         stored=stored,
         read=tally["read"],

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 from pyarrow import flight
 
-from avro_bridge.contract import Status, Ticket, read_json_object
+from avro_bridge.contract import LogStatus, Ticket, read_json_object
 from avro_bridge.errors import (
     BadRequest,
     BridgeError,
@@ -87,9 +87,9 @@ class BridgeClient:
         self._retry = retry
         self._connection: flight.FlightClient | None = None
 
-    def status(self, *, patient: bool = True) -> Status:
+    def status(self, *, patient: bool = True) -> LogStatus:
         """Return the status of the bridge's log; without ``patient``, try only once."""
-        return Status.from_bytes(self._action("status", {}, patient=patient))
+        return LogStatus.from_bytes(self._action("status", {}, patient=patient))
 
     def start(self, consumer: str, log_id: str, position: str | int) -> int:
         """Return the consumer's first offset; the bridge stores it, so later calls return the same."""

@@ -13,7 +13,7 @@ from spark_job.errors import BridgeUnavailable, OptionError
 from spark_job.source.bridge_client import BridgeClient, RetryPolicy
 
 if TYPE_CHECKING:
-    from avro_bridge.contract import Status
+    from avro_bridge.contract import LogStatus
     from spark_job.source.options import Address, FlumeOptions
 
 
@@ -22,7 +22,7 @@ class LocatedLog:
     """The status of a log, and the client of the bridge that has it."""
 
     client: BridgeClient
-    status: Status
+    status: LogStatus
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Bridges:
         """Whether every bridge has answered this process at least once."""
         return self._answered.issuperset(client.address for client in self._clients)
 
-    def _ask(self, client: BridgeClient, *, patient: bool) -> Status | BridgeUnavailable:
+    def _ask(self, client: BridgeClient, *, patient: bool) -> LogStatus | BridgeUnavailable:
         try:
             return client.status(patient=patient or client.address not in self._answered)
         except BridgeUnavailable as error:

@@ -11,12 +11,12 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from avro_bridge.admin import AdminServer
-from avro_bridge.contract import Status
+from avro_bridge.contract import LogStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STATUS = Status(1, "id", 0, 7, 100, 1000, 0, consumers={"spark": {"start": 0, "committed": 5}})
+STATUS = LogStatus(1, "id", 0, 7, 100, 1000, 0, consumers={"spark": {"start": 0, "committed": 5}})
 
 
 class Pages:
@@ -64,7 +64,7 @@ def test_health_is_503_with_the_reason_while_something_is_wrong(pages: Pages, na
 def test_status_is_the_contracts_json(pages: Pages) -> None:
     code, kind, text = pages.get("/status?pretty")
     assert (code, kind) == (200, "application/json")
-    assert Status.from_bytes(text.encode()) == STATUS
+    assert LogStatus.from_bytes(text.encode()) == STATUS
     assert json.loads(text)["consumers"]["spark"]["committed"] == 5
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avro_bridge.contract import MAX_CONSUMER_BYTES, Status, Ticket, is_consumer_name, read_json_object, schema
+from avro_bridge.contract import MAX_CONSUMER_BYTES, LogStatus, Ticket, is_consumer_name, read_json_object, schema
 from avro_bridge.errors import BadRequest
 
 
@@ -38,10 +38,10 @@ def test_a_wrong_ticket_is_refused(change: dict[str, Any], text: str) -> None:
 
 
 def test_a_status_survives_the_way_and_a_newer_bridge_may_say_more() -> None:
-    status = Status(1, "id", 4, 9, 100, 1000, 2, {"spark": {"start": 4, "committed": 5}}, {"stored_events": 9})
-    assert Status.from_bytes(status.to_bytes()) == status
+    status = LogStatus(1, "id", 4, 9, 100, 1000, 2, {"spark": {"start": 4, "committed": 5}}, {"stored_events": 9})
+    assert LogStatus.from_bytes(status.to_bytes()) == status
     newer = {**json.loads(status.to_bytes()), "weather": "fine"}
-    assert Status.from_bytes(json.dumps(newer).encode()) == status
+    assert LogStatus.from_bytes(json.dumps(newer).encode()) == status
 
 
 @pytest.mark.parametrize("data", [b"[]", b"7", b"null", b"{", b"\xff"])

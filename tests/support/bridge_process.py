@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.flight as flight
 
-from avro_bridge.contract import Status, Ticket
+from avro_bridge.contract import LogStatus, Ticket
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class RunningBridge:
     admin_port: int
     log_id: str
 
-    def status(self) -> Status:
+    def status(self) -> LogStatus:
         """What ``/status`` says."""
-        return Status.from_bytes(self.page("status")[1].encode())
+        return LogStatus.from_bytes(self.page("status")[1].encode())
 
     def page(self, name: str) -> tuple[int, str]:
         """Code and text of an admin page."""

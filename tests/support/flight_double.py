@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import flight
 
-from avro_bridge.contract import CONTRACT_VERSION, Status, Ticket, read_json_object, schema
+from avro_bridge.contract import CONTRACT_VERSION, LogStatus, Ticket, read_json_object, schema
 from avro_bridge.errors import BadRequest, BridgeError, LogDamaged, LogIdDiffers, RangeAbove, RangeBelow
 
 if TYPE_CHECKING:
@@ -156,9 +156,9 @@ class FlightDouble(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow.fl
             return json.dumps({"offset": places["committed"]}).encode()
         raise BadRequest(f"no action {action!r}")
 
-    def _status(self) -> Status:
+    def _status(self) -> LogStatus:
         kept = self.log.bodies[self.log.first_offset :]
-        return Status(
+        return LogStatus(
             version=CONTRACT_VERSION,
             log_id=self.log.log_id,
             first_offset=self.log.first_offset,

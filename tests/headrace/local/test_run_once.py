@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.local.run_once import Outcome
+from headrace.local.run_once import OnceOutcome
 from headrace.sample import SampleSettings
 from tests.support.headrace_run import hits_by_url, make_sample
 from tests.support.processes import processes_of
@@ -58,7 +58,7 @@ def test_once_says_when_it_was_interrupted_and_leaves_nothing(tmp_path: Path) ->
     assert processes_of(tmp_path / "kept") == []
 
 
-OUTCOME = Outcome(lines=10, stored=10, read=10, counted=7, malformed=2, late=1, hits=7)
+OUTCOME = OnceOutcome(lines=10, stored=10, read=10, counted=7, malformed=2, late=1, hits=7)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ OUTCOME = Outcome(lines=10, stored=10, read=10, counted=7, malformed=2, late=1, 
         (replace(OUTCOME, hits=14), True),
     ],
 )
-def test_an_outcome_holds_when_every_line_is_accounted_for_once(outcome: Outcome, holds: bool) -> None:  # noqa: FBT001
+def test_an_outcome_holds_when_every_line_is_accounted_for_once(outcome: OnceOutcome, holds: bool) -> None:  # noqa: FBT001
     assert outcome.holds is holds
 
 
