@@ -1,4 +1,4 @@
-"""How the newest run of a state folder ended, for ``status`` after it: stopped in order, or killed."""
+"""Tells how the newest run of a state folder ended, stopped in order or killed, for ``status`` after it."""
 
 from __future__ import annotations
 

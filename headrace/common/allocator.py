@@ -1,4 +1,4 @@
-"""Keeping freed memory in the process.
+"""Keeps freed memory in the process.
 
 glibc gives large buffers back to the kernel as soon as they are freed, and the kernel clears every page when they are
 asked for again. LMDB takes and frees a buffer for each batch of a transaction, and a Spark worker those of the events

@@ -1,4 +1,4 @@
-"""What each command for the containers does. Imports the standard library only; see :mod:`headrace.__main__`.
+"""The commands for the containers. Imports the standard library only; see :mod:`headrace.__main__`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
 """

@@ -1,4 +1,4 @@
-"""Where the files of the containers lie: in a checkout, or in an installed package.
+"""Finds the files of the containers, in a checkout or in an installed package.
 
 ============================  ===================================  ==================================================
 file                          in a checkout                        installed from a wheel

@@ -1,4 +1,4 @@
-"""What happens to the audit files of a committed micro-batch: numbers are deleted, dead letters are kept.
+"""Keeps the dead letters of stored micro-batches, and deletes the rest of their audit files.
 
 ::
 

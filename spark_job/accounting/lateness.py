@@ -1,4 +1,4 @@
-"""Which lines are late: Spark's rule, applied again to the audit.
+"""Finds out which lines are late: applies Spark's rule to the audit.
 
 Let ``T(n)`` be the watermark in the plan of micro-batch ``n``. Spark uses two watermarks in one micro-batch:
 

@@ -35,7 +35,7 @@ US_PER_MS: Final = 1_000
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """What one micro-batch read, and what happened to its lines as far as the readers and the watermark can tell.
+    """The lines that one micro-batch read, and what became of them as far as readers and watermark can tell.
 
     Attributes:
         query_id: the query that ran the micro-batch.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Flag:
-    """How a field appears on a command line; put it into the field's annotation.
+    """Says how a field appears on a command line; put it into the field's annotation.
 
     Attributes:
         name: the name of the flag, without dashes; by default the field's name, with ``-`` for ``_``.

@@ -1,1 +1,1 @@
-"""What runs a job: its folder, its query and the way from a micro-batch to the sinks."""
+"""Runs jobs: the job folder, the query, and the way from a micro-batch to the sinks."""

@@ -1,4 +1,4 @@
-"""What every kind of job has in common: the interface that the command line and the runner use.
+"""The interface of every kind of job, for the command line and the runner.
 
 A job says what is computed. It never runs itself: :mod:`spark_job.runner.run` does that, with one function for each
 kind of job.

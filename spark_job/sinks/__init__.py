@@ -1,1 +1,1 @@
-"""Where results go: the results table, the console, files and databases."""
+"""The sinks of results: the results table, the console, files and databases."""

@@ -63,7 +63,7 @@ SHARED_OPTIONS: Final = (
         default="false",
     ),
 )
-"""What every source takes."""
+"""The options of every source."""
 
 FLUME_OPTIONS: Final = (
     SparkOption("includeHeaders", "whether the events' headers are read (else the map is empty)", default="true"),
@@ -85,10 +85,10 @@ JSON_EVENTS_OPTIONS: Final = (
     SparkOption("timeField", "the field that says when the event happened, for the audit", default="received"),
 )
 AUDIT_OPTIONS: Final = (
-    SparkOption("audit", "folder for the number of lines read per pane, and for malformed lines"),
+    SparkOption("audit", "folder for the number of lines read per pane, and for lines that are malformed or too old"),
     SparkOption("auditPane", "length of these panes; needed without `rollup`", if_not_set="rollup"),
 )
-"""What every source takes that reports which lines it read."""
+"""The options of every source that reports which lines it read."""
 
 GROUPS: Final = {
     "Options of every source": SHARED_OPTIONS,
