@@ -8,7 +8,22 @@ killed                          and on the next start
 ==============================  ======================================================================================
 before the transaction ended    SQLite undoes it; a new query starts where the table stands, and reads the lines again
 after it                        a new query starts behind the batch
-==============================  ===============================================================================
+==============================  ======================================================================================
+
+So nothing else has to survive: not Spark's checkpoint, not the audit files. A micro-batch that comes again is found by
+query and number and changes nothing; one whose range does not begin where the table stands is refused, because its
+lines would be missing or be counted twice.
+
+A window is *closed* if it ends at the instant ``closed_before`` of the table or earlier. Only retention moves that
+instant, and only forward::
+
+    start        retention says what batch 0 finds closed
+    batch n      rows of closed windows are left out; closed windows are archived: their rows are deleted, their sums
+                 stay in ``totals``; at the end retention says what batch n+1 finds closed
+    sinks        copy what batch n changed, before batch n+1 archives any of it
+
+The file is in WAL mode, so that others can read it at the same time, with synchronous=FULL, so that a commit waits for
+the disk.
 """
 
 from __future__ import annotations
@@ -107,6 +122,10 @@ class CountsTable(CountsReader):
             "CREATE TEMP TABLE staged (window_start INTEGER, window_end INTEGER, url TEXT, hits INTEGER, bytes INTEGER,"
             " errors INTEGER, PRIMARY KEY (window_start, window_end, url)) WITHOUT ROWID"
         )
+        # Or the first micro-batch would count lines that are too old in the second one: the counts would depend on how
+        # many lines a micro-batch takes.
+        with self._transaction():
+            self._close_windows()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -103,9 +103,11 @@ def test_the_sum_does_not_hold_when_a_count_is_wrong(table: CountsTable) -> None
 
 
 def test_windows_over_the_age_are_closed_then_archived_and_still_summed(tmp_path: Path) -> None:
-    now = EPOCH + timedelta(minutes=7)
+    instants = iter([5, 7, 7, 7])
     retention = Retention(age=timedelta(minutes=5))
-    with CountsTable(tmp_path / "counts.db", retention=retention, now=lambda: now) as table:
+    with CountsTable(
+        tmp_path / "counts.db", retention=retention, now=lambda: EPOCH + timedelta(minutes=next(instants))
+    ) as table:
         store(table, entry(0, 0, 6), [(0, "/a", 1), (1, "/a", 2), (4, "/a", 2), (9_000, "/a", 1)])
         assert table.closed_before_us() == 2 * MINUTE_US, "a line dated in the future closes nothing"
         assert len(content(table)) == 4, "the sinks have not copied the batch yet"
@@ -114,6 +116,21 @@ def test_windows_over_the_age_are_closed_then_archived_and_still_summed(tmp_path
         assert content(table) == {(4, "/a"): 3, (9_000, "/a"): 1}
         assert table.total("archived_windows") == 2
         assert (table.tally().hits, table.tally().too_old) == (7, 1)
+        assert table.tally().balanced
+        table.verify()
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_what_is_too_old_does_not_depend_on_the_size_of_micro_batches(tmp_path: Path, batches: int) -> None:
+    now = EPOCH + timedelta(minutes=7)
+    counts: list[Count] = [(0, "/a", 1), (6, "/a", 1)]
+    with CountsTable(tmp_path / "counts.db", retention=Retention(timedelta(minutes=5)), now=lambda: now) as table:
+        if batches == 1:
+            store(table, entry(0, 0, 2, too_old=1), counts)
+        else:
+            store(table, entry(0, 0, 1), counts[1:])
+            store(table, entry(1, 1, 2, too_old=1), counts[:1])
+        assert content(table) == {(6, "/a"): 1}
         assert table.tally().balanced
         table.verify()
 
