@@ -96,7 +96,7 @@ def top(
     """Show the most requested URLs, with hits, share, errors, and how their ranks have changed.
 
     The earlier ranks are those of the same length of time just before. Time is the time of the counts: `--last 15m`
-    ends with the newest window, whether that is of today or of 2015.
+    ends with the newest window that has begun, whether that is of today or of 2015.
 
     Example: `headrace top --last 15m`
 

@@ -91,7 +91,13 @@ def counts_table(*, embedded: bool) -> sa.TableClause:
 
 
 def rank_urls(
-    database: Database, limit: int, *, embedded: bool, last: timedelta | None = None, at: datetime | None = None
+    database: Database,
+    limit: int,
+    *,
+    embedded: bool,
+    last: timedelta | None = None,
+    at: datetime | None = None,
+    now: datetime | None = None,
 ) -> Ranking:
     """Return the top URLs of the newest window, or of a longer time range.
 
@@ -100,7 +106,9 @@ def rank_urls(
         limit: how many URLs.
         embedded: whether it is the job's own table.
         last: length of the range, rounded up to whole windows; None: one window.
-        at: an instant in the last window of the range; None: the newest window.
+        at: an instant in the last window of the range; None: the newest window that has begun, or, if all are in the
+            future, the newest. A line that is dated ahead must not hide the counts of all others.
+        now: the present; None: by the clock.
 
     Raises:
         OptionError: nothing was counted at that time, or the range has too many windows.
@@ -110,7 +118,7 @@ def rank_urls(
     with database.reading() as connection:
         if not sa.inspect(connection).has_table(table.name):
             raise SinkError(f"{database.url}: the table {table.name} does not exist yet; the first counts create it")
-        newest = _last_window(connection, table, at)
+        newest = _last_window(connection, table, at, now or datetime.now(UTC))
         if newest is None:
             raise OptionError(_nothing(connection, table, at))
         length = newest.end - newest.start
@@ -138,11 +146,13 @@ def _sums(connection: sa.Connection, ranks: sa.Subquery) -> tuple[int, int]:
     return int(urls), int(hits or 0)
 
 
-def _last_window(connection: sa.Connection, table: sa.TableClause, at: datetime | None) -> Window | None:
-    found = sa.select(table.c.window_start, table.c.window_end).limit(1)
+def _last_window(connection: sa.Connection, table: sa.TableClause, at: datetime | None, now: datetime) -> Window | None:
+    newest_first = (table.c.window_start.desc(), table.c.window_end.desc())
+    found = sa.select(table.c.window_start, table.c.window_end).order_by(*newest_first).limit(1)
     if at is not None:
-        found = found.where(table.c.window_start <= at, table.c.window_end > at)
-    row = connection.execute(found.order_by(table.c.window_start.desc(), table.c.window_end.desc())).first()
+        row = connection.execute(found.where(table.c.window_start <= at, table.c.window_end > at)).first()
+    else:
+        row = connection.execute(found.where(table.c.window_start <= now)).first() or connection.execute(found).first()
     return None if row is None else Window(*((instant - EPOCH) // MICROSECOND for instant in row))
 
 

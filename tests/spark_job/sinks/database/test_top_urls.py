@@ -100,6 +100,17 @@ def test_a_time_names_the_newest_window_that_holds_it(tmp_path: Path, target: Da
             rank(table, at=at)
 
 
+def test_a_line_dated_ahead_does_not_hide_the_present(tmp_path: Path, target: DatabaseUrl) -> None:
+    table = fill(tmp_path / "table", [(1, "/now", 2), (9, "/ahead", 1)], target)
+    for embedded, place in ((True, table), (False, target)):
+        with closing(Database(place)) as database:
+            shown = rank_urls(database, 5, embedded=embedded, now=minute(3))
+            assert [each.url for each in shown.rows] == ["/now"]
+            # Where every line is ahead, the clock of this machine is more likely to be wrong.
+            shown = rank_urls(database, 5, embedded=embedded, now=minute(0))
+            assert [each.url for each in shown.rows] == ["/ahead"]
+
+
 def test_what_is_not_there_is_said(tmp_path: Path, target: DatabaseUrl) -> None:
     with pytest.raises(OptionError, match="nothing is counted yet"):
         rank(fill(tmp_path / "job", []))
