@@ -37,6 +37,13 @@ def test_a_committed_batch_is_cleared_and_its_dead_letters_are_kept(audit: Path,
     assert (tmp_path / "dead/log-a/0-10.malformed.jsonl").read_text().count("\n") == 2
 
 
+def test_the_audit_of_what_was_never_stored_goes_and_what_readers_are_told_stays(audit: Path, tmp_path: Path) -> None:
+    write_open_from(audit, 60_000_000)
+    DeadLetters(audit, tmp_path / "dead").drop_audit()
+    assert names(audit) == ["open-from"]
+    assert names(tmp_path / "dead") == []
+
+
 def test_a_batch_that_may_run_again_keeps_its_audit(audit: Path, tmp_path: Path) -> None:
     assert DeadLetters(audit, tmp_path / "dead").clear_audit({"log-a": 9}) == 0
     assert len(names(audit)) == 3

@@ -17,6 +17,7 @@ from spark_job.runner.query_watch import QueryWatch
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
 from spark_job.source.options import parse_flume_options
+from tests.support.clock import Clock
 from tests.support.counts import LOG
 from tests.support.flight_double import FlightDouble, MemoryLog
 
@@ -53,17 +54,6 @@ class Stored:
         self.failure: Exception | None = None
 
 
-class Clock:
-    """A second passes with each look."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        self.now_s += 1.0
-        return self.now_s
-
-
 @pytest.fixture
 def bridge() -> Iterator[FlightDouble]:
     log = MemoryLog(log_id=LOG)
@@ -92,7 +82,7 @@ def watch(
         stall_after_s=5.0,
         drain_to_file=drain_to_file,
         background=background,
-        clock=Clock(),
+        clock=Clock(step_s=1.0),
     )
     try:
         watched.until_the_end(stop or Event())

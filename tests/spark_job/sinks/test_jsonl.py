@@ -8,22 +8,11 @@ from typing import TYPE_CHECKING
 from spark_job.sinks.counts_table.writer import CountsTable
 from spark_job.sinks.jsonl import JsonLinesSink
 from spark_job.sinks.throttle import PAUSE_PER_WORK
+from tests.support.clock import Clock
 from tests.support.counts import NASTY_URLS, entry, store
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class Clock:
-    """Time that passes by a given step at each look."""
-
-    def __init__(self, step_s: float) -> None:
-        self.now_s = 0.0
-        self.step_s = step_s
-
-    def __call__(self) -> float:
-        self.now_s += self.step_s
-        return self.now_s
 
 
 def read_jsonl(path: Path) -> list[dict[str, object]]:

@@ -10,22 +10,13 @@ import pytest
 from headrace.common.files import replacing
 from spark_job.errors import SinkError, sink_errors
 from spark_job.sinks.snapshot_file import SnapshotFile
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LONGEST_WAIT_S = 30.0
-
-
-class Clock:
-    """Time that only the work itself lets pass."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class Table:

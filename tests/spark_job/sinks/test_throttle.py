@@ -7,21 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_job.sinks.throttle import MAX_PAUSE_S, Throttle
-
-
-class Clock:
-    """Time that the test moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.support.clock import Clock
 
 
 @given(st.lists(st.floats(0.001, 1.1), min_size=1, max_size=20))
 def test_no_more_than_a_tenth_of_the_time_goes_into_the_work(costs_s: list[float]) -> None:
-    clock = Clock()
+    clock = Clock(now_s=100.0)
     throttle = Throttle(clock)
     began_s = clock.now_s
     for cost_s in costs_s:
@@ -36,7 +27,7 @@ def test_no_more_than_a_tenth_of_the_time_goes_into_the_work(costs_s: list[float
 
 @given(st.floats(1.2, 100_000))
 def test_no_pause_is_longer_than_ten_seconds(cost_s: float) -> None:
-    clock = Clock()
+    clock = Clock(now_s=100.0)
     throttle = Throttle(clock)
     with throttle.working():
         clock.now_s += cost_s
@@ -49,7 +40,7 @@ def test_no_pause_is_longer_than_ten_seconds(cost_s: float) -> None:
 
 
 def test_work_that_failed_is_due_again_at_once() -> None:
-    clock = Clock()
+    clock = Clock(now_s=100.0)
     throttle = Throttle(clock)
 
     def fail() -> None:

@@ -13,6 +13,7 @@ from spark_job.errors import OptionError
 from spark_job.runner.structured.results import ResultStore, numbered
 from spark_job.sinks.database import parse_database_url, read_rows
 from spark_job.sinks.sink_spec import parse_sink
+from tests.support.clock import Clock
 from tests.support.counts import entry
 
 if TYPE_CHECKING:
@@ -43,18 +44,6 @@ def table(url: str) -> dict[str, int]:
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-class Clock:
-    """Time that passes by a given step at each look."""
-
-    def __init__(self, step_s: float) -> None:
-        self.now_s = 0.0
-        self.step_s = step_s
-
-    def __call__(self) -> float:
-        self.now_s += self.step_s
-        return self.now_s
 
 
 def test_a_batch_is_stored_once_under_its_number(tmp_path: Path) -> None:
