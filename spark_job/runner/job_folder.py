@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager, redirect_stderr
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from headrace.common.files import replace_file, try_lock
 from spark_job.accounting.spark_checkpoint import Checkpoint
@@ -33,20 +33,6 @@ from spark_job.runner.progress import write_progress
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
-
-
-class StoredBatches(Protocol):
-    """Results that know which query they belong to."""
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-
-    def owner(self) -> str | None:
-        """Return the id of the query; None before its first micro-batch."""
-
-    def newest_batch(self) -> int | None:
-        """Return the number of the newest micro-batch; None before the first."""
 
 
 class JobFolder:
@@ -154,22 +140,3 @@ class JobFolder:
         """
         with sink_errors(self.tally):
             replace_file(self.tally, json.dumps(fields, indent=2).encode())
-
-    def check(self, table: StoredBatches) -> None:
-        """Compare the table with Spark's checkpoint: each is valid only with the other.
-
-        Raises:
-            JobFolderError: one of them is missing or older than the other, so that counts would be wrong.
-        """
-        query_id, owner = self.checkpoint.query_id(), table.owner()
-        committed, newest = self.checkpoint.newest_committed(), table.newest_batch()
-        if owner is not None and owner != query_id:
-            raise JobFolderError(
-                f"{table.path} holds the counts of query {owner}, whose checkpoint {self.checkpoint.folder} is gone or "
-                f"another's; take a new job folder and consumer name to count again"
-            )
-        if committed is not None and (newest is None or newest < committed):
-            raise JobFolderError(
-                f"{table.path} ends at micro-batch {newest}, the checkpoint at {committed}: counts are missing from "
-                "the table; was it replaced by an older copy? Take a new job folder and consumer name to count again"
-            )

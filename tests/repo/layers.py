@@ -87,7 +87,8 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "__main__",
     ),
     "spark_job.accounting": (
-        "audit_file lateness open_panes spark_checkpoint tally",
+        "audit_file lateness open_panes spark_checksums tally",
+        "spark_checkpoint",
         "dead_letters ledger",
         "batch_records totals_file",
     ),
@@ -139,8 +140,11 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "run",
     ),
     "spark_job.runner.structured": (
-        "embedded_table job",
+        "checkpoint_fit job",
+        "embedded_records",
+        "embedded_table",
         "results take_over",
+        "beginning result_writer",
         "stream",
         "batch sums",
     ),

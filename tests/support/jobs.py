@@ -13,8 +13,9 @@ from spark_job.runner.job_settings import JobSettings
 from spark_job.runner.new_query import options_from, start_new_query, starts_of
 from spark_job.runner.structured import sums
 from spark_job.runner.structured.batch import compute
+from spark_job.runner.structured.beginning import begin
 from spark_job.runner.structured.job import batch_of, stream_of
-from spark_job.runner.structured.stream import make_writer, open_results, session_of, start_query
+from spark_job.runner.structured.stream import make_writer, results_of, session_of, start_query
 from spark_job.sinks.database import parse_database_url, read_rows
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
@@ -115,16 +116,18 @@ class JobQuery:
 
     def _start(self, opened: ExitStack, bridges: Bridges, options: JobOptions) -> None:
         spark, settings, job = self._spark, self._settings, self.job
-        result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
-        shape, per_line = job.shape_of(result, options), job.lateness(options).per_line
-        results = opened.enter_context(open_results(job, settings, self.folder, result, shape, per_line))
-        self.writer: Any = make_writer(job, settings, options, self.folder, bridges, results, shape)
-        self.query = start_query(job, settings, self.folder, result, self.writer)
+        results, shape = results_of(job, settings, options, self.folder, spark, bridges)
+        opened.enter_context(results)
+        flume = job.flume_options(job.source_options(settings, options))
+        self.beginning = begin(flume, settings, self.folder.checkpoint, results, shape)
+        self.writer: Any = make_writer(job, settings, options, self.folder, bridges, results, shape, self.beginning)
+        self.query = start_query(job, settings, options, self.folder, spark, self.beginning, self.writer)
 
     def _start_sums(self, opened: ExitStack, bridges: Bridges, options: JobOptions) -> None:
         spark, settings, job = self._spark, self._settings, self.job
         given = job.source_options(settings, options)
-        results = opened.enter_context(sums.results_of(job, settings, options, self.folder, spark, bridges))
+        results, _ = results_of(job, settings, options, self.folder, spark, bridges)
+        opened.enter_context(results)
         starts = starts_of(job.flume_options(given), settings, results.table)
         self.writer = sums.make_writer(job, settings, options, self.folder, results, starts, bridges)
         lines = stream_of(spark, job.source, options_from(given, starts))

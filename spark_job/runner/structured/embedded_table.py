@@ -10,15 +10,10 @@ killed, or without power        and on the next start
 before the transaction ended    SQLite undoes it, records included: the lines are read again
 after it                        the records say that the micro-batch is stored: it changes nothing when it comes again
 ==============================  ======================================================================================
-
-The totals of the records are read, lost, malformed, late and missed lines; ``hits``, for sums only: what the column
-that counts lines adds up to; and ``dead_letters_dropped``.
 """
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import replace as changed_copy
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,9 +22,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
-from spark_job.accounting.batch_records import BatchRecords
-from spark_job.accounting.tally import Tally
 from spark_job.errors import AccountingError, SinkError
+from spark_job.runner.structured.embedded_records import TERMS, EmbeddedRecords
 from spark_job.sinks.database import Database, parse_database_url, read_rows
 from spark_job.sinks.database.columns import flat_key, flat_schema, flat_table
 from spark_job.sinks.database.dialects import upsert_rows
@@ -45,21 +39,10 @@ if TYPE_CHECKING:
     from spark_job.accounting.ledger import LedgerEntry
     from spark_job.sinks.rows import Row
 
-TERMS = ("read", "lost", "malformed", "late", "missed")
-TOTALS = (*TERMS, "hits", "dead_letters_dropped")
-BATCH_COLUMNS = "query_id TEXT NOT NULL, batch_id INTEGER NOT NULL, ranges TEXT NOT NULL, " + ", ".join(
-    f"{name} INTEGER NOT NULL" for name in TERMS
-)
-SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS table_state (table_id TEXT NOT NULL, next_sequence INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS positions (log_id TEXT PRIMARY KEY, next_offset INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-    f"CREATE TABLE IF NOT EXISTS batches (sequence INTEGER PRIMARY KEY, {BATCH_COLUMNS}, UNIQUE (query_id, batch_id))",
-)
 STAGED = "headrace_staged"
 
 
-class EmbeddedTable:
+class EmbeddedTable(EmbeddedRecords):
     """The table and its records; close it, or use it as a context manager. One thread at a time may use it.
 
     Args:
@@ -87,32 +70,29 @@ class EmbeddedTable:
         counted: str = "",
         windows_per_line: int = 1,
     ) -> None:
-        self.path = path
         self.name = name
         self.schema = flat_schema(schema)
         self._sums = tuple(sums)
         self._counted = counted
-        self._windows_per_line = windows_per_line
-        self._database = Database(parse_database_url(f"sqlite:///{path}"))
+        database = Database(parse_database_url(f"sqlite:///{path}"))
         try:
-            self._target = prepare_table(self._database, name, self.schema, flat_key(key, schema), create=True)
-            self._database.transaction(_prepare)
+            self._target = prepare_table(database, name, self.schema, flat_key(key, schema), create=True)
+            super().__init__(path, database, windows_per_line)
         except BaseException:
-            self._database.close()
+            database.close()
             raise
         columns = [sa.Column(column.name, column.type) for column in self._target.table.columns]
         self._staged = sa.Table(STAGED, sa.MetaData(), *columns, prefixes=["TEMPORARY"])
 
-    def _records(self, connection: sa.Connection) -> BatchRecords:
-        return BatchRecords(self.path, connection.exec_driver_sql, TERMS)
-
-    def record(self, entry: LedgerEntry, rows: pa.Table, *, replace: bool = False) -> pa.Table:
+    def record(self, entry: LedgerEntry, rows: pa.Table, *, replace: bool = False, final: bool = False) -> pa.Table:
         """Store a micro-batch, unless it is stored already; return the rows that it changed, as the table has them.
 
         Args:
             entry: the micro-batch's ledger entry.
             rows: its result; for a job whose rows are sums, over the lines of this micro-batch alone.
             replace: delete all other rows: these are the whole result.
+            final: stored rows never change. A new query, which begins without a state, may make one again from lines
+                that come later; these lines are late.
 
         Raises:
             AccountingError: the micro-batch does not begin where the table stands, or differs from its first run.
@@ -125,18 +105,33 @@ class EmbeddedTable:
             known = records.holds(entry)
             if not known:
                 records.record(entry)
-            if not self._sums:
+            if self._sums:
+                self._stage(connection, bound)
                 if not known:
-                    self._put(connection, bound, replace=replace)
-                return rows.slice(0, 0) if known else rows
-            self._stage(connection, bound)
-            if not known:
-                connection.execute(self._add_staged())
-                if self._counted:
+                    connection.execute(self._add_staged())
                     records.add(hits=pc.sum(rows.column(self._counted)).as_py() or 0)
-            return self._staged_rows(connection)
+                return self._staged_rows(connection)
+            if known:
+                return rows.slice(0, 0)
+            if final and (late := self._drop_known(connection, bound)):
+                records.add(late=late)
+                self._put_staged(connection)
+                return self._staged_rows(connection)
+            self._put(connection, bound, replace=replace)
+            return rows
 
         return self._database.transaction(work)
+
+    def empty(self) -> None:
+        """Delete all rows, and the records of what they were of: all results are about to be computed again."""
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(self._target.table))
+            for name in ("batches", "positions"):
+                connection.exec_driver_sql(f"DELETE FROM {name}")  # noqa: S608 -- no text from outside
+            connection.exec_driver_sql("UPDATE totals SET value = 0")
+
+        self._database.transaction(work)
 
     def replace_all(self, rows: pa.Table) -> None:
         """Store the whole result of a run that belongs to no query, in place of all rows.
@@ -163,6 +158,22 @@ class EmbeddedTable:
         if bound:
             connection.execute(sa.insert(self._staged), bound)
 
+    def _same_key(self) -> sa.ColumnElement[bool]:
+        table = self._target.table
+        return sa.and_(*(table.c[name] == self._staged.c[name] for name in self._target.key))
+
+    def _drop_known(self, connection: sa.Connection, bound: list[dict[str, Any]]) -> int:
+        """Stage the rows, delete those of them that the table has, and return how many lines these count."""
+        self._stage(connection, bound)
+        there = sa.exists().where(self._same_key())
+        late = connection.scalar(sa.select(sa.func.sum(self._staged.c[self._counted])).where(there))
+        connection.execute(sa.delete(self._staged).where(there))
+        return int(late or 0)
+
+    def _put_staged(self, connection: sa.Connection) -> None:
+        names = [column.name for column in self._target.table.columns]
+        connection.execute(sa.insert(self._target.table).from_select(names, sa.select(self._staged)))
+
     def _add_staged(self) -> sa.Executable:
         """Return the statement that adds the staged rows. A sum without a value, of no values, adds nothing."""
         table, key = self._target.table, self._target.key
@@ -180,8 +191,9 @@ class EmbeddedTable:
 
     def _staged_rows(self, connection: sa.Connection) -> pa.Table:
         table, key = self._target.table, self._target.key
-        same = sa.and_(*(table.c[name] == self._staged.c[name] for name in key))
-        query = sa.select(table).join_from(self._staged, table, same).order_by(*(table.c[name] for name in key))
+        query = (
+            sa.select(table).join_from(self._staged, table, self._same_key()).order_by(*(table.c[name] for name in key))
+        )
         read = {column.name: value_reader(column) for column in table.columns}
         found = [
             {name: read[name](value) for name, value in row.items()} for row in connection.execute(query).mappings()
@@ -191,62 +203,6 @@ class EmbeddedTable:
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             # SQLite goes on with floating point numbers where whole ones end. The transaction is undone.
             raise SinkError(f"{self.path}: a sum has grown beyond what its column can hold: {error}") from None
-
-    def table_id(self) -> str:
-        """Return the id of the results, which names them in the ledgers of databases."""
-        with self._database.reading() as connection:
-            return self._records(connection).table_id()
-
-    def next_sequence(self) -> int:
-        """Return the number that the next micro-batch gets: how many were ever stored."""
-        with self._database.reading() as connection:
-            return self._records(connection).next_sequence()
-
-    def positions(self) -> dict[str, int]:
-        """Return log id to the offset up to which the results hold the log."""
-        with self._database.reading() as connection:
-            return self._records(connection).positions()
-
-    def skip_lost(self, starts: Mapping[str, int]) -> None:
-        """Count the events as lost between what the table holds and where the next query starts."""
-        self._database.transaction(lambda connection: self._records(connection).skip_lost(starts))
-
-    def owner(self) -> str | None:
-        """Return the query that stored the newest micro-batch; None before the first one."""
-        with self._database.reading() as connection:
-            newest = self._records(connection).newest()
-        return None if newest is None else newest[0]
-
-    def newest_batch(self) -> int | None:
-        """Return the number of the newest micro-batch in its query; None before the first one."""
-        with self._database.reading() as connection:
-            newest = self._records(connection).newest()
-        return None if newest is None else newest[1]
-
-    def tally(self) -> Tally:
-        """Return the tally of all micro-batches of a job whose rows are sums."""
-        with self._database.reading() as connection:
-            totals = {name: self._records(connection).total(name) for name in (*TERMS, "hits")}
-        tally = Tally(**totals, windows_per_line=self._windows_per_line)
-        # Only a version before, which had a watermark, has found late lines.
-        return tally if tally.late else changed_copy(tally, late=None)
-
-    def tally_with(self, hits: int | None, *, final: bool) -> Tally:
-        """Return the tally of all micro-batches of a job that has no sums.
-
-        Args:
-            hits: how many lines the rows count; None if they cannot tell.
-            final: whether results are stored only when they are final: then a line that is in no other term is open.
-                Otherwise it is missing, and the sum does not balance.
-        """
-        with self._database.reading() as connection:
-            totals = {name: self._records(connection).total(name) for name in TERMS}
-        rest = totals["read"] - totals["malformed"] - totals["late"]
-        if hits is None:
-            return Tally(**totals, hits=rest)
-        tally = Tally(**totals, hits=hits, windows_per_line=self._windows_per_line)
-        # Not below zero: if more lines are counted than are left, none is open, and the sum must not balance.
-        return changed_copy(tally, open=max(0, rest - tally.counted)) if final else tally
 
     def count_hits(self) -> int:
         """Add up the column that counts lines. Reads the whole table.
@@ -274,14 +230,6 @@ class EmbeddedTable:
                 f"{self.path}: the column {self._counted} adds up to {found}, but the total says {total}; the file was "
                 "changed from outside: take a new job folder and consumer name to count again"
             )
-
-    def add_dropped_dead_letters(self, lines: int) -> None:
-        """Count malformed lines whose text was not kept.
-
-        Raises:
-            SinkError: the file cannot be written.
-        """
-        self._database.transaction(lambda connection: self._records(connection).add(dead_letters_dropped=lines))
 
     def go_on_from(self, entries: Sequence[LedgerEntry], sums: Mapping[str, int], positions: Mapping[str, int]) -> None:
         """Take the records over that a version before kept elsewhere.
@@ -326,13 +274,3 @@ class EmbeddedTable:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _prepare(connection: sa.Connection) -> None:
-    for statement in SCHEMA:
-        connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(
-        "INSERT INTO table_state SELECT ?, 0 WHERE NOT EXISTS (SELECT * FROM table_state)", (str(uuid.uuid4()),)
-    )
-    for name in TOTALS:
-        connection.exec_driver_sql("INSERT OR IGNORE INTO totals VALUES (?, 0)", (name,))

@@ -115,13 +115,14 @@ class ResultStore:
         self.count_is_old = self._has_count
         self._counting = Throttle(clock)
 
-    def record(self, entry: LedgerEntry, rows: pa.Table, *, replace: bool = False) -> pa.Table:
+    def record(self, entry: LedgerEntry, rows: pa.Table, *, replace: bool = False, final: bool = False) -> pa.Table:
         """Store a micro-batch in the table, then in the databases; return the rows that it changed.
 
         Args:
             entry: the micro-batch's ledger entry.
             rows: its result.
             replace: delete all other rows: these are the whole result.
+            final: stored rows never change.
 
         Raises:
             SinkError: it cannot be stored.
@@ -129,7 +130,7 @@ class ResultStore:
             OptionError: a table in a database belongs to another writer.
         """
         self.count_is_old = self._has_count
-        changed = self.table.record(entry, rows, replace=replace)
+        changed = self.table.record(entry, rows, replace=replace, final=final)
         self.copy(changed, replace=replace)
         return changed
 
@@ -144,6 +145,19 @@ class ResultStore:
             table_id, newest = self.table.table_id(), self.table.next_sequence() - 1
             for writer in self._writers:
                 writer.write(changed, query_id=table_id, batch_id=newest, replace=replace)
+
+    def empty(self) -> None:
+        """Delete all rows here and in the databases: all results are about to be computed again.
+
+        Raises:
+            SinkError: a table cannot be written.
+            OptionError: a table in a database belongs to another writer.
+        """
+        self.count_is_old = self._has_count
+        self.table.empty()
+        for writer in self._writers:
+            none = self.table.schema.empty_table()
+            writer.write(none, query_id=self.table.table_id(), batch_id=None, replace=True)
 
     def replace_all(self, rows: pa.Table) -> None:
         """Store the whole result of a run that belongs to no query, in place of all rows.

@@ -1,14 +1,16 @@
 """Runs a structured job live: each micro-batch goes into the tables, until a stop or a drained log ends the query.
 
 The results of a micro-batch are stored first, together with its ledger entry, and Spark commits it last. A micro-batch
-that runs again after a kill finds itself in the records of the table and changes nothing.
+that runs again after a kill finds itself in the records of the table and changes nothing. A checkpoint that is of no
+use ends in a new query, never in a refusal: :mod:`.checkpoint_fit` says how.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from pyspark.errors import PySparkException
@@ -18,36 +20,37 @@ from headrace.common.durations import spark_interval
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import Ledger
 from spark_job.accounting.tally import Tally
-from spark_job.errors import JobFolderError
+from spark_job.errors import QueryFailed
 from spark_job.runner.background import BackgroundCalls
-from spark_job.runner.bridge_positions import first_offset, status_bridges
+from spark_job.runner.bridge_positions import commit_positions, first_offset, status_bridges
 from spark_job.runner.job_folder import JobFolder
-from spark_job.runner.progress import NewestBatch, write_progress
+from spark_job.runner.new_query import options_from
+from spark_job.runner.progress import write_progress
 from spark_job.runner.query_watch import QueryWatch
 from spark_job.runner.session import SessionSettings, start_session, stop_session
-from spark_job.runner.spark_errors import cause_of
+from spark_job.runner.spark_errors import cause_of, first_line
+from spark_job.runner.structured.beginning import Beginning, begin
 from spark_job.runner.structured.job import batch_of, stream_of
+from spark_job.runner.structured.result_writer import ResultWriter
 from spark_job.runner.structured.results import ResultStore, numbered
 from spark_job.runner.structured.take_over import take_over_totals
 from spark_job.source import register
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from threading import Event
 
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from spark_job.accounting.spark_checkpoint import Checkpoint
     from spark_job.runner.job_settings import JobOptions, JobSettings
     from spark_job.runner.structured.job import ResultShape, StructuredJob
     from spark_job.source.bridges import Bridges
 
-ROW_NUMBERS_PER_BATCH = 1 << 32
-"""Row numbers reserved for each micro-batch, so that one that runs again gives its rows the same numbers."""
 APPEND_SETTINGS = {"spark.sql.streaming.noDataMicroBatches.enabled": "true"}
 """Append mode emits rows one micro-batch after the watermark passed them, so that one must run without lines too."""
+
+
+MISSING_STATE = re.compile(r"\[(?:CANNOT_LOAD_STATE_STORE|STDS_FAILED_TO_READ)\S*\] [^\n]*")
 
 
 def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, stop: Event) -> Tally:
@@ -56,36 +59,60 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
     Raises:
         OptionError: a setting cannot be used.
         JobFolderError: the job folder does not belong to these settings.
+        DataLoss: lines are gone that no result holds.
         SparkJobError: any other subclass says why the job died.
     """
-    folder = JobFolder(settings.job_folder)
-    with folder.claimed(job.fingerprint(settings, options)), ExitStack() as opened:
-        bridges = opened.enter_context(closing(status_bridges(settings.parsed_flume_options())))
+    folder, user = JobFolder(settings.job_folder), sys.stderr
+    fingerprint = job.fingerprint(settings, options)
+    with folder.claimed(fingerprint, removed=job.options.removed), ExitStack() as opened:
+        flume = job.flume_options(job.source_options(settings, options))
+        bridges = opened.enter_context(closing(status_bridges(flume)))
+        commits = opened.enter_context(closing(status_bridges(flume)))
         spark = start_session(session_of(job, settings, folder))
         opened.callback(stop_session, spark)
         register(spark)
         options = prepared(job, settings, options, folder, spark, stop)
         if stop.is_set() and not folder.counts.exists():
             return Tally()
-        try:
-            result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
-            shape = job.shape_of(result, options)
-            per_line = job.lateness(options).per_line
-            results = opened.enter_context(open_results(job, settings, folder, result, shape, per_line))
-            writer = make_writer(job, settings, options, folder, bridges, results, shape)
-            query = start_query(job, settings, folder, result, writer)
-        except PySparkException as error:
-            raise cause_of(error) from error
-        stall_after_s = settings.stall_after.total_seconds()
-        with BackgroundCalls(results.write_if_due, writer.refresh) as background:
-            watch = QueryWatch(query, writer, folder, bridges, stall_after_s, settings.drain_to_file, background.start)
-            watch.until_the_end(stop)
+        results, shape = results_of(job, settings, options, folder, spark, commits)
+        opened.enter_context(results)
+        broken = ""
+        while True:
+            beginning = begin(flume, settings, folder.checkpoint, results, shape, broken)
+            if beginning.note:
+                user.write(f"note: {beginning.note}\n")
+            writer = make_writer(job, settings, options, folder, commits, results, shape, beginning)
+            query = start_query(job, settings, options, folder, spark, beginning, writer)
+            try:
+                with BackgroundCalls(results.write_if_due, writer.refresh) as background:
+                    watch = QueryWatch(
+                        query,
+                        writer,
+                        folder,
+                        bridges,
+                        settings.stall_after.total_seconds(),
+                        settings.drain_to_file,
+                        background.start,
+                    )
+                    watch.until_the_end(stop)
+                break
+            except QueryFailed as error:
+                broken = broken_state(error, writer.failure) if beginning.goes_on and writer.newest is None else ""
+                if not broken:
+                    raise
         # The last batch is committed only now that the query has stopped.
-        writer.clear_committed()
+        writer.settle()
         tally = writer.final_tally()
         folder.write_tally(tally.as_json())
         watch.report("stopped")
     return tally
+
+
+def broken_state(error: QueryFailed, failure: Exception | None) -> str:
+    """Return what is wrong with the state that Spark could not load; empty if the query died of something else."""
+    # Files that are there were compared with their checksums before. What is left is a file that is missing.
+    found = MISSING_STATE.search(f"{failure}\n{error.__cause__}")
+    return f"it is damaged: {first_line(found[0])}" if found else ""
 
 
 def session_of(job: StructuredJob, settings: JobSettings, folder: JobFolder) -> SessionSettings:
@@ -134,14 +161,8 @@ def open_results(
     """Open the tables and files of a job.
 
     Raises:
-        JobFolderError: the table is gone, and with it what earlier micro-batches stored.
         OptionError: a table in a database does not fit.
     """
-    if not job.sums and folder.checkpoint.newest_committed() is not None and not folder.counts.exists():
-        raise JobFolderError(
-            f"{folder.counts} is gone, and the checkpoint goes on from what it held; take a new job folder and "
-            "consumer name to compute again"
-        )
     schema = to_arrow_schema(result.schema, timezone="UTC")
     return ResultStore(
         folder.root,
@@ -158,6 +179,43 @@ def open_results(
     )
 
 
+def results_of(
+    job: StructuredJob,
+    settings: JobSettings,
+    options: JobOptions,
+    folder: JobFolder,
+    spark: SparkSession,
+    bridges: Bridges,
+) -> tuple[ResultStore, ResultShape]:
+    """Open the tables and files of a live job, complete and with what a version before kept elsewhere.
+
+    Raises:
+        JobFolderError: the table lacks micro-batches that a version before stored.
+        OptionError: a table in a database does not fit, or belongs to another job.
+        SparkJobError: Spark refuses the job's function.
+    """
+    lateness = job.lateness(options)
+    try:
+        # Nothing runs here: only the columns of the result are asked for.
+        result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
+        shape = job.shape_of(result, options)
+    except PySparkException as error:
+        raise cause_of(error) from error
+    with ExitStack() as opened:
+        results = opened.enter_context(open_results(job, settings, folder, result, shape, lateness.per_line))
+        before = Ledger(
+            folder.checkpoint,
+            folder.audit,
+            lateness,
+            lambda log_id: first_offset(bridges, settings.consumer, log_id),
+            allow_loss=settings.allow_data_loss,
+        )
+        take_over_totals(folder, results.table, before, sums=bool(job.sums))
+        results.catch_up(replace=shape.output_mode == "complete")
+        opened.pop_all()
+    return results, shape
+
+
 def make_writer(
     job: StructuredJob,
     settings: JobSettings,
@@ -166,131 +224,59 @@ def make_writer(
     bridges: Bridges,
     results: ResultStore,
     shape: ResultShape,
+    beginning: Beginning,
 ) -> ResultWriter:
-    """Return the batch function of a job, after the databases have caught up with the table.
-
-    Raises:
-        JobFolderError: table and checkpoint do not belong together.
-    """
+    """Return the batch function of a job; for a new query, after the audit of the one before is put away."""
+    starts = beginning.starts
     ledger = Ledger(
         folder.checkpoint,
         folder.audit,
         job.lateness(options),
-        lambda log_id: first_offset(bridges, settings.consumer, log_id),
+        lambda log_id: starts[log_id] if log_id in starts else first_offset(bridges, settings.consumer, log_id),
         allow_loss=settings.allow_data_loss,
     )
-    take_over_totals(folder, results.table, ledger, sums=False)
-    folder.check(results.table)
-    results.catch_up(replace=shape.output_mode == "complete")
     letters = DeadLetters(folder.audit, folder.dead_letters)
-    return ResultWriter(folder.checkpoint, ledger, results, letters, lambda: datetime.now(UTC), shape)
+    if not beginning.goes_on:
+        dropped = letters.clear_audit(results.table.positions())
+        if dropped:
+            results.table.add_dropped_dead_letters(dropped)
+        letters.drop_audit()
+    return ResultWriter(
+        folder.checkpoint,
+        ledger,
+        results,
+        letters,
+        lambda positions: commit_positions(bridges, settings.consumer, positions),
+        lambda: datetime.now(UTC),
+        shape,
+        final=shape.output_mode == "append" and bool(job.counted),
+    )
 
 
 def start_query(
-    job: StructuredJob, settings: JobSettings, folder: JobFolder, result: DataFrame, writer: ResultWriter
+    job: StructuredJob,
+    settings: JobSettings,
+    options: JobOptions,
+    folder: JobFolder,
+    spark: SparkSession,
+    beginning: Beginning,
+    writer: ResultWriter,
 ) -> StreamingQuery:
-    """Start the stream; each micro-batch hands ``writer`` the results that changed, or those that are final."""
-    return (
-        result.writeStream.queryName(job.name)
-        .outputMode(writer.shape.output_mode)
-        .option("checkpointLocation", str(folder.checkpoint.folder))
-        .trigger(processingTime=spark_interval(settings.trigger))
-        .foreachBatch(writer)
-        .start()
-    )
+    """Start the stream; each micro-batch hands ``writer`` the results that changed, or those that are final.
 
-
-def in_shape(rows: pa.Table, shape: ResultShape, number: int) -> pa.Table:
-    """Return the rows of a micro-batch in an order that does not depend on Spark's tasks, with numbers if needed."""
-    if not shape.ordered:
-        rows = rows.sort_by([(name, "ascending") for name in rows.schema.names])
-    return numbered(rows, number * ROW_NUMBERS_PER_BATCH) if shape.numbered else rows
-
-
-class ResultWriter:
-    """The function that Spark calls with each micro-batch, on its callback thread, one at a time.
-
-    Any thread may read ``newest``, ``positions``, ``tally`` and ``failure``. ``newest`` is this process's own newest
-    micro-batch; positions and tally continue from the stored totals.
+    Raises:
+        SparkJobError: Spark refuses the query.
     """
-
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        ledger: Ledger,
-        results: ResultStore,
-        dead_letters: DeadLetters,
-        now: Callable[[], datetime],
-        shape: ResultShape,
-    ) -> None:
-        self._checkpoint = checkpoint
-        self._ledger = ledger
-        self._results = results
-        self._dead_letters = dead_letters
-        self._now = now
-        self.shape = shape
-        # Held while a batch is stored, so that a count in another thread is of the same batches as the totals.
-        self._storing = Lock()
-        self._cleared: int | None = None
-        self.newest: NewestBatch | None = None
-        self.positions = results.table.positions()
-        self.tally = self.final_tally()
-        self.failure: Exception | None = None
-
-    def final_tally(self) -> Tally:
-        """Return the tally, counted now."""
-        return self._tally(now=True)
-
-    def _tally(self, *, now: bool) -> Tally:
-        hits = self._results.counted(now=now)
-        # A line that an old count lacks is open, not missing, until the next count.
-        final = self.shape.output_mode == "append" or self._results.count_is_old
-        return self._results.table.tally_with(hits, final=final)
-
-    def __call__(self, changed: DataFrame, batch_id: int) -> None:
-        """Store and show one micro-batch."""
-        try:
-            # toArrow runs the plan, and must stay the only action on ``changed``: a second one would read the lines
-            # again. The readers' audit files are complete once it returns, so the ledger entry comes after it.
-            replace = self.shape.output_mode == "complete"
-            # A complete result replaces all rows, so it numbers them from 0 each time. Spark's numbers of micro-batches
-            # begin again with each query, those of the table do not.
-            number = 0 if replace else self._results.table.next_sequence()
-            rows = in_shape(changed.toArrow(), self.shape, number)
-            entry = self._ledger.entry(batch_id)
-            with self._storing:
-                rows = self._results.record(entry, rows, replace=replace)
-                self.clear_committed()
-                tally = self._tally(now=False)
-                if rows.num_rows or entry.read:
-                    self._results.show(rows, tally)
-                self.positions, self.tally = self._results.table.positions(), tally
-            self.newest = NewestBatch(batch_id, self._now(), entry.closed_before_ms)
-        except Exception as error:
-            # Spark keeps only its text; the job reports the error itself.
-            self.failure = error
-            raise
-
-    def refresh(self) -> None:
-        """Do for the newest batch what the next one would do: count its lines, clear its audit; for another thread.
-
-        Raises:
-            SparkJobError: the class says what failed.
-        """
-        # A batch that is being stored does the same itself.
-        if self._storing.acquire(blocking=False):
-            try:
-                self.clear_committed()
-                if self._results.count_is_old:
-                    self.tally = self._tally(now=False)
-            finally:
-                self._storing.release()
-
-    def clear_committed(self) -> None:
-        """Delete the audit files of the micro-batches that Spark has committed: it never runs those again."""
-        committed = self._checkpoint.newest_committed()
-        if committed is not None and committed != self._cleared:
-            dropped = self._dead_letters.clear_audit(self._checkpoint.planned(committed).ends)
-            if dropped:
-                self._results.table.add_dropped_dead_letters(dropped)
-            self._cleared = committed
+    given = options_from(job.source_options(settings, options), beginning.starts)
+    try:
+        return (
+            job.rows(stream_of(spark, job.source, given), options)
+            .writeStream.queryName(job.name)
+            .outputMode(writer.shape.output_mode)
+            .option("checkpointLocation", str(folder.checkpoint.folder))
+            .trigger(processingTime=spark_interval(settings.trigger))
+            .foreachBatch(writer)
+            .start()
+        )
+    except PySparkException as error:
+        raise cause_of(error) from error

@@ -10,8 +10,6 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pyspark.errors import PySparkException
-
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import Ledger
 from spark_job.runner.background import BackgroundCalls
@@ -21,10 +19,8 @@ from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.new_query import options_from, start_new_query, starts_of
 from spark_job.runner.query_watch import QueryWatch
 from spark_job.runner.session import start_session, stop_session
-from spark_job.runner.spark_errors import cause_of
 from spark_job.runner.structured.job import stream_of
-from spark_job.runner.structured.stream import open_results, session_of
-from spark_job.runner.structured.take_over import take_over_totals
+from spark_job.runner.structured.stream import results_of, session_of
 from spark_job.source import register
 
 if TYPE_CHECKING:
@@ -32,7 +28,6 @@ if TYPE_CHECKING:
     from threading import Event
 
     import pyarrow as pa
-    from pyspark.sql import SparkSession
 
     from spark_job.accounting.ledger import LedgerEntry
     from spark_job.accounting.tally import Tally
@@ -60,7 +55,9 @@ def run_sums(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
         spark = start_session(session_of(job, settings, folder))
         opened.callback(stop_session, spark)
         register(spark)
-        results = opened.enter_context(results_of(job, settings, options, folder, spark, commits))
+        results, _ = results_of(job, settings, options, folder, spark, commits)
+        opened.enter_context(results)
+        results.table.verify()
         starts = starts_of(flume, settings, results.table)
         given = options_from(job.source_options(settings, options), starts)
         writer = make_writer(job, settings, options, folder, results, starts, commits)
@@ -74,44 +71,6 @@ def run_sums(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
         folder.write_tally(tally.as_json())
         watch.report("stopped")
     return tally
-
-
-def results_of(
-    job: StructuredJob,
-    settings: JobSettings,
-    options: JobOptions,
-    folder: JobFolder,
-    spark: SparkSession,
-    bridges: Bridges,
-) -> ResultStore:
-    """Open the tables and files of a job, complete and with what a version before kept elsewhere.
-
-    Raises:
-        JobFolderError: the table lacks micro-batches that a version before stored.
-        AccountingError: the rows differ from their total.
-    """
-    lateness = job.lateness(options)
-    try:
-        # Nothing runs here: only the columns of the result are asked for.
-        result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
-        shape = job.shape_of(result, options)
-        results = open_results(job, settings, folder, result, shape, lateness.per_line)
-    except PySparkException as error:
-        raise cause_of(error) from error
-    with ExitStack() as opened:
-        opened.enter_context(results)
-        before = Ledger(
-            folder.checkpoint,
-            folder.audit,
-            lateness,
-            lambda log_id: first_offset(bridges, settings.consumer, log_id),
-            allow_loss=settings.allow_data_loss,
-        )
-        take_over_totals(folder, results.table, before, sums=True)
-        results.table.verify()
-        results.catch_up()
-        opened.pop_all()
-    return results
 
 
 def make_writer(

@@ -44,7 +44,7 @@ def take_over_totals(folder: JobFolder, table: EmbeddedTable, ledger: Ledger, *,
     totals = read_totals_file(folder.totals)
     if totals is None:
         return
-    if table.newest_batch() is None:
+    if table.newest_stored() is None:
         newest = totals.newest
         with Database(parse_database_url(f"sqlite:///{table.path}")) as database:
             stored = stored_batch(database, newest.query_id, table.name)

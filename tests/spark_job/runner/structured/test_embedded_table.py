@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -116,19 +115,31 @@ def test_without_sums_rows_replace_those_with_the_same_key(tmp_path: Path) -> No
         table.record(entry(1, 3, 4), rows(("a", 6, 2)))
         assert table.record(entry(1, 3, 4), rows(("a", 6, 2))).num_rows == 0, "it is stored"
         assert content(table) == [("a", 6, 2), ("b", 7, 2)]
-        assert (table.owner(), table.newest_batch(), table.count_hits()) == (QUERY, 1, 4)
+        newest = table.newest_stored()
+        assert newest is not None
+        assert (newest.query_id, newest.batch_id, table.count_hits()) == (QUERY, 1, 4)
         table.record(entry(2, 4, 5), rows(("c", 1, 5)), replace=True)
         assert content(table) == [("c", 1, 5)]
 
 
-def test_what_is_missing_shows_where_results_are_not_final_and_is_open_where_they_are(tmp_path: Path) -> None:
+def test_a_final_row_that_a_new_query_makes_again_is_late(tmp_path: Path) -> None:
     with opened(tmp_path, sums=()) as table:
-        table.record(replace(entry(0, 0, 10, malformed=1), late=2), rows())
-        assert not table.tally_with(5, final=False).balanced
-        still_open = table.tally_with(5, final=True)
-        assert (still_open.open, still_open.balanced) == (2, True)
-        assert str(table.tally_with(None, final=False)) == "lines read 10 = counted 7 + malformed 1 + late 2"
-        assert not table.tally_with(8, final=True).balanced, "more than there can be"
+        table.record(entry(0, 0, 7), rows(("a", 5, 3), ("b", 7, 4)), final=True)
+        later = rows(("a", 1, 1), ("c", 2, 2))
+        assert content(table.record(entry(0, 7, 10, query_id="new"), later, final=True)) == [("c", 2, 2)]
+        assert content(table) == [("a", 5, 3), ("b", 7, 4), ("c", 2, 2)]
+        tally = table.tally_with(table.count_hits(), final=True)
+        assert str(tally) == "lines read 10 = counted 9 + malformed 0 + late 1"
+
+
+def test_an_empty_table_begins_as_a_new_one_but_for_its_id_and_number(tmp_path: Path) -> None:
+    with opened(tmp_path, sums=()) as table:
+        table.record(entry(0, 0, 7), rows(("a", 5, 3)))
+        table_id = table.table_id()
+        table.empty()
+        assert (content(table), table.positions(), table.newest_stored()) == ([], {}, None)
+        assert (table.table_id(), table.next_sequence(), table.tally_with(0, final=False).read) == (table_id, 1, 0)
+        table.record(entry(0, 0, 7), rows(("a", 1, 1)))
 
 
 def test_records_of_an_earlier_version_go_on(tmp_path: Path) -> None:
@@ -143,11 +154,3 @@ def test_records_of_an_earlier_version_go_on(tmp_path: Path) -> None:
         table.record(entry(0, 32, 33, query_id="new"), rows(("a", 1, 1)))
         table.verify()
         assert content(table) == [("a", 51, 26), ("b", 1, 2)]
-
-
-def test_dropped_dead_letters_are_counted_without_a_batch(tmp_path: Path) -> None:
-    with opened(tmp_path) as table:
-        table.add_dropped_dead_letters(3)
-        table.add_dropped_dead_letters(1)
-        with table._database.reading() as connection:
-            assert table._records(connection).total("dead_letters_dropped") == 4

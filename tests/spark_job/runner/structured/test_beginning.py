@@ -1,0 +1,130 @@
+"""Where a query with a state begins: with its state after a power cut, without it when the checkpoint is of no use."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spark_job.errors import DataLoss
+from spark_job.jobs import sessions, sql
+from spark_job.jobs.options import SqlOptions
+from spark_job.jobs.sessions import SessionsOptions
+from tests.support.bridges import RealBridge
+from tests.support.counting import line
+from tests.support.jobs import JobQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+MINUTE = SessionsOptions(gap="1m", watermark="0s")
+QUERY = SqlOptions(query="SELECT url, count(*) AS hits FROM access_log GROUP BY url", key="url")
+SQL = sql.for_query(QUERY)
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture
+def bridge(tmp_path: Path) -> Iterator[RealBridge]:
+    with RealBridge(tmp_path / "log") as found:
+        yield found
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def unlink(path: Path) -> None:
+    path.unlink()
+
+
+def newest_stored(folder: Path) -> int:
+    """Return the number of the newest micro-batch in the table; the query may have been stopped inside a later one."""
+    with closing(sqlite3.connect(folder / "counts.db")) as database:
+        return int(database.execute("SELECT batch_id FROM batches ORDER BY sequence DESC LIMIT 1").fetchone()[0])
+
+
+@pytest.mark.slow
+def test_a_power_cut_after_any_batch_loses_no_state(spark: SparkSession, bridge: RealBridge, tmp_path: Path) -> None:
+    """The table has batch n: whatever is not synced by then is harmed, its commit and its state included."""
+    dice = random.Random(11)  # noqa: S311 -- files, not secrets
+    harms: list[Callable[[Path], None]] = [truncate, empty, unlink]
+    job = tmp_path / "job"
+    checkpoint = job / "checkpoint"
+    for life in range(6):
+        with JobQuery(spark, sessions.JOB, MINUTE, bridge, job) as query:
+            assert (query.beginning.note, query.beginning.goes_on) == ("", life > 0)
+            query.feed([line(20 * life), line(20 * life + 5)])
+        bridge.retain()
+        number = newest_stored(job)
+        names = {str(number), f".{number}.crc"}
+        for path in [*checkpoint.rglob("*")]:
+            not_synced = (path.parent.name == "commits" and path.name in names) or (
+                path.name.lstrip(".").startswith(f"{number + 1}.")
+            )
+            if path.is_file() and not_synced and dice.random() < 0.8:
+                dice.choice(harms)(path)
+        shutil.rmtree(job / "audit")
+    with JobQuery(spark, sessions.JOB, MINUTE, bridge, job) as query:
+        query.feed([line(1_000)])
+        query.feed([line(2_000)])
+        assert [(row["requests"], row["duration_s"]) for row in query.rows()] == [(12, 105.0), (1, 0.0)]
+        assert str(query.writer.final_tally()) == "lines read 14 = counted 13 + malformed 0 + late 0 + open 1"
+
+
+@pytest.mark.slow
+def test_without_its_checkpoint_a_job_goes_on_and_never_changes_a_final_row(
+    spark: SparkSession, bridge: RealBridge, tmp_path: Path
+) -> None:
+    job = tmp_path / "job"
+    with JobQuery(spark, sessions.JOB, MINUTE, bridge, job) as query:
+        query.feed([line(0), line(10), line(1_000)])
+        query.feed([line(1_010)])
+        assert [row["requests"] for row in query.rows()] == [2]
+    saved = shutil.copytree(job / "checkpoint", tmp_path / "older")
+    with JobQuery(spark, sessions.JOB, MINUTE, bridge, job) as query:
+        query.feed([line(1_020)])
+    for place, harm in enumerate(("older", "missing")):
+        shutil.rmtree(job / "checkpoint")
+        if harm == "older":
+            shutil.copytree(saved, job / "checkpoint")
+        with JobQuery(spark, sessions.JOB, MINUTE, bridge, job) as query:
+            assert not query.beginning.goes_on
+            assert f"what was open, {3 + 2 * place} lines, begins anew" in query.beginning.note
+            query.feed([line(0), line(5_000 * (place + 1))])
+            query.feed([line(5_000 * (place + 1) + 1)])
+            # The session that began at 0 is stored, so this other line of then is late.
+            assert [row["requests"] for row in query.rows()] == [2]
+            tally = query.writer.final_tally()
+            assert (tally.read, tally.counted, tally.late) == (8 + 3 * place, 2, 1 + place)
+
+
+@pytest.mark.slow
+def test_values_over_a_state_are_computed_again_or_not_at_all(
+    spark: SparkSession, bridge: RealBridge, tmp_path: Path
+) -> None:
+    job = tmp_path / "job"
+    with JobQuery(spark, SQL, QUERY, bridge, job) as query:
+        query.feed([line(0, "/a"), line(0, "/b")])
+    shutil.rmtree(job / "checkpoint")
+    with JobQuery(spark, SQL, QUERY, bridge, job) as query:
+        assert query.beginning.note.endswith("all results are computed again")
+        query.feed([line(0, "/a")])
+        assert [(row["url"], row["hits"]) for row in query.rows()] == [("/a", 2), ("/b", 1)]
+        query.feed([line(0, "/a")])
+        query.feed([line(0, "/a")])
+    bridge.retain()
+    shutil.rmtree(job / "checkpoint")
+    with pytest.raises(DataLoss, match=r"results \(it is missing\), and they cannot be computed again"):
+        JobQuery(spark, SQL, QUERY, bridge, job).__enter__()
+    assert [(row["url"], row["hits"]) for row in query.rows()] == [("/a", 4), ("/b", 1)], "nothing was deleted"
