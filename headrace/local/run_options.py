@@ -119,7 +119,7 @@ def parse_options(**given: Any) -> RunOptions:
 def needs_bridge(job: str) -> bool:
     """Whether a job reads from a bridge. Imports Spark."""
     from spark_job.jobs.catalog import load
-    from spark_job.runner.object_store_job import SOURCE
+    from spark_job.runner.objects.job import SOURCE
 
     return load(job).source != SOURCE
 

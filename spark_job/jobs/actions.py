@@ -6,7 +6,7 @@ one call for the table::
     events = spark.readStream.schema(...).json("s3a://bucket/events")
     upsert(actions(events), "postgresql://counter@db/counts", "actions", key=["action", "window"])
 
-:mod:`spark_job.runner.object_store_run` runs it. Malformed records go into the table ``actions_malformed``, with the
+:mod:`spark_job.runner.objects.run` runs it. Malformed records go into the table ``actions_malformed``, with the
 name of their object.
 
 There is no watermark, so an object is never too late. Spark's state grows with the number of different actions and
@@ -24,7 +24,7 @@ from pyspark.sql import functions as F  # noqa: N812 -- the name that every user
 
 from headrace.common.durations import spark_interval
 from spark_job.options.model import Length
-from spark_job.runner.object_store_job import ObjectsJob, ObjectsOptions
+from spark_job.runner.objects.job import ObjectsJob, ObjectsOptions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

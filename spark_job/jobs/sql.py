@@ -26,7 +26,8 @@ from spark_job.accounting.lateness import NeverLate
 from spark_job.errors import OptionError
 from spark_job.jobs.options import SqlOptions
 from spark_job.jobs.sql_errors import refusal_of
-from spark_job.runner.structured.job import ROW_NUMBER, ResultShape, StructuredJob
+from spark_job.runner.results.shape import ROW_NUMBER, ResultShape
+from spark_job.runner.structured.job import StructuredJob
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -7,7 +7,7 @@ kind of job                  what runs it
                              with ``--bounded`` :mod:`.structured.batch`
 :class:`.CountsTableJob`     :mod:`.counts_table_run`; with ``--bounded`` its structured twin, as above
 :class:`.DStreamJob`         :mod:`.dstreams.run`
-:class:`.ObjectsJob`         :mod:`.object_store_run`
+:class:`.ObjectsJob`         :mod:`.objects.run`
 ===========================  ==========================================================================================
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_job.runner.counts_table_job import CountsTableJob
 from spark_job.runner.dstreams.job import DStreamJob
-from spark_job.runner.object_store_job import ObjectsJob
+from spark_job.runner.objects.job import ObjectsJob
 from spark_job.runner.structured.job import StructuredJob
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run_job(job: Job, settings: JobSettings, options: Any, stop: Event) -> Outco
 
         return run_streams(job, settings, options, stop)
     if isinstance(job, ObjectsJob):
-        from spark_job.runner.object_store_run import run_objects
+        from spark_job.runner.objects.run import run_objects
 
         return run_objects(job, settings, options, stop)
     raise TypeError(f"nothing here runs a {type(job).__name__}")

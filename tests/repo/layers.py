@@ -123,8 +123,8 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
             "spark_errors"
         ),
         "batch_writer job job_folder",
-        "new_query object_store_job query_watch",
-        "dstreams object_store_run structured",
+        "new_query query_watch results",
+        "dstreams objects structured",
         "counts_table_job",
         "counts_table_run",
         "run",
@@ -139,11 +139,18 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "stream_watch",
         "run",
     ),
+    "spark_job.runner.objects": (
+        "job",
+        "run",
+    ),
+    "spark_job.runner.results": (
+        "embedded_records shape",
+        "embedded_table",
+        "row_results",
+    ),
     "spark_job.runner.structured": (
         "checkpoint_fit job",
-        "embedded_records",
-        "embedded_table",
-        "results take_over",
+        "take_over",
         "beginning result_writer",
         "stream",
         "batch sums",

@@ -22,10 +22,10 @@ from spark_job.runner.drain_file import drain_ends
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.progress import write_progress
 from spark_job.runner.query_watch import LOOK_EVERY_S
+from spark_job.runner.results.shape import in_shape
 from spark_job.runner.session import start_session, stop_session
 from spark_job.runner.spark_errors import cause_of
 from spark_job.runner.structured.job import batch_of
-from spark_job.runner.structured.result_writer import in_shape
 from spark_job.runner.structured.stream import open_results, session_of
 from spark_job.source import register
 from spark_job.source.bridges import Bridges

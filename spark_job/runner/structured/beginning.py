@@ -16,8 +16,8 @@ from spark_job.source.bridges import Bridges
 if TYPE_CHECKING:
     from spark_job.accounting.spark_checkpoint import Checkpoint
     from spark_job.runner.job_settings import JobSettings
-    from spark_job.runner.structured.job import ResultShape
-    from spark_job.runner.structured.results import ResultStore
+    from spark_job.runner.results.row_results import RowResults
+    from spark_job.runner.results.shape import ResultShape
     from spark_job.source.options import FlumeOptions
 
 
@@ -40,7 +40,7 @@ def begin(
     flume: FlumeOptions,
     settings: JobSettings,
     checkpoint: Checkpoint,
-    results: ResultStore,
+    results: RowResults,
     shape: ResultShape,
     broken: str = "",
 ) -> Beginning:

@@ -38,7 +38,6 @@ state                                   whose result was not final stay *open* i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spark_job.errors import AccountingError
@@ -47,23 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spark_job.accounting.spark_checkpoint import Checkpoint
-
-
-@dataclass(frozen=True)
-class NewestStored:
-    """The newest micro-batch that the results table holds.
-
-    Attributes:
-        query_id: its query.
-        batch_id: its number there.
-        ranges: what it read: log id to first and next offset; logs of which it read nothing are left out.
-        settled: whether its commit is known to be on disk.
-    """
-
-    query_id: str
-    batch_id: int
-    ranges: Mapping[str, tuple[int, int]]
-    settled: bool
+    from spark_job.runner.results.embedded_records import NewestStored
 
 
 def why_not(checkpoint: Checkpoint, newest: NewestStored, positions: Mapping[str, int]) -> str:

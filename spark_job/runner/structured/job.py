@@ -15,6 +15,7 @@ from headrace.common.durations import MICROSECOND, spark_interval
 from spark_job.errors import OptionError
 from spark_job.parse import LineParser
 from spark_job.runner.job_settings import described
+from spark_job.runner.results.shape import ResultShape
 from spark_job.sinks.sink_spec import refuse_parquet
 from spark_job.source.json_options import parse_json_events_options
 from spark_job.source.options import parse_access_log_options, parse_flume_options
@@ -30,31 +31,12 @@ if TYPE_CHECKING:
     from spark_job.runner.job_settings import JobOptions, JobSettings
     from spark_job.source.options import FlumeOptions
 
-ROW_NUMBER = "row"
-"""Column that numbers the rows of a result without a key."""
 ROCKSDB = {
     "spark.sql.streaming.stateStore.providerClass": (
         "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
     )
 }
 """The only state store that transformWithState works with."""
-
-
-@dataclass(frozen=True)
-class ResultShape:
-    """How the rows of a result are stored.
-
-    Attributes:
-        key: the columns that tell rows apart.
-        output_mode: ``update`` (rows that changed), ``append`` (rows once they are final) or ``complete`` (all rows).
-        numbered: no columns tell rows apart, so each row gets a number in a first column :data:`ROW_NUMBER`.
-        ordered: the order of a micro-batch's rows is part of the result.
-    """
-
-    key: tuple[str, ...]
-    output_mode: Literal["update", "append", "complete"]
-    numbered: bool = False
-    ordered: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,31 +16,20 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from spark_job.runner.progress import NewestBatch
-from spark_job.runner.structured.results import numbered
+from spark_job.runner.results.shape import in_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from spark_job.accounting.dead_letters import DeadLetters
     from spark_job.accounting.ledger import Ledger
     from spark_job.accounting.spark_checkpoint import Checkpoint
     from spark_job.accounting.tally import Tally
-    from spark_job.runner.structured.job import ResultShape
-    from spark_job.runner.structured.results import ResultStore
-
-ROW_NUMBERS_PER_BATCH = 1 << 32
-"""Row numbers reserved for each micro-batch, so that one that runs again gives its rows the same numbers."""
-
-
-def in_shape(rows: pa.Table, shape: ResultShape, number: int) -> pa.Table:
-    """Return the rows of a micro-batch in an order that does not depend on Spark's tasks, with numbers if needed."""
-    if not shape.ordered:
-        rows = rows.sort_by([(name, "ascending") for name in rows.schema.names])
-    return numbered(rows, number * ROW_NUMBERS_PER_BATCH) if shape.numbered else rows
+    from spark_job.runner.results.row_results import RowResults
+    from spark_job.runner.results.shape import ResultShape
 
 
 class ResultWriter:
@@ -64,7 +53,7 @@ class ResultWriter:
         self,
         checkpoint: Checkpoint,
         ledger: Ledger,
-        results: ResultStore,
+        results: RowResults,
         dead_letters: DeadLetters,
         commit: Callable[[dict[str, int]], None],
         now: Callable[[], datetime],

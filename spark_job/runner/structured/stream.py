@@ -27,12 +27,13 @@ from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.new_query import options_from
 from spark_job.runner.progress import write_progress
 from spark_job.runner.query_watch import QueryWatch
+from spark_job.runner.results.row_results import RowResults
+from spark_job.runner.results.shape import numbered
 from spark_job.runner.session import SessionSettings, start_session, stop_session
 from spark_job.runner.spark_errors import cause_of, first_line
 from spark_job.runner.structured.beginning import Beginning, begin
 from spark_job.runner.structured.job import batch_of, stream_of
 from spark_job.runner.structured.result_writer import ResultWriter
-from spark_job.runner.structured.results import ResultStore, numbered
 from spark_job.runner.structured.take_over import take_over_totals
 from spark_job.source import register
 
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
     from spark_job.runner.job_settings import JobOptions, JobSettings
-    from spark_job.runner.structured.job import ResultShape, StructuredJob
+    from spark_job.runner.results.shape import ResultShape
+    from spark_job.runner.structured.job import StructuredJob
     from spark_job.source.bridges import Bridges
 
 APPEND_SETTINGS = {"spark.sql.streaming.noDataMicroBatches.enabled": "true"}
@@ -157,14 +159,14 @@ def open_results(
     result: DataFrame,
     shape: ResultShape,
     windows_per_line: int,
-) -> ResultStore:
+) -> RowResults:
     """Open the tables and files of a job.
 
     Raises:
         OptionError: a table in a database does not fit.
     """
     schema = to_arrow_schema(result.schema, timezone="UTC")
-    return ResultStore(
+    return RowResults(
         folder.root,
         job.name,
         numbered(schema.empty_table(), 0).schema if shape.numbered else schema,
@@ -186,7 +188,7 @@ def results_of(
     folder: JobFolder,
     spark: SparkSession,
     bridges: Bridges,
-) -> tuple[ResultStore, ResultShape]:
+) -> tuple[RowResults, ResultShape]:
     """Open the tables and files of a live job, complete and with what a version before kept elsewhere.
 
     Raises:
@@ -222,7 +224,7 @@ def make_writer(
     options: JobOptions,
     folder: JobFolder,
     bridges: Bridges,
-    results: ResultStore,
+    results: RowResults,
     shape: ResultShape,
     beginning: Beginning,
 ) -> ResultWriter:

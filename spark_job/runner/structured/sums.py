@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from spark_job.accounting.ledger import LedgerEntry
     from spark_job.accounting.tally import Tally
     from spark_job.runner.job_settings import JobOptions, JobSettings
+    from spark_job.runner.results.row_results import RowResults
     from spark_job.runner.structured.job import StructuredJob
-    from spark_job.runner.structured.results import ResultStore
     from spark_job.source.bridges import Bridges
 
 
@@ -78,7 +78,7 @@ def make_writer(
     settings: JobSettings,
     options: JobOptions,
     folder: JobFolder,
-    results: ResultStore,
+    results: RowResults,
     starts: Mapping[str, int],
     bridges: Bridges,
 ) -> BatchWriter[pa.Table]:

@@ -24,7 +24,7 @@ from spark_job.sinks.database.ledger import stored_batch
 if TYPE_CHECKING:
     from spark_job.accounting.ledger import Ledger
     from spark_job.runner.job_folder import JobFolder
-    from spark_job.runner.structured.embedded_table import EmbeddedTable
+    from spark_job.runner.results.embedded_table import EmbeddedTable
 
 
 def take_over_totals(folder: JobFolder, table: EmbeddedTable, ledger: Ledger, *, sums: bool) -> None:

@@ -12,8 +12,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 from spark_job.errors import OptionError
 from spark_job.jobs.actions import JOB, ActionsOptions
 from spark_job.runner.job_settings import JobSettings
-from spark_job.runner.object_store_job import LONGEST_RECORD
-from spark_job.runner.object_store_run import RECORDS_OF_A_LINE
+from spark_job.runner.objects.job import LONGEST_RECORD
+from spark_job.runner.objects.run import RECORDS_OF_A_LINE
 from spark_job.sinks.database import parse_database_url, read_rows, upsert
 
 if TYPE_CHECKING:

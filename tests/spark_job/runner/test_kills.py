@@ -23,7 +23,7 @@ from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import LedgerEntry
 from spark_job.ranges import LogRange
 from spark_job.runner.batch_writer import BatchWriter
-from spark_job.runner.structured.embedded_table import EmbeddedTable
+from spark_job.runner.results.embedded_table import EmbeddedTable
 from spark_job.sinks.counts_table.reader import CountsReader
 from spark_job.sinks.counts_table.writer import CountsTable
 from tests.support.bridges import RealBridge

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.accounting.spark_checkpoint import Checkpoint
-from spark_job.runner.structured.checkpoint_fit import NewestStored, starts_again, why_not
+from spark_job.runner.results.embedded_records import NewestStored
+from spark_job.runner.structured.checkpoint_fit import starts_again, why_not
 from tests.support.counts import LOG, QUERY
 
 if TYPE_CHECKING:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.spark_checkpoint import Checkpoint
-from spark_job.runner.structured.job import ResultShape
-from spark_job.runner.structured.result_writer import ROW_NUMBERS_PER_BATCH, ResultWriter, in_shape
-from spark_job.runner.structured.results import ResultStore
+from spark_job.runner.results.row_results import RowResults
+from spark_job.runner.results.shape import ResultShape
+from spark_job.runner.structured.result_writer import ResultWriter
 from tests.support.counts import LOG, entry
 
 if TYPE_CHECKING:
@@ -26,33 +24,12 @@ if TYPE_CHECKING:
 
     from spark_job.accounting.ledger import LedgerEntry
 
-ROWS = st.lists(st.tuples(st.text(max_size=3), st.integers(-5, 5)), max_size=10)
-
 
 def table(rows: list[tuple[str, int]]) -> pa.Table:
     return pa.table(
         {"url": [url for url, _ in rows], "hits": [hits for _, hits in rows]},
         pa.schema([("url", pa.string()), ("hits", pa.int64())]),
     )
-
-
-@given(ROWS, st.randoms(use_true_random=False))
-def test_the_order_of_tasks_does_not_matter(rows: list[tuple[str, int]], random: object) -> None:
-    shape = ResultShape(("row",), "append", numbered=True)
-    shuffled = list(rows)
-    random.shuffle(shuffled)  # type: ignore[attr-defined] # hypothesis's Random
-    assert in_shape(table(shuffled), shape, 3) == in_shape(table(rows), shape, 3)
-
-
-def test_an_order_that_is_part_of_the_result_stays() -> None:
-    rows = [("b", 1), ("a", 2)]
-    assert in_shape(table(rows), ResultShape(("url",), "complete", ordered=True), 0) == table(rows)
-
-
-def test_numbers_of_two_batches_never_meet() -> None:
-    shape = ResultShape(("row",), "append", numbered=True)
-    numbers = in_shape(table([("a", 1), ("b", 2)]), shape, 5).column("row").to_pylist()
-    assert numbers == [5 * ROW_NUMBERS_PER_BATCH, 5 * ROW_NUMBERS_PER_BATCH + 1]
 
 
 LONGEST_WAIT_S = 30.0
@@ -90,7 +67,7 @@ class LiveJob:
         self.folder = folder
         self.now_s = 0.0
         self.told: list[dict[str, int]] = []
-        self.results = ResultStore(folder, "by-url", SCHEMA, ("url",), [], top=2, counted="hits", clock=self._clock)
+        self.results = RowResults(folder, "by-url", SCHEMA, ("url",), [], top=2, counted="hits", clock=self._clock)
         self.writer = ResultWriter(
             Checkpoint(folder / "checkpoint"),
             cast("Any", Entries(*entries)),

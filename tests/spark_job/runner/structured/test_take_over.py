@@ -12,7 +12,7 @@ import pytest
 
 from spark_job.errors import JobFolderError
 from spark_job.runner.job_folder import JobFolder
-from spark_job.runner.structured.embedded_table import EmbeddedTable
+from spark_job.runner.results.embedded_table import EmbeddedTable
 from spark_job.runner.structured.take_over import take_over_totals
 from spark_job.sinks.database import parse_database_url, write_batch
 from tests.support.counts import LOG, QUERY, entry

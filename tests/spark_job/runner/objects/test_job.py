@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.jobs.actions import JOB, ActionsOptions
-from spark_job.runner.object_store_job import LONGEST_RECORD
+from spark_job.runner.objects.job import LONGEST_RECORD
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -23,7 +23,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
 from spark_job.errors import AccountingError, SinkError
-from spark_job.runner.structured.embedded_records import TERMS, EmbeddedRecords
+from spark_job.runner.results.embedded_records import TERMS, EmbeddedRecords
 from spark_job.sinks.database import Database, parse_database_url, read_rows
 from spark_job.sinks.database.columns import flat_key, flat_schema, flat_table
 from spark_job.sinks.database.dialects import upsert_rows

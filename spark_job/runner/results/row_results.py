@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from spark_job.runner.job import table_name
-from spark_job.runner.structured.embedded_table import EmbeddedTable
-from spark_job.runner.structured.job import ROW_NUMBER
+from spark_job.runner.results.embedded_table import EmbeddedTable
+from spark_job.runner.results.shape import without_number
 from spark_job.sinks.database import Database, parse_database_url, read_rows
 from spark_job.sinks.database.ledger import stored_batch
 from spark_job.sinks.database.write import TableWriter
@@ -39,16 +39,7 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 20_000
 
 
-def numbered(rows: pa.Table, first: int) -> pa.Table:
-    """Return the rows with a column of numbers in front, from ``first`` on."""
-    return rows.add_column(0, ROW_NUMBER, pa.array(range(first, first + rows.num_rows), pa.int64()))
-
-
-def _without_number(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != ROW_NUMBER}
-
-
-class ResultStore:
+class RowResults:
     """The table and what is written from it; a context manager.
 
     One thread at a time may use it, but for ``write_if_due``, which another thread may call at any time.
@@ -204,7 +195,7 @@ class ResultStore:
         """
         if self._console is not None:
             ordered = rows.sort_by([(name, "ascending") for name in self._key])
-            shown = [_without_number(row) for row in ordered.slice(0, self._top).to_pylist()]
+            shown = [without_number(row) for row in ordered.slice(0, self._top).to_pylist()]
             self._console.show(shown, rows.num_rows, str(tally))
         for file in self._files:
             file.mark_changed()
@@ -221,7 +212,7 @@ class ResultStore:
     def rows(self) -> Iterator[Row]:
         """Yield all rows of the table, ordered by key, from one consistent state."""
         for row in read_rows(self._reader, self.table.name):
-            yield _without_number(row)
+            yield without_number(row)
 
     def counted(self, *, now: bool) -> int | None:
         """Return how many lines the table's rows count; None if no column has that number.

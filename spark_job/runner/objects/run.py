@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from spark_job.runner.job_settings import JobSettings
-    from spark_job.runner.object_store_job import ObjectsJob, ObjectsOptions
+    from spark_job.runner.objects.job import ObjectsJob, ObjectsOptions
 
 RECORDS_OF_A_LINE = (
     "CASE WHEN forall(from_json(value, 'array<string>'), each -> each LIKE '{%') THEN json_array_length(value)"

@@ -10,7 +10,8 @@ import pytest
 
 from spark_job.accounting.tally import Tally
 from spark_job.errors import OptionError
-from spark_job.runner.structured.results import ResultStore, numbered
+from spark_job.runner.results.row_results import RowResults
+from spark_job.runner.results.shape import numbered
 from spark_job.sinks.database import parse_database_url, read_rows
 from spark_job.sinks.sink_spec import parse_sink
 from tests.support.clock import Clock
@@ -33,9 +34,9 @@ def batch(batch_id: int, lines: int = 1) -> LedgerEntry:
     return entry(batch_id, 0, lines if batch_id == 0 else 0)
 
 
-def store(folder: Path, *sinks: str, **more: Any) -> ResultStore:
+def store(folder: Path, *sinks: str, **more: Any) -> RowResults:
     given: dict[str, Any] = {"counted": "hits", "top": 2, **more}
-    return ResultStore(folder, "by-url", SCHEMA, ("url",), [parse_sink(each) for each in sinks], **given)
+    return RowResults(folder, "by-url", SCHEMA, ("url",), [parse_sink(each) for each in sinks], **given)
 
 
 def table(url: str) -> dict[str, int]:
@@ -151,7 +152,7 @@ def test_the_file_and_the_console_show_rows_by_key_without_their_number(
     out = tmp_path / "out.jsonl"
     schema = numbered(SCHEMA.empty_table(), 0).schema
     sinks = [parse_sink("console"), parse_sink(f"jsonl:{out}")]
-    with ResultStore(tmp_path, "by-url", schema, ("row",), sinks, top=2, counted="") as results:
+    with RowResults(tmp_path, "by-url", schema, ("row",), sinks, top=2, counted="") as results:
         shown = numbered(rows(z=1, a=2, m=3), 7)
         results.record(batch(0), shown)
         results.show(shown, Tally(read=6, hits=6))

@@ -12,7 +12,7 @@ from spark_job.errors import QueryFailed, QueryStalled, SinkError
 from spark_job.jobs.actions import JOB, ActionsOptions
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
-from spark_job.runner.object_store_run import RecordTally, database_of, read_files, tally_of, watch_queries
+from spark_job.runner.objects.run import RecordTally, database_of, read_files, tally_of, watch_queries
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from spark_job.runner.structured.checkpoint_fit import NewestStored
-from spark_job.runner.structured.embedded_table import EmbeddedTable
+from spark_job.runner.results.embedded_records import NewestStored
+from spark_job.runner.results.embedded_table import EmbeddedTable
 from tests.support.counts import LOG, QUERY, entry
 
 if TYPE_CHECKING:

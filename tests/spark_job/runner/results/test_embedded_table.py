@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from spark_job.errors import AccountingError, SinkError
-from spark_job.runner.structured.embedded_table import EmbeddedTable
+from spark_job.runner.results.embedded_table import EmbeddedTable
 from tests.support.counts import LOG, NASTY_URLS, QUERY, entry
 
 if TYPE_CHECKING:

@@ -2,19 +2,20 @@
 
 The totals are read, lost, malformed, late and missed lines; ``hits``, for rows that are sums only: what the column that
 counts lines adds up to; and ``dead_letters_dropped``. ``table_state`` also has ``settled_sequence``: the number behind
-the newest micro-batch whose commit in Spark's checkpoint is known to be on disk (:mod:`.checkpoint_fit`).
+the newest micro-batch whose commit in Spark's checkpoint is known to be on disk
+(:mod:`spark_job.runner.structured.checkpoint_fit`).
 """
 
 from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import dataclass
 from dataclasses import replace as changed_copy
 from typing import TYPE_CHECKING
 
 from spark_job.accounting.batch_records import BatchRecords
 from spark_job.accounting.tally import Tally
-from spark_job.runner.structured.checkpoint_fit import NewestStored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,23 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     f"CREATE TABLE IF NOT EXISTS batches (sequence INTEGER PRIMARY KEY, {BATCH_COLUMNS}, UNIQUE (query_id, batch_id))",
 )
+
+
+@dataclass(frozen=True)
+class NewestStored:
+    """The newest micro-batch that the results table holds.
+
+    Attributes:
+        query_id: its query.
+        batch_id: its number there.
+        ranges: what it read: log id to first and next offset; logs of which it read nothing are left out.
+        settled: whether its commit is known to be on disk.
+    """
+
+    query_id: str
+    batch_id: int
+    ranges: Mapping[str, tuple[int, int]]
+    settled: bool
 
 
 class EmbeddedRecords:

@@ -1,0 +1,1 @@
+"""Jobs over JSON objects in a bucket or a folder."""
