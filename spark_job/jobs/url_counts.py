@@ -1,7 +1,7 @@
 """The job ``url-counts``: counts how often each URL was requested, in windows of time.
 
-The function is what one would write over a table. :mod:`spark_job.runner.counts_table_run` calls it with the lines of
-each micro-batch and adds its results up in the results table, so every line counts, however old it is.
+Each micro-batch is counted by itself, and the results table adds the counts up, so every line counts, however old it
+is. Windows leave the table by retention only.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spark_job.jobs.options import UrlCountsOptions
-from spark_job.runner.counts_table_job import CountsTableJob
+from spark_job.runner.results.url_counts import UrlCounting
 from spark_job.runner.structured.job import StructuredJob
 from spark_job.windows import count_urls
 
@@ -22,13 +22,13 @@ def url_counts(lines: DataFrame, options: UrlCountsOptions) -> DataFrame:
     return count_urls(lines, options.windows.length, options.windows.slide)
 
 
-JOB = CountsTableJob(
-    bounded=StructuredJob(
-        name="url-counts",
-        options=UrlCountsOptions,
-        rows=url_counts,
-        key=("window_start", "window_end", "url"),
-        counted="hits",
-        lateness=lambda options: options.windows,
-    )
+JOB = StructuredJob(
+    name="url-counts",
+    options=UrlCountsOptions,
+    rows=url_counts,
+    key=("window_start", "window_end", "url"),
+    counted="hits",
+    lateness=lambda options: options.windows,
+    sums=("hits", "bytes", "errors"),
+    url_counting=lambda options: UrlCounting(options.windows, options.retention),
 )

@@ -1,14 +1,15 @@
-"""Stores each micro-batch of a job whose results are sums: results table, bridges, sinks.
+"""Stores each micro-batch of a structured job: results table, bridges, sinks.
 
 The order matters. The plan runs first, because only a finished plan leaves a complete audit. The ledger reads that
-audit and refuses a batch whose lines do not add up. The table stores sums and entry in one transaction, which is on
-disk before the bridges hear of it: they may delete the events then. Sinks come last: they copy from the table, so a
-kill before them only makes them late.
+audit and refuses a batch whose lines do not add up. The table stores rows and entry in one transaction. Lines are
+released when no start can read them again (:mod:`.release`). Sinks come last: they copy from the table, so a kill
+before them only makes them late.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from spark_job.runner.progress import NewestBatch
 
@@ -16,95 +17,89 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    import pyarrow as pa
     from pyspark.sql import DataFrame
 
-    from spark_job.accounting.dead_letters import DeadLetters
-    from spark_job.accounting.ledger import Ledger, LedgerEntry
+    from spark_job.accounting.ledger import Ledger
     from spark_job.accounting.tally import Tally
-
-Changed = TypeVar("Changed", covariant=True)
-T = TypeVar("T")
-
-
-class SumsTable(Protocol[Changed]):
-    """A results table that adds up what each micro-batch brings; the positions are in the same transaction."""
-
-    def record(self, entry: LedgerEntry, rows: pa.Table) -> Changed:
-        """Add a micro-batch, unless it is stored already; return what changed."""
-
-    def positions(self) -> dict[str, int]:
-        """Return log id to the offset up to which the log is counted."""
-
-    def tally(self) -> Tally:
-        """Return the tally of all micro-batches stored so far."""
-
-    def add_dropped_dead_letters(self, lines: int) -> None:
-        """Count malformed lines whose text was not kept."""
+    from spark_job.runner.release import ReleaseAtOnce
+    from spark_job.runner.results.row_results import RowResults
+    from spark_job.runner.results.url_counts import UrlCountResults
 
 
-class BatchWriter(Generic[T]):
-    """The function that Spark calls with the lines of each micro-batch, on its callback thread, one batch at a time.
+class BatchWriter:
+    """The function that Spark calls with each micro-batch, on its callback thread, one batch at a time.
 
     Any thread may read ``newest``, ``positions``, ``tally`` and ``failure``. ``newest`` is this process's own newest
     batch; positions and tally continue from the table.
 
     Args:
-        sums: adds the lines of one micro-batch up, by key.
+        rows: makes the rows to store of what Spark hands over.
         ledger: accounts for the lines.
-        table: the results.
-        commit: tells the bridges up to which offsets the results are stored.
-        show: copies what changed from the table into the sinks.
-        tell_readers: tells the readers of the next micro-batch which lines are too old.
-        dead_letters: keeps malformed lines.
+        results: the table, and what is written from it.
+        release: lets the bridges delete lines.
         now: the wall clock.
     """
 
     def __init__(
         self,
-        sums: Callable[[DataFrame], DataFrame],
+        rows: Callable[[DataFrame], DataFrame],
         ledger: Ledger,
-        table: SumsTable[T],
-        commit: Callable[[dict[str, int]], None],
-        show: Callable[[LedgerEntry, T, Tally], None],
-        dead_letters: DeadLetters,
+        results: RowResults | UrlCountResults,
+        release: ReleaseAtOnce,
         now: Callable[[], datetime],
-        tell_readers: Callable[[], None] = lambda: None,
     ) -> None:
-        self._sums = sums
+        self._rows = rows
         self._ledger = ledger
-        self._table = table
-        self._commit = commit
-        self._show = show
-        self._dead_letters = dead_letters
+        self._results = results
+        self._release = release
         self._now = now
-        self._tell_readers = tell_readers
+        # Held while a batch is stored, so that a count in another thread is of the same batches as the totals.
+        self._storing = Lock()
         self.newest: NewestBatch | None = None
-        self.positions = table.positions()
-        self.tally = table.tally()
+        self.positions = results.table.positions()
+        self.tally = results.tally(now=True)
         self.failure: Exception | None = None
-        self._tell_readers()
 
     def __call__(self, lines: DataFrame, batch_id: int) -> None:
         """Store and show one micro-batch."""
         try:
             # The one action on the lines: another would read them again, and their audit would not balance.
-            rows = self._sums(lines).toArrow()
+            rows = self._rows(lines).toArrow()
             entry = self._ledger.entry(batch_id)
-            changed = self._table.record(entry, rows)
-            self.positions, self.tally = self._table.positions(), self._table.tally()
-            self.clear_audit()
-            self._commit(self.positions)
-            self._tell_readers()
-            self._show(entry, changed, self.tally)
-            self.newest = NewestBatch(batch_id, self._now())
+            with self._storing:
+                self._release.before_a_batch_is_stored()
+                show = self._results.record(entry, rows)
+                self.positions, self.tally = self._results.table.positions(), self._results.tally()
+                self._release.after_a_batch_is_stored(self.positions)
+                show(self.tally)
+            self.newest = NewestBatch(batch_id, self._now(), entry.closed_before_ms)
         except Exception as error:
             # Spark keeps only its text; the job reports the error itself.
             self.failure = error
             raise
 
-    def clear_audit(self) -> None:
-        """Keep the dead letters of what the table holds, and delete the rest of its audit."""
-        dropped = self._dead_letters.clear_audit(self.positions)
-        if dropped:
-            self._table.add_dropped_dead_letters(dropped)
+    def refresh(self) -> None:
+        """Do for the newest batch what the next one would do: release it, count its lines; for another thread.
+
+        Raises:
+            SparkJobError: the class says what failed.
+        """
+        # A batch that is being stored does the same itself.
+        if self._storing.acquire(blocking=False):
+            try:
+                self._release.when_idle()
+                if self._results.count_is_old:
+                    self.tally = self._results.tally()
+            finally:
+                self._storing.release()
+
+    def finish(self) -> Tally:
+        """Release the last batch, and return the terms of the sum, counted now; for the end of a run.
+
+        Raises:
+            SparkJobError: the class says what failed.
+        """
+        with self._storing:
+            self._release.when_idle()
+            self.tally = self._results.tally(now=True)
+        return self.tally

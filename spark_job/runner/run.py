@@ -3,9 +3,7 @@
 ===========================  ==========================================================================================
 kind of job                  what runs it
 ===========================  ==========================================================================================
-:class:`.StructuredJob`      :mod:`.structured.stream`; :mod:`.structured.sums` for rows that are sums;
-                             with ``--bounded`` :mod:`.structured.batch`
-:class:`.CountsTableJob`     :mod:`.counts_table_run`; with ``--bounded`` its structured twin, as above
+:class:`.StructuredJob`      :mod:`.structured.stream`; with ``--bounded`` :mod:`.structured.batch`
 :class:`.DStreamJob`         :mod:`.dstreams.run`
 :class:`.ObjectsJob`         :mod:`.objects.run`
 ===========================  ==========================================================================================
@@ -15,7 +13,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spark_job.runner.counts_table_job import CountsTableJob
 from spark_job.runner.dstreams.job import DStreamJob
 from spark_job.runner.objects.job import ObjectsJob
 from spark_job.runner.structured.job import StructuredJob
@@ -37,22 +34,12 @@ def run_job(job: Job, settings: JobSettings, options: Any, stop: Event) -> Outco
         TypeError: nothing here runs this kind of job.
     """
     job = job.resolved(options)
-    if isinstance(job, CountsTableJob) and settings.bounded:
-        job = job.bounded
     # Imported here: each of these modules loads another part of pyspark, and a job needs only its own.
-    if isinstance(job, CountsTableJob):
-        from spark_job.runner.counts_table_run import run_counts_table
-
-        return run_counts_table(job, settings, options, stop)
     if isinstance(job, StructuredJob):
         if settings.bounded:
             from spark_job.runner.structured.batch import run_bounded
 
             return run_bounded(job, settings, options, stop)
-        if job.sums:
-            from spark_job.runner.structured.sums import run_sums
-
-            return run_sums(job, settings, options, stop)
         from spark_job.runner.structured.stream import run_live
 
         return run_live(job, settings, options, stop)

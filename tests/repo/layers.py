@@ -122,11 +122,11 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
             "background bridge_positions drain_file folder_format job_settings metrics_page progress s3a session "
             "spark_errors"
         ),
-        "batch_writer job job_folder",
-        "new_query query_watch results",
+        "job job_folder",
+        "job_run results watch",
+        "release",
+        "batch_writer",
         "dstreams objects structured",
-        "counts_table_job",
-        "counts_table_run",
         "run",
     ),
     "spark_job.runner.dstreams": (
@@ -144,16 +144,16 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "run",
     ),
     "spark_job.runner.results": (
-        "embedded_records shape",
+        "embedded_records shape url_counts",
         "embedded_table",
         "row_results",
     ),
     "spark_job.runner.structured": (
         "checkpoint_fit job",
-        "take_over",
-        "beginning result_writer",
+        "running_query take_over",
+        "beginning opening",
         "stream",
-        "batch sums",
+        "batch",
     ),
     "spark_job.sinks": (
         "counts_table terminal throttle",

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from spark_job.jobs.options import UrlCountsOptions
 from spark_job.jobs.url_counts import JOB
-from spark_job.runner.counts_table_run import lines_of, make_writer
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
-from spark_job.runner.new_query import start_new_query, starts_of
-from spark_job.sinks.counts_table.writer import CountsTable
+from spark_job.runner.results.url_counts import UrlCounting, UrlCountResults
+from spark_job.runner.structured.beginning import begin
+from spark_job.runner.structured.stream import make_writer, start_query
+from spark_job.sinks.counts_table.writer import Retention
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
+from spark_job.windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from spark_job.accounting.ledger import LedgerEntry
     from spark_job.sinks.base import ChangedWindows
-    from spark_job.windows import Windows
     from tests.support.bridges import RealBridge
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,6 +58,15 @@ class Recorder:
         """Do nothing."""
 
 
+def url_count_results(
+    folder: Path, sink: Recorder, retention: Retention | None = None, length: timedelta = timedelta(minutes=1)
+) -> UrlCountResults:
+    """Return the results of URL counts in a folder, with one sink."""
+    counting = UrlCounting(Windows(length, length), retention or Retention())
+    (folder / "audit").mkdir(exist_ok=True)
+    return UrlCountResults(folder / "counts.db", counting, folder / "audit", lambda _table: [sink])
+
+
 class CountingQuery:
     """One query over one bridge, in a job folder; a context manager. The same folder may be opened again."""
 
@@ -70,14 +80,15 @@ class CountingQuery:
         ).of_job("url-counts")
         options = UrlCountsOptions(window=windows.length, slide=windows.slide)
         self.folder = JobFolder(folder)
-        self.table = CountsTable(self.folder.counts, windows.per_line)
-        flume = JOB.flume_options(self.settings, options)
+        counting = UrlCounting(windows, options.retention)
+        self.results = UrlCountResults(self.folder.counts, counting, self.folder.audit, lambda _table: [self.recorder])
+        self.table = self.results.table
+        flume = JOB.flume_options(JOB.source_options(self.settings, options))
         self._bridges = Bridges(flume, RetryPolicy(5.0))
-        starts = starts_of(flume, self.settings, self.table)
-        sinks = [self.recorder]
-        self.writer = make_writer(JOB, self.settings, options, self.folder, self.table, sinks, starts, self._bridges)
-        lines = lines_of(JOB, spark, self.settings, options, starts)
-        self.query = start_new_query(JOB.name, lines, self.settings, self.folder, self.writer)
+        beginning = begin(flume, self.settings, self.folder.checkpoint, self.results)
+        given = (JOB, self.settings, options, self.folder)
+        self.writer = make_writer(*given, self._bridges, self.results, beginning)
+        self.query = start_query(*given, spark, beginning, self.writer)
 
     def feed(self, lines: Sequence[bytes]) -> LedgerEntry:
         """Store lines at the bridge, let the query read them, and return the ledger entry of the newest batch."""
@@ -89,7 +100,7 @@ class CountingQuery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with closing(self._bridges), closing(self.table):
+        with closing(self._bridges), self.results:
             self.query.stop()
 
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from spark_job.runner.job import table_name
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
-from spark_job.runner.new_query import options_from, start_new_query, starts_of
-from spark_job.runner.structured import sums
 from spark_job.runner.structured.batch import compute
 from spark_job.runner.structured.beginning import begin
-from spark_job.runner.structured.job import batch_of, stream_of
-from spark_job.runner.structured.stream import make_writer, results_of, session_of, start_query
+from spark_job.runner.structured.job import batch_of
+from spark_job.runner.structured.opening import open_results
+from spark_job.runner.structured.stream import make_writer, spark_settings, start_query
 from spark_job.sinks.database import parse_database_url, read_rows
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
@@ -52,7 +51,7 @@ def run_over(
     """Run a job over all that a bridge holds, as a bounded run does; return its results and its sum."""
     settings = settings_for(job, bridge, folder, sinks=(), bounded=True, drain_to_file=folder / "drain.json")
     ends = {bridge.log_id: bridge.log.next_offset}
-    with configured(spark, session_of(job, settings, JobFolder(folder)).more):
+    with configured(spark, spark_settings(job)):
         tally = compute(job, settings, options, JobFolder(folder), spark, ends, Event())
     return stored(job, folder), tally
 
@@ -101,37 +100,22 @@ class JobQuery:
     def __enter__(self) -> Self:
         spark, settings, job = self._spark, self._settings, self.job
         with ExitStack() as opened:
-            opened.enter_context(configured(spark, session_of(job, settings, self.folder).more))
+            opened.enter_context(configured(spark, spark_settings(job)))
             bridges = opened.enter_context(closing(Bridges(settings.parsed_flume_options(), RetryPolicy(5.0))))
             options = self._options
             if job.prepared is not None:
                 given = settings.access_log_options()
                 del given["startingOffsets"]
                 options = job.prepared(lambda: batch_of(spark, job.source, given), options, self.folder.root, Event())
-            start = self._start_sums if job.sums else self._start
-            start(opened, bridges, options)
+            results = open_results(job, settings, options, self.folder, spark, bridges)
+            opened.enter_context(results)
+            flume = job.flume_options(job.source_options(settings, options))
+            self.beginning = begin(flume, settings, self.folder.checkpoint, results)
+            self.writer = make_writer(job, settings, options, self.folder, bridges, results, self.beginning)
+            self.query = start_query(job, settings, options, self.folder, spark, self.beginning, self.writer)
             opened.callback(self.query.stop)
             self._opened = opened.pop_all()
         return self
-
-    def _start(self, opened: ExitStack, bridges: Bridges, options: JobOptions) -> None:
-        spark, settings, job = self._spark, self._settings, self.job
-        results, shape = results_of(job, settings, options, self.folder, spark, bridges)
-        opened.enter_context(results)
-        flume = job.flume_options(job.source_options(settings, options))
-        self.beginning = begin(flume, settings, self.folder.checkpoint, results, shape)
-        self.writer: Any = make_writer(job, settings, options, self.folder, bridges, results, shape, self.beginning)
-        self.query = start_query(job, settings, options, self.folder, spark, self.beginning, self.writer)
-
-    def _start_sums(self, opened: ExitStack, bridges: Bridges, options: JobOptions) -> None:
-        spark, settings, job = self._spark, self._settings, self.job
-        given = job.source_options(settings, options)
-        results, _ = results_of(job, settings, options, self.folder, spark, bridges)
-        opened.enter_context(results)
-        starts = starts_of(job.flume_options(given), settings, results.table)
-        self.writer = sums.make_writer(job, settings, options, self.folder, results, starts, bridges)
-        lines = stream_of(spark, job.source, options_from(given, starts))
-        self.query = start_new_query(job.name, lines, settings, self.folder, self.writer)
 
     def feed(self, bodies: Sequence[bytes]) -> None:
         """Store events at the bridge and let the query read them."""

@@ -22,8 +22,8 @@ from spark_job.runner.bridge_positions import count_waiting
 from spark_job.runner.drain_file import drain_ends, is_drained
 from spark_job.runner.dstreams.context import error_of
 from spark_job.runner.progress import write_progress
-from spark_job.runner.query_watch import LOOK_EVERY_S, REPORT_EVERY_S
 from spark_job.runner.spark_errors import JAVA_IS_GONE, cause_of, java_has_died
+from spark_job.runner.watch import LOOK_EVERY_S, REPORT_EVERY_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable

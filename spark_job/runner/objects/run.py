@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -14,23 +13,23 @@ from pyspark.sql.streaming.query import StreamingQuery
 from headrace.common.files import replacing
 from spark_job.errors import QueryFailed, QueryStalled, sink_errors
 from spark_job.runner.job import table_name
-from spark_job.runner.job_folder import JobFolder
+from spark_job.runner.job_run import job_run
 from spark_job.runner.progress import write_progress
-from spark_job.runner.query_watch import LOOK_EVERY_S
 from spark_job.runner.s3a import SCHEME, s3a_settings
-from spark_job.runner.session import SessionSettings, start_session, stop_session
-from spark_job.runner.spark_errors import JAVA_IS_GONE, cause_of, first_line, java_has_died
+from spark_job.runner.spark_errors import cause_of, first_line
+from spark_job.runner.watch import Watch
 from spark_job.sinks.database import Database, DatabaseUrl, parse_database_url, read_rows, upsert
 from spark_job.sinks.database.columns import flat_table
 from spark_job.sinks.rows import RowsConsole, json_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from threading import Event
 
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
+    from spark_job.runner.job_folder import JobFolder
     from spark_job.runner.job_settings import JobSettings
     from spark_job.runner.objects.job import ObjectsJob, ObjectsOptions
 
@@ -70,18 +69,14 @@ def run_objects(job: ObjectsJob, settings: JobSettings, options: ObjectsOptions,
         SparkJobError: any other subclass says why the job died.
     """
     job.check(settings, options)
-    folder = JobFolder(settings.job_folder)
-    with folder.claimed(job.fingerprint(options)), ExitStack() as opened:
-        database = database_of(settings, folder)
+    with job_run(job.name, settings, job.fingerprint(options), job.options, stop) as run:
+        folder, database = run.folder, database_of(settings, run.folder)
         more = (
             s3a_settings(options.s3a_jars, options.endpoint, options.region, path_style=options.path_style)
             if options.path.startswith(SCHEME)
             else {}
         )
-        spark = start_session(
-            SessionSettings(f"headrace {job.name}", folder.root, settings.master, settings.driver_memory, more=more)
-        )
-        opened.callback(stop_session, spark)
+        spark = run.start_spark(more, compile_lightly=False)
         try:
             if options.files:
                 tally = read_files(job, spark, settings, options, database)
@@ -158,7 +153,7 @@ def follow(
         )
         assert isinstance(query, StreamingQuery)  # noqa: S101 -- upsert returns a query for a stream
         queries.append(query)
-    watch_queries(queries, folder, settings.stall_after.total_seconds(), stop)
+    Watch(RunningQueries(queries, settings.stall_after.total_seconds()), folder, settings).until_the_end(stop)
 
 
 def database_of(settings: JobSettings, folder: JobFolder) -> DatabaseUrl:
@@ -182,36 +177,46 @@ def tally_of(url: DatabaseUrl, job_name: str, read: int | None = None) -> Record
     return RecordTally(counted, malformed, read)
 
 
-def watch_queries(
-    queries: list[StreamingQuery],
-    folder: JobFolder,
-    stall_after_s: float,
-    stop: Event,
-    clock: Callable[[], float] = time.monotonic,
-) -> None:
-    """Watch queries until a stop is requested, then stop them all.
+class RunningQueries:
+    """Several queries, as the watch sees them. An idle query reports progress every ten seconds.
 
-    Raises:
-        QueryFailed: one ended without a request; an error of this package comes through as it is.
-        QueryStalled: one reported no progress for too long. An idle query reports every ten seconds.
+    Args:
+        queries: the queries.
+        stall_after_s: how long each may be without a report.
+        clock: monotonic seconds.
     """
-    seen = {query.id: ("", clock()) for query in queries}
-    try:
-        while not stop.wait(LOOK_EVERY_S):
-            for query in queries:
-                if not query.isActive:
-                    error = query.exception()
-                    raise QueryFailed("a query ended without an error") if error is None else cause_of(error)
-                progress = query.lastProgress
-                reported, since_s = seen[query.id]
-                if progress is not None and progress.timestamp != reported:
-                    seen[query.id] = (progress.timestamp, clock())
-                elif clock() - since_s > stall_after_s:
-                    raise QueryStalled(f"{query.name}: no progress for {clock() - since_s:.0f} seconds")
-            write_progress(folder.progress, "running")
-        write_progress(folder.progress, "stopping")
-        for query in queries:
+
+    def __init__(
+        self, queries: Sequence[StreamingQuery], stall_after_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._queries = queries
+        self._stall_after_s = stall_after_s
+        self._clock = clock
+        self._seen = {query.id: ("", clock()) for query in queries}
+
+    def check(self) -> None:
+        """Do nothing while all queries run.
+
+        Raises:
+            QueryFailed: one ended; an error of this package comes through as it is.
+            QueryStalled: one reported no progress for too long.
+        """
+        for query in self._queries:
+            if not query.isActive:
+                error = query.exception()
+                raise QueryFailed("a query ended without an error") if error is None else cause_of(error)
+            progress = query.lastProgress
+            reported, since_s = self._seen[query.id]
+            if progress is not None and progress.timestamp != reported:
+                self._seen[query.id] = (progress.timestamp, self._clock())
+            elif self._clock() - since_s > self._stall_after_s:
+                raise QueryStalled(f"{query.name}: no progress for {self._clock() - since_s:.0f} seconds")
+
+    def progress(self) -> None:
+        """Return None: the reports of several queries are not one."""
+
+    def stop(self) -> str:
+        """Stop them all."""
+        for query in self._queries:
             query.stop()
-    except JAVA_IS_GONE as error:
-        if not stop.is_set():
-            raise java_has_died(folder.root) from error
+        return ""

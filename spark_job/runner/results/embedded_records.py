@@ -93,6 +93,10 @@ class EmbeddedRecords:
         """Count the events as lost between what the table holds and where the next query starts."""
         self._database.transaction(lambda connection: self._records(connection).skip_lost(starts))
 
+    def closed_before_us(self) -> int | None:
+        """Return None: no row is too old."""
+        return None
+
     def newest_stored(self) -> NewestStored | None:
         """Return the newest micro-batch; None before the first one."""
         with self._database.reading() as connection:

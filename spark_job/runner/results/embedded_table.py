@@ -223,6 +223,8 @@ class EmbeddedTable(EmbeddedRecords):
         Raises:
             AccountingError: they differ.
         """
+        if not self._sums:
+            return
         with self._database.reading() as connection:
             found, total = self._hits(connection), self._records(connection).total("hits")
         if found != total:

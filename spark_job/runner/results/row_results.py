@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from spark_job.runner.job import table_name
 from spark_job.runner.results.embedded_table import EmbeddedTable
-from spark_job.runner.results.shape import without_number
+from spark_job.runner.results.shape import in_shape, numbered, without_number
 from spark_job.sinks.database import Database, parse_database_url, read_rows
 from spark_job.sinks.database.ledger import stored_batch
 from spark_job.sinks.database.write import TableWriter
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from spark_job.accounting.ledger import LedgerEntry
     from spark_job.accounting.tally import Tally
+    from spark_job.runner.results.shape import ResultShape
     from spark_job.sinks.database import DatabaseUrl
     from spark_job.sinks.rows import Row
     from spark_job.sinks.sink_spec import SinkSpec
@@ -48,7 +49,7 @@ class RowResults:
         folder: the folder of the embedded table, ``counts.db``.
         job: the job's name, which is also the table's.
         schema: of the result.
-        key: the columns that tell rows apart.
+        shape: how rows are stored.
         sinks: console and files.
         databases: further tables that are kept equal to the embedded one.
         adopt: whether to take these tables from other jobs that own them.
@@ -60,6 +61,8 @@ class RowResults:
 
     Attributes:
         table: the embedded table.
+        shape: how rows are stored.
+        sums: the columns that each micro-batch adds to.
         count_is_old: whether a micro-batch was stored since its lines were last counted.
 
     Raises:
@@ -72,7 +75,7 @@ class RowResults:
         folder: Path,
         job: str,
         schema: pa.Schema,
-        key: Sequence[str],
+        shape: ResultShape,
         sinks: Iterable[SinkSpec],
         *,
         databases: Sequence[DatabaseUrl] = (),
@@ -84,8 +87,11 @@ class RowResults:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sinks = tuple(sinks)
-        name, path = table_name(job), folder / "counts.db"
-        self._key = key
+        name, path, key = table_name(job), folder / "counts.db", shape.key
+        schema = numbered(schema.empty_table(), 0).schema if shape.numbered else schema
+        self.shape = shape
+        self.sums = tuple(sums)
+        self._replace = shape.output_mode == "complete"
         self._has_count = bool(counted)
         with ExitStack() as opened:
             self.table = opened.enter_context(
@@ -106,36 +112,46 @@ class RowResults:
         self.count_is_old = self._has_count
         self._counting = Throttle(clock)
 
-    def record(self, entry: LedgerEntry, rows: pa.Table, *, replace: bool = False, final: bool = False) -> pa.Table:
-        """Store a micro-batch in the table, then in the databases; return the rows that it changed.
+    @property
+    def later(self) -> Sequence[Callable[[], None]]:
+        """The function that writes the files that micro-batches put off."""
+        return [self.write_if_due]
 
-        Args:
-            entry: the micro-batch's ledger entry.
-            rows: its result.
-            replace: delete all other rows: these are the whole result.
-            final: stored rows never change.
+    def tally(self, *, now: bool = False) -> Tally:
+        """Return the terms of the sum; lines that an old count of the table lacks are open until the next count."""
+        if self.sums:
+            return self.table.tally()
+        hits = self.counted(now=now)
+        return self.table.tally_with(hits, final=self.shape.output_mode == "append" or self.count_is_old)
+
+    def record(self, entry: LedgerEntry, rows: pa.Table) -> Callable[[Tally], None]:
+        """Store a micro-batch in the table; return what copies the rows that it changed.
 
         Raises:
             SinkError: it cannot be stored.
             AccountingError: it does not begin where the table stands, or differs from its first run.
-            OptionError: a table in a database belongs to another writer.
         """
-        self.count_is_old = self._has_count
-        changed = self.table.record(entry, rows, replace=replace, final=final)
-        self.copy(changed, replace=replace)
-        return changed
+        self.count_is_old = self._has_count and not self.sums
+        if not self.sums:
+            # A complete result replaces all rows, so it numbers them from 0 each time. Spark's numbers of micro-batches
+            # begin again with each query, those of the table do not.
+            rows = in_shape(rows, self.shape, 0 if self._replace else self.table.next_sequence())
+        final = self._has_count and self.shape.output_mode == "append"
+        changed = self.table.record(entry, rows, replace=self._replace, final=final)
 
-    def copy(self, changed: pa.Table, *, replace: bool = False) -> None:
-        """Write the rows that the newest micro-batch changed into the databases.
+        def show(tally: Tally) -> None:
+            self._copy(changed)
+            if changed.num_rows or entry.read:
+                self.show(changed, tally)
 
-        Raises:
-            SinkError: one cannot be written.
-            OptionError: a table there belongs to another writer.
-        """
+        return show
+
+    def _copy(self, changed: pa.Table) -> None:
+        """Write the rows that the newest micro-batch changed into the databases."""
         if self._writers:
             table_id, newest = self.table.table_id(), self.table.next_sequence() - 1
             for writer in self._writers:
-                writer.write(changed, query_id=table_id, batch_id=newest, replace=replace)
+                writer.write(changed, query_id=table_id, batch_id=newest, replace=self._replace)
 
     def empty(self) -> None:
         """Delete all rows here and in the databases: all results are about to be computed again.
@@ -162,11 +178,8 @@ class RowResults:
         for writer in self._writers:
             writer.write(rows, query_id=None, replace=True)
 
-    def catch_up(self, *, replace: bool = False) -> None:
+    def catch_up(self) -> None:
         """Write the whole table into each database that lacks a micro-batch because it was added later or was away.
-
-        Args:
-            replace: delete rows there that the table does not have.
 
         Raises:
             SinkError: a database cannot be written.
@@ -179,7 +192,8 @@ class RowResults:
             if stored_batch(database, table_id, self.table.name) >= newest:
                 continue
             none = self.table.schema.empty_table()
-            if replace:
+            if self._replace:
+                # Rows there that the table does not have.
                 writer.write(none, query_id=table_id, batch_id=None, replace=True)
             rows = self.table.rows()
             while part := list(islice(rows, ROWS_AT_ONCE)):
@@ -194,7 +208,7 @@ class RowResults:
             SinkError: a sink cannot be written.
         """
         if self._console is not None:
-            ordered = rows.sort_by([(name, "ascending") for name in self._key])
+            ordered = rows.sort_by([(name, "ascending") for name in self.shape.key])
             shown = [without_number(row) for row in ordered.slice(0, self._top).to_pylist()]
             self._console.show(shown, rows.num_rows, str(tally))
         for file in self._files:

@@ -8,7 +8,7 @@ has no watermark, and no window stays open. A second run gives the same results.
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
@@ -19,14 +19,14 @@ from spark_job.accounting.audit_file import read_audit
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.tally import Tally
 from spark_job.runner.drain_file import drain_ends
-from spark_job.runner.job_folder import JobFolder
+from spark_job.runner.job_run import job_run
 from spark_job.runner.progress import write_progress
-from spark_job.runner.query_watch import LOOK_EVERY_S
 from spark_job.runner.results.shape import in_shape
-from spark_job.runner.session import start_session, stop_session
 from spark_job.runner.spark_errors import cause_of
 from spark_job.runner.structured.job import batch_of
-from spark_job.runner.structured.stream import open_results, session_of
+from spark_job.runner.structured.opening import open_rows
+from spark_job.runner.structured.stream import spark_settings
+from spark_job.runner.watch import LOOK_EVERY_S
 from spark_job.source import register
 from spark_job.source.bridges import Bridges
 from spark_job.source.partitions import plan_batch
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from spark_job.ranges import LogRange
+    from spark_job.runner.job_folder import JobFolder
     from spark_job.runner.job_settings import JobOptions, JobSettings
     from spark_job.runner.structured.job import StructuredJob
 
@@ -49,10 +50,8 @@ def run_bounded(job: StructuredJob, settings: JobSettings, options: JobOptions, 
         JobFolderError: the job folder does not belong to these settings.
         SparkJobError: any other subclass says why the job died.
     """
-    folder = JobFolder(settings.job_folder)
-    with folder.claimed(job.fingerprint(settings, options), removed=job.options.removed), ExitStack() as opened:
-        spark = start_session(session_of(job, settings, folder))
-        opened.callback(stop_session, spark)
+    with job_run(job.name, settings, job.fingerprint(settings, options), job.options, stop) as run:
+        folder, spark = run.folder, run.start_spark(spark_settings(job))
         register(spark)
         if job.lazy:
             job.rows(batch_of(spark, job.source, job.source_options(settings, options)), options)
@@ -109,7 +108,7 @@ def compute(
     parts = [part for each in ranges for part in read_audit(folder.audit, each, pane_us, allow_loss=loss)]
     lost = sum(each.events for each in ranges) - sum(part.events for part in parts)
     read, malformed = sum(part.events for part in parts), sum(part.malformed for part in parts)
-    with open_results(job, settings, folder, result, shape, lateness.per_line) as results:
+    with open_rows(job, settings, options, folder, result, shape) as results:
         # The whole result replaces that of an earlier run, so it needs no number to be recognised by.
         results.replace_all(rows)
         hits = results.counted(now=True)

@@ -1,4 +1,10 @@
-"""Begins a query of a job with a state in Spark, as the table of :mod:`.checkpoint_fit` says."""
+"""Decides where a query begins: where the results end, or with the state of the query before it.
+
+Where the results table is the only state, Spark gets the lines of a micro-batch and keeps nothing; its checkpoint only
+numbers the micro-batches of one run. So every start makes a new query with an empty checkpoint, which begins at the
+offsets that the table has reached, and nothing that a kill or a power cut may leave behind can differ from the table.
+For jobs with a state in Spark, :mod:`.checkpoint_fit` has the table of what they do.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +14,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spark_job.errors import DataLoss
-from spark_job.runner.bridge_positions import starting_offsets
-from spark_job.runner.new_query import starts_of
+from spark_job.runner.bridge_positions import commit_positions, starting_offsets
+from spark_job.runner.results.row_results import RowResults
 from spark_job.runner.structured.checkpoint_fit import starts_again, why_not
 from spark_job.source.bridges import Bridges
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spark_job.accounting.spark_checkpoint import Checkpoint
     from spark_job.runner.job_settings import JobSettings
-    from spark_job.runner.results.row_results import RowResults
-    from spark_job.runner.results.shape import ResultShape
+    from spark_job.runner.results.embedded_table import EmbeddedTable
+    from spark_job.runner.results.url_counts import UrlCountResults
+    from spark_job.sinks.counts_table.writer import CountsTable
     from spark_job.source.options import FlumeOptions
 
 
@@ -40,8 +49,7 @@ def begin(
     flume: FlumeOptions,
     settings: JobSettings,
     checkpoint: Checkpoint,
-    results: RowResults,
-    shape: ResultShape,
+    results: RowResults | UrlCountResults,
     broken: str = "",
 ) -> Beginning:
     """Make checkpoint and results ready for a query, and return where it begins.
@@ -51,7 +59,6 @@ def begin(
         settings: of the job.
         checkpoint: of the job.
         results: of the job.
-        shape: how rows are stored.
         broken: what Spark has found wrong with the checkpoint already; empty if nothing.
 
     Raises:
@@ -60,6 +67,43 @@ def begin(
         JobFolderError: a file of the checkpoint cannot be deleted.
         SinkError: a table cannot be written.
     """
+    if isinstance(results, RowResults) and not results.sums:
+        return _begin_with_state(flume, settings, checkpoint, results, broken)
+    checkpoint.delete()
+    return Beginning(starts_of(flume, settings, results.table))
+
+
+def starts_of(flume: FlumeOptions, settings: JobSettings, table: EmbeddedTable | CountsTable) -> dict[str, int]:
+    """Return, by log id, where a new query starts, and tell the bridges what is stored.
+
+    Args:
+        flume: the options of the bridges.
+        settings: of the job; if they allow data loss, events that are gone are counted as lost.
+        table: the results table.
+
+    Raises:
+        BridgeUnavailable: a bridge does not answer.
+        DataLoss: events are gone that the table does not have.
+    """
+    positions = table.positions()
+    with closing(Bridges(flume)) as bridges:
+        starts = starting_offsets(
+            bridges, settings.consumer, positions, settings.start, allow_loss=settings.allow_data_loss
+        )
+        # A kill between the table's transaction and the commit left the bridges behind.
+        commit_positions(bridges, settings.consumer, positions)
+    table.skip_lost(starts)
+    return starts
+
+
+def options_from(given: Mapping[str, str], starts: Mapping[str, int]) -> dict[str, str]:
+    """Return the options of a source that starts at ``starts`` and leaves the commits to the job."""
+    return {**given, "startingOffsets": json.dumps(dict(starts)), "commitOffsets": "false"}
+
+
+def _begin_with_state(
+    flume: FlumeOptions, settings: JobSettings, checkpoint: Checkpoint, results: RowResults, broken: str
+) -> Beginning:
     newest, positions = results.table.newest_stored(), results.table.positions()
     if newest is None:
         checkpoint.delete()
@@ -68,7 +112,7 @@ def begin(
     if not reason:
         checkpoint.forget_after(newest.batch_id, its_commit=not newest.settled)
         return Beginning(starts_again(checkpoint, newest, positions), goes_on=True)
-    if shape.output_mode == "append":
+    if results.shape.output_mode == "append":
         still_open = results.table.tally_with(results.counted(now=True), final=True).open
         rest = f"what was open, {still_open:,} lines, begins anew"
     else:

@@ -1,7 +1,7 @@
 """Decides where a job with a state in Spark goes on: from its checkpoint, or with a new query and an empty state.
 
-Spark syncs no file of its checkpoint, so the job does (:class:`.result_writer.ResultWriter`). Let micro-batch ``n`` be
-the newest one in the results table:
+Spark syncs no file of its checkpoint, so the job does (:mod:`spark_job.runner.release`). Let micro-batch ``n`` be the
+newest one in the results table:
 
 ====================  ==========================================  =====================================================
 on disk, at the       because

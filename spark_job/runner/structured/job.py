@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from headrace.common.durations import MICROSECOND, spark_interval
+from headrace.common.durations import MICROSECOND, format_duration, spark_interval
 from spark_job.errors import OptionError
 from spark_job.parse import LineParser
 from spark_job.runner.job_settings import described
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from spark_job.accounting.lateness import Lateness
     from spark_job.runner.job_settings import JobOptions, JobSettings
+    from spark_job.runner.results.url_counts import UrlCounting
     from spark_job.source.options import FlumeOptions
 
 ROCKSDB = {
@@ -55,6 +56,10 @@ class StructuredJob:
         sums: the columns of the result that are sums over lines. If there are any, ``rows`` gets the lines of one
             micro-batch at a time, and the table adds these columns up by key: Spark keeps no state, and a line counts
             however late it comes.
+        url_counting: for a job that counts URLs in windows: which ones, and how long, by the job's options. Its live
+            runs read lines that the source has added up per pane, and keep the results in the table that
+            ``headrace top``, Parquet files and the console read (:mod:`spark_job.sinks.counts_table`). Its columns are
+            ``window_start``, ``window_end``, ``url``, ``hits``, ``bytes``, ``errors``.
         source: ``access_log``, ``json_events`` or ``flume``.
         fields: the fields of ``json_events``, name to type.
         time: the column with the time of a line.
@@ -73,6 +78,7 @@ class StructuredJob:
     counted: str
     lateness: Callable[[Any], Lateness]
     sums: tuple[str, ...] = ()
+    url_counting: Callable[[Any], UrlCounting] | None = None
     source: str = "access_log"
     fields: Mapping[str, str] = field(default_factory=dict)
     time: str = "time"
@@ -90,13 +96,17 @@ class StructuredJob:
         """Return how a result is stored."""
         return ResultShape(self.key, self.output_mode) if self.shape is None else self.shape(result, options)
 
+    def keeps_url_counts(self, settings: JobSettings) -> bool:
+        """Say whether a run keeps its results in the table of URL counts; bounded runs store rows as any job does."""
+        return self.url_counting is not None and not settings.bounded
+
     def source_options(self, settings: JobSettings, options: JobOptions) -> dict[str, str]:
         """Return the options of the source, including those of its audit."""
         pane = self.lateness(options).pane
-        audit = {
-            "audit": str(settings.job_folder.absolute() / "audit"),
-            "auditPane": "instant" if pane == MICROSECOND else spark_interval(pane),
-        }
+        audit = {"audit": str(settings.job_folder.absolute() / "audit")}
+        if self.keeps_url_counts(settings):
+            return settings.access_log_options() | {"rollup": spark_interval(pane)} | audit
+        audit["auditPane"] = "instant" if pane == MICROSECOND else spark_interval(pane)
         if self.source == "access_log":
             return settings.access_log_options() | audit
         if self.source == "flume":
@@ -127,7 +137,8 @@ class StructuredJob:
         self.flume_options(self.source_options(settings, options))
         if self.source == "access_log":
             LineParser(settings.log_format, settings.url, settings.timezone)
-        refuse_parquet(settings.sinks)
+        if not self.keeps_url_counts(settings):
+            refuse_parquet(settings.sinks)
 
     def fingerprint(self, settings: JobSettings, options: JobOptions) -> dict[str, str]:
         """Return what decides what the results mean; if it changes, old results and new ones do not mix."""
@@ -137,6 +148,10 @@ class StructuredJob:
             "url": settings.url,
             "timezone": settings.timezone,
         }
+        if self.url_counting is not None and self.keeps_url_counts(settings):
+            windows = self.url_counting(options).windows
+            lengths = {"window": format_duration(windows.length), "slide": format_duration(windows.slide)}
+            return lengths | reading | {"consumer": settings.consumer}
         return {
             "job": self.name,
             "bounded": str(settings.bounded).lower(),

@@ -1,40 +1,40 @@
-"""Runs a structured job live: each micro-batch goes into the tables, until a stop or a drained log ends the query.
+"""Runs a structured job live: each micro-batch goes into the results, until a stop or a drained log ends the query.
 
-The results of a micro-batch are stored first, together with its ledger entry, and Spark commits it last. A micro-batch
-that runs again after a kill finds itself in the records of the table and changes nothing. A checkpoint that is of no
-use ends in a new query, never in a refusal: :mod:`.checkpoint_fit` says how.
+::
+
+    rows are sums       the query hands over the lines of each micro-batch, the job's function adds them up, the table
+                        adds the sums; Spark keeps no state
+    any other rows      the query runs the job's function over the stream, and hands over the rows that changed
+
+The results of a micro-batch are stored in one transaction with its ledger entry, and Spark commits it last. A
+micro-batch that runs again after a kill finds itself in the records of the table and changes nothing. A checkpoint that
+is of no use ends in a new query, never in a refusal: :mod:`.beginning` says where it begins.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pyspark.errors import PySparkException
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from headrace.common.durations import spark_interval
 from spark_job.accounting.dead_letters import DeadLetters
-from spark_job.accounting.ledger import Ledger
 from spark_job.accounting.tally import Tally
 from spark_job.errors import QueryFailed
-from spark_job.runner.background import BackgroundCalls
-from spark_job.runner.bridge_positions import commit_positions, first_offset, status_bridges
-from spark_job.runner.job_folder import JobFolder
-from spark_job.runner.new_query import options_from
+from spark_job.runner.batch_writer import BatchWriter
+from spark_job.runner.bridge_positions import commit_positions
+from spark_job.runner.job_run import job_run
 from spark_job.runner.progress import write_progress
-from spark_job.runner.query_watch import QueryWatch
+from spark_job.runner.release import ReleaseAfterCommit, ReleaseAtOnce
 from spark_job.runner.results.row_results import RowResults
-from spark_job.runner.results.shape import numbered
-from spark_job.runner.session import SessionSettings, start_session, stop_session
 from spark_job.runner.spark_errors import cause_of, first_line
-from spark_job.runner.structured.beginning import Beginning, begin
+from spark_job.runner.structured.beginning import begin, options_from
 from spark_job.runner.structured.job import batch_of, stream_of
-from spark_job.runner.structured.result_writer import ResultWriter
-from spark_job.runner.structured.take_over import take_over_totals
+from spark_job.runner.structured.opening import make_ledger, open_results
+from spark_job.runner.structured.running_query import RunningQuery
+from spark_job.runner.watch import Watch
 from spark_job.source import register
 
 if TYPE_CHECKING:
@@ -43,14 +43,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
+    from spark_job.runner.job_folder import JobFolder
     from spark_job.runner.job_settings import JobOptions, JobSettings
-    from spark_job.runner.results.shape import ResultShape
+    from spark_job.runner.results.url_counts import UrlCountResults
+    from spark_job.runner.structured.beginning import Beginning
     from spark_job.runner.structured.job import StructuredJob
     from spark_job.source.bridges import Bridges
 
 APPEND_SETTINGS = {"spark.sql.streaming.noDataMicroBatches.enabled": "true"}
 """Append mode emits rows one micro-batch after the watermark passed them, so that one must run without lines too."""
-
 
 MISSING_STATE = re.compile(r"\[(?:CANNOT_LOAD_STATE_STORE|STDS_FAILED_TO_READ)\S*\] [^\n]*")
 
@@ -64,47 +65,37 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
         DataLoss: lines are gone that no result holds.
         SparkJobError: any other subclass says why the job died.
     """
-    folder, user = JobFolder(settings.job_folder), sys.stderr
     fingerprint = job.fingerprint(settings, options)
-    with folder.claimed(fingerprint, removed=job.options.removed), ExitStack() as opened:
-        flume = job.flume_options(job.source_options(settings, options))
-        bridges = opened.enter_context(closing(status_bridges(flume)))
-        commits = opened.enter_context(closing(status_bridges(flume)))
-        spark = start_session(session_of(job, settings, folder))
-        opened.callback(stop_session, spark)
+    with job_run(job.name, settings, fingerprint, job.options, stop, checkpoint=not job.sums) as run:
+        folder, flume = run.folder, job.flume_options(job.source_options(settings, options))
+        bridges, commits = run.bridges(flume), run.bridges(flume)
+        spark = run.start_spark(spark_settings(job))
         register(spark)
         options = prepared(job, settings, options, folder, spark, stop)
         if stop.is_set() and not folder.counts.exists():
             return Tally()
-        results, shape = results_of(job, settings, options, folder, spark, commits)
-        opened.enter_context(results)
+        results = open_results(job, settings, options, folder, spark, commits)
+        run.opened.enter_context(results)
+        results.table.verify()
         broken = ""
         while True:
-            beginning = begin(flume, settings, folder.checkpoint, results, shape, broken)
+            beginning = begin(flume, settings, folder.checkpoint, results, broken)
             if beginning.note:
-                user.write(f"note: {beginning.note}\n")
-            writer = make_writer(job, settings, options, folder, commits, results, shape, beginning)
+                run.user.write(f"note: {beginning.note}\n")
+            writer = make_writer(job, settings, options, folder, commits, results, beginning)
             query = start_query(job, settings, options, folder, spark, beginning, writer)
+            running = RunningQuery(query, writer, folder.checkpoint)
+            watch = Watch(running, folder, settings, writer, bridges, (*results.later, writer.refresh))
             try:
-                with BackgroundCalls(results.write_if_due, writer.refresh) as background:
-                    watch = QueryWatch(
-                        query,
-                        writer,
-                        folder,
-                        bridges,
-                        settings.stall_after.total_seconds(),
-                        settings.drain_to_file,
-                        background.start,
-                    )
-                    watch.until_the_end(stop)
+                watch.until_the_end(stop)
                 break
             except QueryFailed as error:
                 broken = broken_state(error, writer.failure) if beginning.goes_on and writer.newest is None else ""
                 if not broken:
                     raise
         # The last batch is committed only now that the query has stopped.
-        writer.settle()
-        tally = writer.final_tally()
+        tally = writer.finish()
+        results.table.verify()
         folder.write_tally(tally.as_json())
         watch.report("stopped")
     return tally
@@ -117,17 +108,9 @@ def broken_state(error: QueryFailed, failure: Exception | None) -> str:
     return f"it is damaged: {first_line(found[0])}" if found else ""
 
 
-def session_of(job: StructuredJob, settings: JobSettings, folder: JobFolder) -> SessionSettings:
-    """Return the settings of a job's Spark session."""
-    more = dict(job.spark) | ({} if job.output_mode == "update" else APPEND_SETTINGS)
-    return SessionSettings(
-        f"headrace {job.name}",
-        folder.root,
-        settings.master,
-        settings.driver_memory,
-        compile_lightly=True,
-        more=more,
-    )
+def spark_settings(job: StructuredJob) -> dict[str, str]:
+    """Return the settings of Spark that a job needs."""
+    return dict(job.spark) | ({} if job.output_mode == "update" else APPEND_SETTINGS)
 
 
 def prepared(
@@ -152,107 +135,35 @@ def prepared(
     return made
 
 
-def open_results(
-    job: StructuredJob,
-    settings: JobSettings,
-    folder: JobFolder,
-    result: DataFrame,
-    shape: ResultShape,
-    windows_per_line: int,
-) -> RowResults:
-    """Open the tables and files of a job.
-
-    Raises:
-        OptionError: a table in a database does not fit.
-    """
-    schema = to_arrow_schema(result.schema, timezone="UTC")
-    return RowResults(
-        folder.root,
-        job.name,
-        numbered(schema.empty_table(), 0).schema if shape.numbered else schema,
-        shape.key,
-        settings.sinks,
-        databases=settings.databases(),
-        adopt=settings.adopt_table,
-        top=settings.top,
-        counted=job.counted,
-        sums=job.sums,
-        windows_per_line=windows_per_line,
-    )
-
-
-def results_of(
-    job: StructuredJob,
-    settings: JobSettings,
-    options: JobOptions,
-    folder: JobFolder,
-    spark: SparkSession,
-    bridges: Bridges,
-) -> tuple[RowResults, ResultShape]:
-    """Open the tables and files of a live job, complete and with what a version before kept elsewhere.
-
-    Raises:
-        JobFolderError: the table lacks micro-batches that a version before stored.
-        OptionError: a table in a database does not fit, or belongs to another job.
-        SparkJobError: Spark refuses the job's function.
-    """
-    lateness = job.lateness(options)
-    try:
-        # Nothing runs here: only the columns of the result are asked for.
-        result = job.rows(stream_of(spark, job.source, job.source_options(settings, options)), options)
-        shape = job.shape_of(result, options)
-    except PySparkException as error:
-        raise cause_of(error) from error
-    with ExitStack() as opened:
-        results = opened.enter_context(open_results(job, settings, folder, result, shape, lateness.per_line))
-        before = Ledger(
-            folder.checkpoint,
-            folder.audit,
-            lateness,
-            lambda log_id: first_offset(bridges, settings.consumer, log_id),
-            allow_loss=settings.allow_data_loss,
-        )
-        take_over_totals(folder, results.table, before, sums=bool(job.sums))
-        results.catch_up(replace=shape.output_mode == "complete")
-        opened.pop_all()
-    return results, shape
-
-
 def make_writer(
     job: StructuredJob,
     settings: JobSettings,
     options: JobOptions,
     folder: JobFolder,
     bridges: Bridges,
-    results: RowResults,
-    shape: ResultShape,
+    results: UrlCountResults | RowResults,
     beginning: Beginning,
-) -> ResultWriter:
-    """Return the batch function of a job; for a new query, after the audit of the one before is put away."""
-    starts = beginning.starts
-    ledger = Ledger(
-        folder.checkpoint,
-        folder.audit,
-        job.lateness(options),
-        lambda log_id: starts[log_id] if log_id in starts else first_offset(bridges, settings.consumer, log_id),
-        allow_loss=settings.allow_data_loss,
-    )
+) -> BatchWriter:
+    """Return the batch function of a query; for a new query, after the audit of the one before is put away."""
     letters = DeadLetters(folder.audit, folder.dead_letters)
     if not beginning.goes_on:
         dropped = letters.clear_audit(results.table.positions())
         if dropped:
             results.table.add_dropped_dead_letters(dropped)
         letters.drop_audit()
-    return ResultWriter(
-        folder.checkpoint,
-        ledger,
-        results,
-        letters,
-        lambda positions: commit_positions(bridges, settings.consumer, positions),
-        lambda: datetime.now(UTC),
-        shape,
-        final=shape.output_mode == "append" and bool(job.counted),
-    )
+
+    def commit(positions: dict[str, int]) -> None:
+        commit_positions(bridges, settings.consumer, positions)
+
+    def rows(handed_over: DataFrame) -> DataFrame:
+        return job.rows(handed_over, options) if job.sums else handed_over
+
+    if isinstance(results, RowResults) and not job.sums:
+        release: ReleaseAtOnce = ReleaseAfterCommit(folder.checkpoint, results.table, letters, commit)
+    else:
+        release = ReleaseAtOnce(results.table, letters, commit)
+    ledger = make_ledger(job, settings, options, folder, bridges, beginning.starts, results)
+    return BatchWriter(rows, ledger, results, release, lambda: datetime.now(UTC))
 
 
 def start_query(
@@ -262,19 +173,20 @@ def start_query(
     folder: JobFolder,
     spark: SparkSession,
     beginning: Beginning,
-    writer: ResultWriter,
+    writer: BatchWriter,
 ) -> StreamingQuery:
-    """Start the stream; each micro-batch hands ``writer`` the results that changed, or those that are final.
+    """Start the stream.
 
     Raises:
         SparkJobError: Spark refuses the query.
     """
     given = options_from(job.source_options(settings, options), beginning.starts)
     try:
+        lines = stream_of(spark, job.source, given)
+        handed_over = lines if job.sums else job.rows(lines, options)
         return (
-            job.rows(stream_of(spark, job.source, given), options)
-            .writeStream.queryName(job.name)
-            .outputMode(writer.shape.output_mode)
+            handed_over.writeStream.queryName(job.name)
+            .outputMode("append" if job.sums else job.shape_of(handed_over, options).output_mode)
             .option("checkpointLocation", str(folder.checkpoint.folder))
             .trigger(processingTime=spark_interval(settings.trigger))
             .foreachBatch(writer)

@@ -91,7 +91,7 @@ def test_the_model_is_trained_once_and_scores_a_stream_as_it_scores_a_range(
         query.feed([visit(7, 400, "GET /p1", "Mozilla/5.0 Firefox/130.0", referrer="/")])
         changed = [row for row in query.rows() if row not in expected]
         assert [(row["host"], row["requests"]) for row in changed] == [("10.0.0.7", 17)]
-        assert query.writer.final_tally().balanced
+        assert query.writer.finish().balanced
     assert (folder / "model" / "trained").stat().st_mtime_ns == trained
 
 

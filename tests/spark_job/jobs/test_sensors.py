@@ -96,7 +96,7 @@ def test_a_stream_gives_the_same_rows_however_it_is_cut(
         # Time goes on, by the readings of another device, until all windows of interest are closed.
         query.feed([reading("clock", 870 + 30, 0)])
         found = minutes(query.rows())
-        tally = query.writer.final_tally()
+        tally = query.writer.finish()
     assert {key: value for key, value in found.items() if key[0] != "clock"} == EXPECTED
     assert tally.balanced
     assert (tally.read, tally.malformed, tally.late) == (22, 2, 0)
@@ -136,5 +136,5 @@ def test_late_readings_are_counted_as_such(spark: SparkSession, bridge: RealBrid
         query.feed([reading("a", 600, 1)])
         query.feed([reading("a", 601, 1)])
         assert minutes(query.rows())["a", 2] == (1, 5.0, 5.0, 5.0)
-        tally = query.writer.final_tally()
+        tally = query.writer.finish()
     assert str(tally) == "lines read 7 = counted 3 + malformed 0 + late 2 + open 2"

@@ -109,7 +109,7 @@ def test_a_session_spans_restarts_and_lost_commits(spark: SparkSession, bridge: 
     with JobQuery(spark, JOB, MINUTE, bridge, folder) as query:
         query.feed([line(0), line(30)])
         assert query.rows() == []
-        assert str(query.writer.final_tally()) == "lines read 2 = counted 0 + malformed 0 + late 0 + open 2"
+        assert str(query.writer.finish()) == "lines read 2 = counted 0 + malformed 0 + late 0 + open 2"
     with JobQuery(spark, JOB, MINUTE, bridge, folder) as query:
         # Joins the session of the earlier process, and a pause ends it.
         query.feed([line(75), line(500)])
@@ -121,7 +121,7 @@ def test_a_session_spans_restarts_and_lost_commits(spark: SparkSession, bridge: 
         query.feed([line(505), line(900)])
         query.feed([line(2000)])
         assert spans(query.rows()) == [(0, 75, 3), (500, 505, 2), (900, 900, 1)]
-        tally = query.writer.final_tally()
+        tally = query.writer.finish()
     assert str(tally) == "lines read 7 = counted 6 + malformed 0 + late 0 + open 1"
 
 
@@ -140,7 +140,7 @@ def test_late_lines_are_counted_as_such_and_those_in_time_join_sessions(
         query.feed([line(9000)])
         query.feed([line(9001)])
         assert spans(query.rows()) == [(1000, 1100, 3), (2641, 2641, 1), (3000, 3000, 1)]
-        tally = query.writer.final_tally()
+        tally = query.writer.finish()
     assert str(tally) == "lines read 10 = counted 5 + malformed 1 + late 2 + open 2"
     assert tally.balanced
 

@@ -107,7 +107,7 @@ def test_an_aggregating_query_shows_its_whole_answer_after_each_batch(spark: Spa
         with JobQuery(spark, for_query(options), options, bridge, folder) as query:
             query.feed([line(5, "/a"), line(5, "/b")])
             assert [(row["url"], row["hits"]) for row in query.rows()] == [("/a", 1), ("/b", 1), ("/a", 2)]
-            assert str(query.writer.final_tally()) == "lines read 5 = counted 4 + malformed 1 + late 0"
+            assert str(query.writer.finish()) == "lines read 5 = counted 4 + malformed 1 + late 0"
 
 
 @pytest.mark.slow

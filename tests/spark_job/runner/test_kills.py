@@ -23,11 +23,12 @@ from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.ledger import LedgerEntry
 from spark_job.ranges import LogRange
 from spark_job.runner.batch_writer import BatchWriter
-from spark_job.runner.results.embedded_table import EmbeddedTable
+from spark_job.runner.release import ReleaseAtOnce
+from spark_job.runner.results.row_results import RowResults
+from spark_job.runner.results.shape import ResultShape
 from spark_job.sinks.counts_table.reader import CountsReader
-from spark_job.sinks.counts_table.writer import CountsTable
 from tests.support.bridges import RealBridge
-from tests.support.counting import line
+from tests.support.counting import Recorder, line, url_count_results
 from tests.support.counts import LOG, MINUTE_US, content, rows
 from tests.support.job_process import JobProcess
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spark_job.accounting.batch_records import BatchRecords
-    from spark_job.accounting.tally import Tally
+    from spark_job.runner.results.url_counts import UrlCountResults
 
 Line = tuple[int, str]
 """Minute and URL."""
@@ -71,21 +72,20 @@ class Process:
         self._query = f"query-{number}"
         self._die_at = "nowhere"
         self._range = LogRange(LOG, 0, 0)
-        self.table = self._open(folder / "counts.db")
-        self.writer: BatchWriter[Any] = BatchWriter(
-            sums=self._sums,
+        self.results = self._open(folder)
+        self.table: Any = self.results.table
+        self.writer = BatchWriter(
+            rows=self._sums,
             ledger=cast("Any", self),
-            table=self.table,
-            commit=self._commit,
-            show=self._show,
-            dead_letters=DeadLetters(folder / "audit", folder / "letters"),
+            results=self.results,
+            release=ReleaseAtOnce(self.table, DeadLetters(folder / "audit", folder / "letters"), self._commit),
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
         )
 
-    def _open(self, path: Path) -> Any:
-        table = CountsTable(path)
-        self._die_inside(table.records)
-        return table
+    def _open(self, folder: Path) -> UrlCountResults | RowResults:
+        results = url_count_results(folder, Recorder())
+        self._die_inside(results.table.records)
+        return results
 
     def _die_inside(self, records: BatchRecords) -> BatchRecords:
         add = records.add
@@ -119,9 +119,6 @@ class Process:
         self._bridge.committed = positions[LOG]
         self._point("told")
 
-    def _show(self, _entry: LedgerEntry, _changed: Any, tally: Tally) -> None:
-        assert tally.balanced
-
     def run(self, batch_id: int, size: int, die_at: str) -> None:
         """Run the micro-batch that begins where the table stands."""
         start = self.table.positions().get(LOG, 0)
@@ -129,16 +126,18 @@ class Process:
         found = Counter(self._bridge.read(start, self._range.end))
         self._die_at = die_at
         self.writer(cast("Any", Frame(self._rows(found))), batch_id)
+        assert self.writer.tally.balanced
 
 
 class SumsProcess(Process):
     """The same for a structured job whose rows are sums."""
 
-    def _open(self, path: Path) -> Any:
-        table = EmbeddedTable(path, "by_url", BY_URL, ("minute", "url"), sums=("hits",), counted="hits")
-        records = table._records
-        table._records = lambda connection: self._die_inside(records(connection))  # type: ignore[method-assign]
-        return table
+    def _open(self, folder: Path) -> RowResults:
+        shape = ResultShape(("minute", "url"), "update")
+        results = RowResults(folder, "by-url", BY_URL, shape, [], top=1, sums=("hits",), counted="hits")
+        records = results.table._records
+        results.table._records = lambda connection: self._die_inside(records(connection))  # type: ignore[method-assign]
+        return results
 
     def content(self) -> dict[Line, int]:
         return {(row["minute"], row["url"]): row["hits"] for row in self.table.rows()}
@@ -177,13 +176,14 @@ def test_any_split_into_batches_with_any_kills_is_a_recount(
             process.run(batch_id, size, die_at)
             batch_id += 1
         except Killed:
-            process.table.close()
+            process.results.__exit__(None, None, None)
             lives, batch_id = lives + 1, 0
             process = kind(folder, bridge, lives)
-    with process.table as table:
+    with process.results:
         assert process.content() == Counter(bridge.lines)
-        assert (table.tally().read, table.tally().balanced) == (len(bridge.lines), True)
-        table.verify()
+        tally = process.table.tally()
+        assert (tally.read, tally.balanced) == (len(bridge.lines), True)
+        process.table.verify()
 
 
 def damage(job: Path, dice: random.Random) -> None:

@@ -38,8 +38,7 @@ try:
     run_job(job, settings.of_job(name), read_options(job.options, given), Event())
 except SparkJobError as error:
     print(type(error).__name__)
-machines = ("counts_table_run", "object_store_run", "structured.stream", "structured.sums",
-            "structured.batch", "dstreams.run")
+machines = ("objects.run", "structured.stream", "structured.batch", "dstreams.run")
 print([each for each in machines if f"spark_job.runner.{each}" in sys.modules])
 """
 
@@ -47,12 +46,12 @@ print([each for each in machines if f"spark_job.runner.{each}" in sys.modules])
 @pytest.mark.parametrize(
     ("name", "kind", "machines"),
     [
-        ("url-counts", "live", ["counts_table_run"]),
+        ("url-counts", "live", ["structured.stream"]),
         ("url-counts", "bounded", ["structured.stream", "structured.batch"]),
         ("sessions", "live", ["structured.stream"]),
-        ("running-totals", "live", ["structured.stream", "structured.sums"]),
+        ("running-totals", "live", ["structured.stream"]),
         ("sql", "bounded", ["structured.stream", "structured.batch"]),
-        ("actions", "live", ["object_store_run"]),
+        ("actions", "live", ["objects.run"]),
         ("traffic", "live", ["dstreams.run"]),
     ],
 )

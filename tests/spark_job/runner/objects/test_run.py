@@ -12,7 +12,9 @@ from spark_job.errors import QueryFailed, QueryStalled, SinkError
 from spark_job.jobs.actions import JOB, ActionsOptions
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
-from spark_job.runner.objects.run import RecordTally, database_of, read_files, tally_of, watch_queries
+from spark_job.runner.objects.run import RecordTally, RunningQueries, database_of, read_files, tally_of
+from spark_job.runner.watch import Watch
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,15 +38,9 @@ class IdleQuery:
 
 
 def watch(folder: Path, *queries: IdleQuery, stop: Event | None = None) -> JobFolder:
-    now_s = 0.0
-
-    def clock() -> float:
-        nonlocal now_s
-        now_s += 1.0
-        return now_s
-
     job = JobFolder(folder)
-    watch_queries(cast("Any", list(queries)), job, 5.0, stop or Event(), clock)
+    running = RunningQueries(cast("Any", queries), 5.0, Clock(step_s=1.0))
+    Watch(running, job, JobSettings()).until_the_end(stop or Event())
     return job
 
 

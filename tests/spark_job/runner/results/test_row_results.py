@@ -11,7 +11,7 @@ import pytest
 from spark_job.accounting.tally import Tally
 from spark_job.errors import OptionError
 from spark_job.runner.results.row_results import RowResults
-from spark_job.runner.results.shape import numbered
+from spark_job.runner.results.shape import ResultShape, numbered
 from spark_job.sinks.database import parse_database_url, read_rows
 from spark_job.sinks.sink_spec import parse_sink
 from tests.support.clock import Clock
@@ -36,7 +36,13 @@ def batch(batch_id: int, lines: int = 1) -> LedgerEntry:
 
 def store(folder: Path, *sinks: str, **more: Any) -> RowResults:
     given: dict[str, Any] = {"counted": "hits", "top": 2, **more}
-    return RowResults(folder, "by-url", SCHEMA, ("url",), [parse_sink(each) for each in sinks], **given)
+    shape = ResultShape(("url",), given.pop("mode", "update"))
+    return RowResults(folder, "by-url", SCHEMA, shape, [parse_sink(each) for each in sinks], **given)
+
+
+def run(results: RowResults, each: LedgerEntry, changed: pa.Table) -> None:
+    """Do with a batch what the batch function does: store it, then show it."""
+    results.record(each, changed)(results.tally())
 
 
 def table(url: str) -> dict[str, int]:
@@ -49,24 +55,25 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 def test_a_batch_is_stored_once_under_its_number(tmp_path: Path) -> None:
     with store(tmp_path) as results:
-        results.record(batch(0), rows(a=1, b=2))
-        results.record(batch(0), rows(a=99))
+        run(results, batch(0), rows(a=1, b=2))
+        run(results, batch(0), rows(a=99))
         assert list(results.rows()) == [{"url": "a", "hits": 1}, {"url": "b", "hits": 2}]
-        results.record(batch(1), rows(a=5), replace=True)
+    with store(tmp_path, mode="complete") as results:
+        run(results, batch(1), rows(a=5))
         assert results.counted(now=True) == 5
     assert table(f"sqlite:///{tmp_path / 'counts.db'}") == {"a": 5}
 
 
 def test_a_database_that_was_added_later_gets_everything(tmp_path: Path) -> None:
     with store(tmp_path) as results:
-        results.record(batch(0), rows(a=1, b=2))
-        results.record(batch(1), rows(b=3))
+        run(results, batch(0), rows(a=1, b=2))
+        run(results, batch(1), rows(b=3))
     url = f"sqlite:///{tmp_path / 'copy.db'}"
     with store(tmp_path, databases=[parse_database_url(url)]) as results:
         results.catch_up()
         assert table(url) == {"a": 1, "b": 3}
-        results.record(batch(1), rows(b=99))
-        results.record(batch(2), rows(c=7))
+        run(results, batch(1), rows(b=99))
+        run(results, batch(2), rows(c=7))
     assert table(url) == {"a": 1, "b": 3, "c": 7}
 
 
@@ -76,7 +83,7 @@ def test_a_database_that_another_job_fills_is_refused_or_adopted(tmp_path: Path)
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
     with store(tmp_path / "old", **shared) as old:
-        old.record(batch(0), rows(a=1000))
+        run(old, batch(0), rows(a=1000))
         with (
             store(tmp_path / "new", **shared) as new,
             pytest.raises(OptionError, match=f"the table by_url belongs to .* {old.table.table_id()}"),
@@ -85,12 +92,12 @@ def test_a_database_that_another_job_fills_is_refused_or_adopted(tmp_path: Path)
         assert table(url) == {"a": 1000}
         with store(tmp_path / "new", **shared, adopt=True) as new:
             new.catch_up()
-            new.record(batch(0), rows(a=7))
+            run(new, batch(0), rows(a=7))
         with pytest.raises(OptionError, match=f"the table by_url belongs to .* {new_id(tmp_path)}"):
-            old.record(batch(1), rows(a=1001))
+            run(old, batch(1), rows(a=1001))
     with store(tmp_path / "new", **shared) as new:
         new.catch_up()
-        new.record(batch(1), rows(b=1))
+        run(new, batch(1), rows(b=1))
     assert table(url) == {"a": 7, "b": 1}
 
 
@@ -104,10 +111,10 @@ def test_a_database_that_is_added_later_is_not_filled_over_the_rows_of_another_j
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
     with store(tmp_path / "new") as new:
-        new.record(batch(0), rows(a=7))
+        run(new, batch(0), rows(a=7))
     shared = {"databases": [parse_database_url(url)]}
     with store(tmp_path / "new", **shared) as new, store(tmp_path / "old", **shared) as old:
-        old.record(batch(0), rows(a=1000))
+        run(old, batch(0), rows(a=1000))
         with pytest.raises(OptionError, match=f"belongs to .* {old.table.table_id()}"):
             new.catch_up()
     assert table(url) == {"a": 1000}
@@ -124,13 +131,13 @@ def test_the_result_of_a_bounded_run_replaces_that_of_an_earlier_one(tmp_path: P
 
 def test_rows_that_the_table_does_not_have_leave_a_database_of_a_complete_result(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'copy.db'}"
-    shared = {"databases": [parse_database_url(url)]}
+    shared = {"mode": "complete", "databases": [parse_database_url(url)]}
     with store(tmp_path, **shared) as results:
-        results.record(batch(0), rows(a=1, b=2), replace=True)
-    with store(tmp_path) as results:
-        results.record(batch(1), rows(b=3), replace=True)
+        run(results, batch(0), rows(a=1, b=2))
+    with store(tmp_path, mode="complete") as results:
+        run(results, batch(1), rows(b=3))
     with store(tmp_path, **shared) as results:
-        results.catch_up(replace=True)
+        results.catch_up()
     assert table(url) == {"b": 3}
 
 
@@ -139,9 +146,9 @@ def test_databases_and_console_get_the_rows_as_they_are_after_an_addition(
 ) -> None:
     url = f"sqlite:///{tmp_path / 'copy.db'}"
     with store(tmp_path, "console", sums=("hits",), databases=[parse_database_url(url)]) as results:
-        results.record(batch(0), rows(a=1, b=2))
-        changed = results.record(batch(1), rows(b=3, c=4))
-        results.show(changed, results.table.tally())
+        run(results, batch(0), rows(a=1, b=2))
+        capsys.readouterr()
+        run(results, batch(1), rows(b=3, c=4))
     assert table(url) == table(f"sqlite:///{tmp_path / 'counts.db'}") == {"a": 1, "b": 5, "c": 4}
     assert capsys.readouterr().out.startswith("url  hits\nb    5\nc    4\n")
 
@@ -150,12 +157,10 @@ def test_the_file_and_the_console_show_rows_by_key_without_their_number(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.jsonl"
-    schema = numbered(SCHEMA.empty_table(), 0).schema
+    shape = ResultShape(("row",), "append", numbered=True, ordered=True)
     sinks = [parse_sink("console"), parse_sink(f"jsonl:{out}")]
-    with RowResults(tmp_path, "by-url", schema, ("row",), sinks, top=2, counted="") as results:
-        shown = numbered(rows(z=1, a=2, m=3), 7)
-        results.record(batch(0), shown)
-        results.show(shown, Tally(read=6, hits=6))
+    with RowResults(tmp_path, "by-url", SCHEMA, shape, sinks, top=2, counted="") as results:
+        results.record(batch(0), rows(z=1, a=2, m=3))(Tally(read=6, hits=6))
         assert results.counted(now=True) is None
     assert lines_of(out) == [
         {"url": "z", "hits": 1},
@@ -181,13 +186,11 @@ def test_the_number_of_lines_may_be_old_but_not_when_it_is_needed_now(tmp_path: 
 def test_a_snapshot_that_is_put_off_is_written_without_another_batch(tmp_path: Path) -> None:
     out, clock = tmp_path / "out.jsonl", Clock(step_s=1.0)
     with store(tmp_path, f"jsonl:{out}", clock=clock) as results:
-        results.record(batch(0), rows(a=1))
-        results.show(rows(a=1), Tally(read=1, hits=1))
+        run(results, batch(0), rows(a=1))
         assert not out.exists(), "no batch waits for a snapshot"
         results.write_if_due()
         assert lines_of(out) == [{"url": "a", "hits": 1}]
-        results.record(batch(1), rows(b=1))
-        results.show(rows(b=1), Tally(read=2, hits=2))
+        run(results, batch(1), rows(b=1))
         results.write_if_due()
         assert lines_of(out) == [{"url": "a", "hits": 1}], "put off"
         clock.now_s += 10
@@ -198,10 +201,10 @@ def test_a_snapshot_that_is_put_off_is_written_without_another_batch(tmp_path: P
 def test_a_snapshot_and_a_transaction_do_not_wait_for_each_other(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     with store(tmp_path, f"jsonl:{out}") as results:
-        results.record(batch(0), rows(a=1, b=1))
+        run(results, batch(0), rows(a=1, b=1))
         found = results.rows()
         assert next(found) == {"url": "a", "hits": 1}
-        results.record(batch(1), rows(b=2))
+        run(results, batch(1), rows(b=2))
         assert list(found) == [{"url": "b", "hits": 1}], "one consistent state"
         with results.table._database._engine.begin() as connection:
             connection.exec_driver_sql("UPDATE by_url SET hits = 99")

@@ -12,10 +12,8 @@ from pyspark.errors import PySparkException
 from spark_job.errors import QueryFailed
 from spark_job.jobs import sensors, sessions
 from spark_job.jobs.url_counts import JOB
-from spark_job.runner.job_folder import JobFolder
-from spark_job.runner.job_settings import JobSettings
 from spark_job.runner.structured.job import ROCKSDB
-from spark_job.runner.structured.stream import broken_state, session_of
+from spark_job.runner.structured.stream import broken_state, spark_settings
 from tests.support.bridges import RealBridge
 from tests.support.counting import line
 from tests.support.job_process import JobProcess
@@ -24,13 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_append_mode_gets_the_batch_without_lines_that_emits_its_rows(tmp_path: Path) -> None:
-    settings, folder = JobSettings(driver_memory="512m"), JobFolder(tmp_path)
+def test_append_mode_gets_the_batch_without_lines_that_emits_its_rows() -> None:
     without_lines = "spark.sql.streaming.noDataMicroBatches.enabled"
-    assert session_of(sessions.JOB, settings, folder).more == {without_lines: "true"}
-    assert session_of(sensors.JOB, settings, folder).more == {**ROCKSDB, without_lines: "true"}
-    assert session_of(JOB.bounded, settings, folder).more == {}
-    assert session_of(sessions.JOB, settings, folder).driver_memory == "512m"
+    assert spark_settings(sessions.JOB) == {without_lines: "true"}
+    assert spark_settings(sensors.JOB) == {**ROCKSDB, without_lines: "true"}
+    assert spark_settings(JOB) == {}
 
 
 def died_of(text: str) -> QueryFailed:
