@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_job.errors import AccountingError, AuditError
+from spark_job.errors import AccountingError, AuditError, JobFolderError
 from spark_job.jobs import running_totals, status_per_batch, url_counts_dstream
 from spark_job.runner.progress import NewestBatch
 from tests.support.deliveries import NOW, OPTIONS, DeliveryWorld
@@ -119,3 +119,29 @@ def test_a_result_waits_for_the_first_checkpoint_if_new_streams_would_need_its_e
         world.checkpoint_file.touch()
         delivering.join(10)
         assert len(world.stored()) == 1
+
+
+def test_a_results_table_that_was_lost_or_replaced_by_an_older_copy_is_refused(tmp_path: Path, log: MemoryLog) -> None:
+    counts = tmp_path / "counts.db"
+    copies = []
+    with FlightDouble(log) as bridge:
+        for second in (1, 2):
+            with ExitStack() as opened:
+                world = DeliveryWorld(tmp_path, bridge, opened, JOB)
+                log.extend([b"x"])
+                world.run(second * 1_000, ("/", 1))
+            copies.append(counts.read_bytes())
+        counts.write_bytes(copies[0])
+        with ExitStack() as opened:
+            world = DeliveryWorld(tmp_path, bridge, opened, JOB)
+            with pytest.raises(AccountingError, match="the audit files end at offset 1, the micro-batch ends at 2"):
+                world.run(3_000, ("/", 1))
+            assert world.stored() == {1: {"/": 1}}
+        counts.unlink()
+        with ExitStack() as opened, pytest.raises(JobFolderError, match=r"was counts\.db lost or replaced"):
+            DeliveryWorld(tmp_path, bridge, opened, JOB)
+        counts.write_bytes(copies[1])
+        with ExitStack() as opened:
+            world = DeliveryWorld(tmp_path, bridge, opened, JOB)
+            world.run(3_000, ("/", 1))
+            assert world.stored() == {second: {"/": 1} for second in (1, 2, 3)}
