@@ -17,7 +17,7 @@ a newer Spark               refuses, if the job needs its checkpoint: Spark read
 ==========================  =======================================================================================
 
 A folder without the file is new, or older than the file; in both cases it has format 1. Since format 2 the results
-table says which lines its rows are of: that of URL counts, and those of structured jobs, which had a file beside it.
+table says which lines its rows are of: that of URL counts, and those of the other jobs, which had a file beside it.
 """
 
 from __future__ import annotations

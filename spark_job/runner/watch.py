@@ -40,6 +40,9 @@ REPORT_EVERY_S = 1.0
 class Running(Protocol):
     """Queries or streams that run."""
 
+    def start(self) -> None:
+        """Start them, if they do not run yet."""
+
     def check(self) -> None:
         """Do nothing while they run.
 
@@ -111,6 +114,7 @@ class Watch:
             QueryStalled: events wait and no batch ends.
         """
         try:
+            self._running.start()
             with BackgroundCalls(*self._later) as background:
                 next_report_s = self._clock()
                 while not stop.wait(LOOK_EVERY_S) and not self._is_drained():

@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from headrace.common.text import iso_utc
 from spark_job.sinks.snapshot_file import SnapshotFile
-from spark_job.sinks.terminal import print_block, visible
+from spark_job.sinks.terminal import instant_text, print_block, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
 Row = dict[str, Any]
 
 WIDEST_CELL = 60
 TABLE_WIDTH = 140
+NUMBER_WIDTH = 12
+NUMBERS_TABLE_WIDTH = 100
 
 
 def json_line(row: Mapping[str, Any]) -> str:
@@ -75,32 +77,69 @@ class RowsConsole:
     Args:
         top: how many rows of a batch are shown.
         stream: the console; None: standard output.
+        numbers: columns of whole numbers, shown first and aligned to the right; empty: columns keep their order.
     """
 
-    def __init__(self, top: int, stream: TextIO | None = None) -> None:
+    def __init__(self, top: int, stream: TextIO | None = None, *, numbers: Collection[str] = ()) -> None:
         self._top = top
         self._stream = stream or sys.stdout
+        self._numbers = numbers
+        self._was_empty = True
 
-    def show(self, rows: Sequence[Row], total: int, footer: str) -> None:
+    def show(self, rows: Sequence[Row], total: int, footer: str = "", *, title: str = "") -> None:
         """Print the first rows of ``total``, and a line about all of them.
+
+        Args:
+            rows: the first rows, or all.
+            total: how many there are.
+            footer: the line below them.
+            title: the line above them, which gets the number of rows. Of titled results, an empty one is printed only
+                if the one before had rows.
 
         Raises:
             SinkError: it cannot be written.
         """
-        shown = [{name: _cell(value) for name, value in row.items()} for row in rows[: self._top]]
-        lines = _table(shown)
-        if total > len(shown):
+        if title and not rows and self._was_empty:
+            return
+        self._was_empty = not rows
+        shown = rows[: self._top]
+        lines = _numbers_first(shown, self._numbers) if self._numbers else _table(shown)
+        if title:
+            lines.insert(0, f"{title}   {total:,} row{'s' * (total != 1)}")
+        elif total > len(shown):
             lines.append(f"and {total - len(shown):,} more rows")
-        print_block(self._stream, [*lines, footer])
+        print_block(self._stream, [*lines, footer] if footer else lines)
 
 
-def _table(rows: list[dict[str, str]]) -> list[str]:
+def _numbers_first(rows: Sequence[Row], numbers: Collection[str]) -> list[str]:
+    """Return a table whose texts stand last, since they may be long."""
     if not rows:
         return []
     names = list(rows[0])
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
+    text_width = NUMBERS_TABLE_WIDTH - NUMBER_WIDTH * len(numbers) - 2
+
+    def line(row: Row) -> str:
+        cells = [
+            f"{row[name]:>{NUMBER_WIDTH},}" if isinstance(row[name], int) else f"{row[name]!s:>{NUMBER_WIDTH}}"
+            for name in names
+            if name in numbers
+        ]
+        for value in (row[name] for name in names if name not in numbers):
+            text = instant_text(value) if isinstance(value, datetime) else str(value)
+            cells.append(f"  {visible(text, text_width)}")
+        return "".join(cells).rstrip()
+
+    return [line(row) for row in ({name: name for name in names}, *rows)]
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        return []
+    cells = [{name: _cell(value) for name, value in row.items()} for row in rows]
+    names = list(rows[0])
+    widths = {name: max(len(name), *(len(row[name]) for row in cells)) for name in names}
     lines = ["  ".join(name.ljust(widths[name]) for name in names)]
-    lines += ["  ".join(row[name].ljust(widths[name]) for name in names) for row in rows]
+    lines += ["  ".join(row[name].ljust(widths[name]) for name in names) for row in cells]
     return [visible(line.rstrip(), TABLE_WIDTH) for line in lines]
 
 

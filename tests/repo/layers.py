@@ -130,13 +130,10 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "run",
     ),
     "spark_job.runner.dstreams": (
-        "decoder intervals planned_batches renamed_functions",
+        "batch_plans decoder intervals renamed_functions",
         "context options part_reader",
-        "batch_planner job",
-        "console direct_stream",
-        "results",
-        "delivery",
-        "stream_watch",
+        "batch_entry batch_planner job",
+        "delivery direct_stream running_streams take_over",
         "run",
     ),
     "spark_job.runner.objects": (

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.common.durations import MILLISECOND
 from headrace.common.text import EPOCH
-from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.runner.dstreams.batch_planner import BatchPlanner
+from spark_job.runner.dstreams.batch_plans import BatchPlans
 from spark_job.runner.dstreams.context import error_of, manual_clock, open_streams
 from spark_job.runner.dstreams.delivery import ResultDelivery
 from spark_job.runner.dstreams.direct_stream import serving
-from spark_job.runner.dstreams.planned_batches import PlannedBatches
-from spark_job.runner.dstreams.results import BatchResults
-from spark_job.runner.dstreams.run import build, horizon, prepare_checkpoint
+from spark_job.runner.dstreams.run import build, open_results, prepare_checkpoint
 from spark_job.runner.job_folder import JobFolder
 from spark_job.runner.job_settings import JobSettings
 from spark_job.sinks.database import parse_database_url, read_rows
@@ -42,7 +40,7 @@ class SteppedStreams:
     """A job's streams, a context manager; opened again on the same folder, they are recovered from their checkpoint.
 
     Times are seconds since the epoch, at which the clock begins: the first batch is that at one batch interval. Opened
-    again, it begins at the newest batch in the sum. Spark's checkpoint may be older, if it was still being written when
+    again, it begins at the newest stored batch. Spark's checkpoint may be older, if it was still being written when
     the streams were closed: then batches come again, as they do when time has passed.
     """
 
@@ -61,32 +59,25 @@ class SteppedStreams:
         self.options = options
         self.folder = JobFolder(folder)
         self.settings = JobSettings(bridges=bridges, job_folder=folder, **settings).of_job(job.name)
+        self.settings = self.settings.model_copy(update={"sinks": ()})
         self.stop = Event()
         self._interval_ms = options.intervals.batch // MILLISECOND
         with ExitStack() as opened:
-            self.batches = opened.enter_context(closing(PlannedBatches(folder / "batches.db")))
+            self.plans = opened.enter_context(closing(BatchPlans(folder / "batches.db")))
+            self.results = opened.enter_context(open_results(job, self.settings, options, self.folder, self.plans))
             flume = replace(job.flume_options(self.settings, options), bridge_timeout_s=bridge_timeout_s)
             decoder = job.decoder(self.settings, options)
             limit = options.most_events(self.settings.max_events)
+            stored_ms = self.results.table.newest_batch_id()
             self.planner = opened.enter_context(
-                closing(BatchPlanner(flume, self.batches, decoder, self.folder.audit, limit))
+                closing(BatchPlanner(flume, self.plans, decoder, self.folder.audit, limit, stored_ms))
             )
             self.planner.begin()
-            self.results = opened.enter_context(
-                closing(BatchResults(job, options.intervals, self.folder.counts, self.batches.query_id))
-            )
+            prepare_checkpoint(job, options.intervals, self.plans, self.results, self.folder, EPOCH)
             self.delivery = ResultDelivery(
-                self.planner,
-                self.batches,
-                self.results,
-                self.folder.audit,
-                DeadLetters(self.folder.audit, self.folder.dead_letters),
-                self.folder.checkpoint.folder,
-                horizon(options.intervals) // MILLISECOND,
-                self.stop,
+                job, options.intervals, self.planner, self.plans, self.results, self.folder, self.stop
             )
             opened.enter_context(serving(self.planner, self.delivery))
-            prepare_checkpoint(job, options.intervals, self.batches, self.folder, EPOCH)
             java: Any = spark.sparkContext._jsc
             java.sc().conf().set(CLOCK, MANUAL_CLOCK)
             opened.callback(java.sc().conf().remove, CLOCK)
@@ -94,13 +85,13 @@ class SteppedStreams:
                 spark.sparkContext,
                 self.folder.checkpoint.folder,
                 options.intervals.batch,
-                lambda ssc: build(job, options, self.batches, ssc, self.folder),
+                lambda ssc: build(job, options, self.plans, ssc, self.folder),
             )
             opened.callback(self._ssc.stop, stopSparkContext=False, stopGraceFully=False)
             opened.callback(self.stop.set)
             self._ssc.start()
             self._clock = manual_clock(self._ssc)
-            self._clock.advance(max(self._accounted_ms() - self.now_ms, 0))
+            self._clock.advance(max(self._finished_ms() - self.now_ms, 0))
             self._opened = opened.pop_all()
 
     @property
@@ -136,10 +127,10 @@ class SteppedStreams:
         assert error is not None
         return error
 
-    def _accounted_ms(self) -> int:
-        newest_ms = self.batches.newest_ms() or 0
-        unaccounted = self.batches.unaccounted(newest_ms)
-        return unaccounted[0].time_ms - self._interval_ms if unaccounted else newest_ms
+    def _finished_ms(self) -> int:
+        newest_ms = self.plans.newest_ms() or 0
+        unstored = self.plans.between(self.results.table.newest_batch_id(), newest_ms)
+        return unstored[0].time_ms - self._interval_ms if unstored else newest_ms
 
     @property
     def tally(self) -> Tally:

@@ -35,7 +35,7 @@ _KEY = struct.Struct(">Q")
 
 
 @dataclass(frozen=True, slots=True)
-class NewestBatch:
+class NewestBatchRecord:
     """The batch of one connection that was stored last."""
 
     connection_id: int
@@ -52,17 +52,17 @@ class NewestBatches:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    def all(self) -> list[NewestBatch]:
+    def all(self) -> list[NewestBatchRecord]:
         """Return every record."""
         with self._environment.read() as transaction, transaction.cursor(self._environment.newest_batches) as cursor:
             return [_unpack(_KEY.unpack(key)[0], value) for key, value in cursor]
 
-    def of(self, connection_id: int) -> NewestBatch | None:
+    def of(self, connection_id: int) -> NewestBatchRecord | None:
         """Return the record of a connection, or None if it has none."""
         with self._environment.read() as transaction:
             return _get(self._environment, transaction, connection_id)
 
-    def ids(self, record: NewestBatch, header: str) -> frozenset[bytes]:
+    def ids(self, record: NewestBatchRecord, header: str) -> frozenset[bytes]:
         """Return the event ids of the batch that ``record`` names.
 
         They come from the batch, or from the record once retention has deleted the batch. The set is empty if the batch
@@ -102,13 +102,13 @@ def delete(environment: Environment, transaction: Transaction, connection_ids: I
         transaction.delete(_KEY.pack(each), db=environment.newest_batches)
 
 
-def _get(environment: Environment, transaction: Transaction, connection_id: int) -> NewestBatch | None:
+def _get(environment: Environment, transaction: Transaction, connection_id: int) -> NewestBatchRecord | None:
     value = transaction.get(_KEY.pack(connection_id), db=environment.newest_batches)
     return None if value is None else _unpack(connection_id, value)
 
 
 def _stored_ids(
-    environment: Environment, transaction: Transaction, record: NewestBatch, header: str
+    environment: Environment, transaction: Transaction, record: NewestBatchRecord, header: str
 ) -> frozenset[bytes]:
     value = transaction.get(pack_key(record.first_offset), db=environment.batches)
     if value is None or not header:
@@ -124,11 +124,11 @@ def _stored_ids(
     return frozenset(each for each in found if each is not None)
 
 
-def _unpack(connection_id: int, value: memoryview) -> NewestBatch:
+def _unpack(connection_id: int, value: memoryview) -> NewestBatchRecord:
     first_offset, count, stored_us = _RECORD.unpack_from(value)
     # No ids and an empty set of ids look the same. Both read as None; the batch is deleted, so its ids are empty again.
     ids = frozenset(_unpack_ids(value)) if len(value) > _RECORD.size else None
-    return NewestBatch(connection_id, first_offset, count, stored_us, ids)
+    return NewestBatchRecord(connection_id, first_offset, count, stored_us, ids)
 
 
 def _unpack_ids(value: memoryview) -> Iterator[bytes]:

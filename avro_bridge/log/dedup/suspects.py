@@ -43,7 +43,7 @@ from avro_bridge.log.record import PayloadKind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from avro_bridge.log.dedup.records import NewestBatch, NewestBatches
+    from avro_bridge.log.dedup.records import NewestBatches, NewestBatchRecord
     from avro_bridge.log.record import PendingBatch
     from avro_bridge.log.settings import LogSettings
 
@@ -57,7 +57,7 @@ class _Suspect:
 
     __slots__ = ("hashes", "ids", "missing", "record", "senders", "size")
 
-    def __init__(self, record: NewestBatch, ids: frozenset[bytes]) -> None:
+    def __init__(self, record: NewestBatchRecord, ids: frozenset[bytes]) -> None:
         self.record = record
         self.ids = ids
         self.hashes = sorted_hashes(ids)
@@ -223,7 +223,7 @@ class Suspects:
         if record is not None:
             self._add(record)
 
-    def _add(self, record: NewestBatch) -> None:
+    def _add(self, record: NewestBatchRecord) -> None:
         connection_id = record.connection_id
         known = self._suspects.get(connection_id)
         # It is a suspect already: keep what is known about its resends.
@@ -279,5 +279,5 @@ def _memory_of(ids: frozenset[bytes]) -> int:
     return sum(map(len, ids)) + _BYTES_PER_ID * len(ids)
 
 
-def _stored_us(record: NewestBatch) -> int:
+def _stored_us(record: NewestBatchRecord) -> int:
     return record.stored_us

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql.streaming.datasource import ReadMaxRows
 
 from spark_job.errors import BridgeUnavailable
+from spark_job.runner.dstreams.batch_plans import BatchPlan
 from spark_job.runner.dstreams.part_reader import PartReader
-from spark_job.runner.dstreams.planned_batches import PlannedBatch
+from spark_job.sinks.database.ledger import NONE_YET
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
 from spark_job.source.offsets import split
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.core.rdd import RDD
 
+    from spark_job.runner.dstreams.batch_plans import BatchPlans
     from spark_job.runner.dstreams.decoder import Decoder
-    from spark_job.runner.dstreams.planned_batches import PlannedBatches
     from spark_job.source.bridges import PollResult
     from spark_job.source.options import Address, FlumeOptions
 
@@ -56,21 +57,29 @@ class BatchPlanner:
 
     Args:
         options: the bridges, the consumer's name, and where it starts.
-        batches: the durable plans.
+        plans: the durable plans.
         decoder: turns events into rows, on the executors.
         audit: folder for the audit files of the tasks.
         limit: most events of a batch, and of all planned and unfinished batches together: if batches take longer than
             their interval, the bridges hold the backlog, not Spark.
+        stored_ms: the newest batch that the results table holds, -1 for none.
     """
 
     def __init__(
-        self, options: FlumeOptions, batches: PlannedBatches, decoder: Decoder, audit: Path, limit: int
+        self,
+        options: FlumeOptions,
+        plans: BatchPlans,
+        decoder: Decoder,
+        audit: Path,
+        limit: int,
+        stored_ms: int = NONE_YET,
     ) -> None:
         self._options = options
-        self._batches = batches
+        self._plans = plans
         self._decoder = decoder
         self._audit = audit
         self._limit = limit
+        self._stored_ms = stored_ms
         self._bridges = _KnownBridges(options)
         self._planner = StreamPlanner(options, self._bridges)
         self._lock = threading.Lock()
@@ -86,15 +95,15 @@ class BatchPlanner:
             BridgeUnavailable: a bridge does not answer.
             OffsetsError: the consumer has read from the log already, so it belongs to another job.
         """
-        if self._batches.begun:
+        if self._plans.begun:
             return
         planner = StreamPlanner(self._options)
         try:
-            self._batches.begin(planner.initial_offset())
+            self._plans.begin(planner.initial_offset())
         finally:
             planner.close()
 
-    def plan(self, time_ms: int) -> PlannedBatch:
+    def plan(self, time_ms: int) -> BatchPlan:
         """Return the batch of that time; its plan is on disk before this returns.
 
         Raises:
@@ -104,7 +113,7 @@ class BatchPlanner:
         """
         with self._lock:
             try:
-                return self._batches.get(time_ms) or self._plan(time_ms)
+                return self._plans.get(time_ms) or self._plan(time_ms)
             except Exception as error:
                 # Spark keeps only its text; the job reports the error itself.
                 self.failure = error
@@ -113,7 +122,7 @@ class BatchPlanner:
     def is_first(self, time_ms: int) -> bool:
         """Say whether a batch is the first of its streams; the answer survives a recovery."""
         self.plan(time_ms)
-        return self._batches.is_first(time_ms)
+        return self._plans.is_first(time_ms)
 
     def rdd(self, time_ms: int, context: SparkContext) -> RDD[pl.DataFrame]:
         """Return the RDD of a batch: tables of rows."""
@@ -125,8 +134,12 @@ class BatchPlanner:
         ]
         if not parts:
             return context.emptyRDD()
-        reader = PartReader(self._options, self._decoder, None if batch.accounted else self._audit)
+        reader = PartReader(self._options, self._decoder, self._audit if time_ms > self._stored_ms else None)
         return context.parallelize(parts, len(parts)).mapPartitions(reader)
+
+    def note_stored(self, time_ms: int) -> None:
+        """Note that the results of the batches up to and including that time are stored: they need no audit again."""
+        self._stored_ms = time_ms
 
     def finish(self, time_ms: int) -> None:
         """Note that the batches up to and including that time are finished, which makes room for as many events."""
@@ -144,8 +157,8 @@ class BatchPlanner:
         """Close the connections."""
         self._planner.close()
 
-    def _plan(self, time_ms: int) -> PlannedBatch:
-        starts = self._batches.positions()
+    def _plan(self, time_ms: int) -> BatchPlan:
+        starts = self._plans.positions()
         try:
             room = max(self._limit - sum(self._unfinished.values()), 0)
             ends = self._planner.latest_offset(starts, ReadMaxRows(room))
@@ -153,8 +166,8 @@ class BatchPlanner:
         except BridgeUnavailable as error:
             logger.warning("%s; batch %d holds no events", error, time_ms)
             ends = starts
-        batch = PlannedBatch(time_ms, {log_id: starts[log_id] for log_id in ends}, ends)
-        self._batches.put(batch)
+        batch = BatchPlan(time_ms, {log_id: starts[log_id] for log_id in ends}, ends)
+        self._plans.put(batch)
         self._unfinished[time_ms] = sum(log_range.events for log_range in batch.ranges)
         return batch
 

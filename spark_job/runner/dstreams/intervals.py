@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from datetime import timedelta
+from typing import cast
 
 from headrace.common.durations import MILLISECOND, format_duration
 from spark_job.errors import OptionError
 
-if TYPE_CHECKING:
-    from datetime import timedelta
+RDD_CHECKPOINT = timedelta(seconds=10)
+"""Spark writes windows and states to disk this often, or with every slide if the slide is longer."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,15 @@ class Intervals:
     def reach(self) -> timedelta:
         """How far back a result needs batches: with an inverse function those that leave the window are subtracted."""
         return self.window + self.slide
+
+    @property
+    def horizon(self) -> timedelta:
+        """How far behind the newest stored batch a recovery may ask for batches.
+
+        The newest window or state on disk is at most two of Spark's checkpoint intervals old. Batches that have left
+        the window since then are subtracted from it, and these are as old as the window is long. The rest is a margin.
+        """
+        return self.reach + 3 * max(RDD_CHECKPOINT, self.slide) + 10 * self.batch
 
     def covered(self, time_ms: int) -> list[int]:
         """Return the batch times, in milliseconds, that the result of a batch time covers."""

@@ -10,7 +10,7 @@ kind       columns before the job's  key of a stored result             final re
 =========  ========================  =================================  ================================================
 
 Results are stored under the time of their batch. After a recovery Spark may run a batch again; it then holds the same
-events (see :mod:`spark_job.runner.dstreams.planned_batches`) and so has the same result.
+events (see :mod:`spark_job.runner.dstreams.batch_plans`) and so has the same result.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from headrace.common.durations import MILLISECOND
+from headrace.common.text import EPOCH
 from spark_job.errors import OptionError
 from spark_job.runner.job import table_name
 from spark_job.runner.job_settings import JobSettings, described
+from spark_job.runner.results.shape import TimedBatches
 from spark_job.sinks.sink_spec import refuse_parquet
+from spark_job.sinks.terminal import instant_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
     from typing import Self
 
     from pyspark.streaming.dstream import DStream
@@ -92,6 +97,42 @@ class DStreamJob:
     def stored_key(self) -> tuple[str, ...]:
         """Columns that tell all stored results apart."""
         return (*TIME_COLUMNS[self.kind][-1:], *self.key)
+
+    def timed(self, keep: timedelta | None) -> TimedBatches:
+        """Return how results are kept and shown; ``keep`` is how long those of windows stay in the table."""
+        numbers = tuple(name for name, kind in self.columns.items() if pa.types.is_integer(kind))
+        ranked = () if self.in_order else numbers[:1]
+        rest = (name for name in self.columns if name not in ranked)
+        window = self.kind == "window"
+        return TimedBatches(
+            order=(*((name, "descending") for name in ranked), *((name, "ascending") for name in rest)),
+            numbers=numbers,
+            column=self.stored_key[0] if TIME_COLUMNS[self.kind] else "",
+            keep=keep if window else None,
+            newest_only=window and not self.every_window,
+        )
+
+    def stored_rows(self, time_ms: int, window: timedelta, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+        """Return the results of a batch with the columns of its time in front.
+
+        Args:
+            time_ms: the batch time.
+            window: how far back the results reach.
+            rows: the results, each a tuple of ``columns``.
+        """
+        end = EPOCH + time_ms * MILLISECOND
+        times = {name: end - window if name == "window_start" else end for name in TIME_COLUMNS[self.kind]}
+        values = [[instant] * len(rows) for instant in times.values()]
+        values += [[row[place] for row in rows] for place in range(len(self.columns))]
+        return pa.table(
+            [pa.array(each, field.type) for each, field in zip(values, self.schema, strict=True)], self.schema
+        )
+
+    def title(self, time_ms: int, window: timedelta) -> str:
+        """Return the line above the results of a batch on the console."""
+        end = EPOCH + time_ms * MILLISECOND
+        start = f"{instant_text(end - window)} to " if self.kind == "window" else ""
+        return f"{start}{instant_text(end)} UTC"
 
     def resolved(self, options: Any) -> Self:  # noqa: ARG002 -- the interface of every job
         """Return this job: it computes the same thing for all options."""

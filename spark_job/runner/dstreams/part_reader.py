@@ -37,7 +37,7 @@ class PartReader:
     Attributes:
         options: the addresses of the bridges and how to connect.
         decoder: turns bodies into rows.
-        audit: folder for audit files and dead letters; None if the batch is in the sum already.
+        audit: folder for audit files and dead letters; None if the batch is stored already.
     """
 
     options: FlumeOptions

@@ -2,36 +2,38 @@
 
 ::
 
-    no checkpoint, or an outdated one    new streams; the first batch starts where the newest batch in the sum ended
+    no checkpoint, or an outdated one    new streams; the first batch starts where the newest stored batch ended
     a checkpoint                         Spark recovers: unfinished batches run again, then one batch for each batch
                                          time that has passed meanwhile, most of them without events
 
 A checkpoint is outdated once no window of the job reaches back to its newest batch. Recovering it would run an empty
 batch for every second of a night. A state never becomes outdated, so the checkpoint of a ``state`` job is always used.
+
+New streams plan the events of a batch that was not stored again, under another time. Rows and account of a batch are
+stored in one transaction, so such a batch has left no row, whatever the kind of the job.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from headrace.common.durations import MILLISECOND
 from spark_job.accounting.dead_letters import DeadLetters
-from spark_job.runner.background import BackgroundCalls
-from spark_job.runner.bridge_positions import status_bridges
 from spark_job.runner.dstreams.batch_planner import BatchPlanner
+from spark_job.runner.dstreams.batch_plans import BatchPlans
 from spark_job.runner.dstreams.context import CONTEXT_SETTINGS, DEPRECATION, is_recoverable, open_streams
 from spark_job.runner.dstreams.delivery import ResultDelivery
 from spark_job.runner.dstreams.direct_stream import deliver_results, direct_stream, every_batch, serving
-from spark_job.runner.dstreams.planned_batches import PlannedBatches
-from spark_job.runner.dstreams.results import BatchResults
-from spark_job.runner.dstreams.stream_watch import StreamWatch
-from spark_job.runner.job_folder import JobFolder
-from spark_job.runner.session import SessionSettings, start_session, stop_session
+from spark_job.runner.dstreams.running_streams import RunningStreams
+from spark_job.runner.dstreams.take_over import take_over_sum
+from spark_job.runner.job_run import job_run
+from spark_job.runner.results.row_results import RowResults
+from spark_job.runner.results.shape import ResultShape
+from spark_job.runner.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,10 +46,9 @@ if TYPE_CHECKING:
     from spark_job.runner.dstreams.intervals import Intervals
     from spark_job.runner.dstreams.job import DStreamJob
     from spark_job.runner.dstreams.options import BatchOptions
+    from spark_job.runner.job_folder import JobFolder
     from spark_job.runner.job_settings import JobSettings
 
-RDD_CHECKPOINT = timedelta(seconds=10)
-"""Spark writes windows and states to disk this often, or with every slide if the slide is longer."""
 FEW_BATCHES = 60
 
 
@@ -59,106 +60,96 @@ def run_streams(job: DStreamJob, settings: JobSettings, options: BatchOptions, s
         JobFolderError: the job folder does not belong to these settings.
         SparkJobError: any other subclass says why the job died.
     """
-    folder = JobFolder(settings.job_folder)
-    with _warnings_on(sys.stderr), folder.claimed(job.fingerprint(settings, options), removed=job.options.removed):
-        return _run(job, settings, options, folder, stop)
-
-
-def _run(job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: JobFolder, stop: Event) -> Tally:
     flume, intervals = job.flume_options(settings, options), options.intervals
-    checkpoint = folder.checkpoint.folder
-    with ExitStack() as opened:
-        bridges = opened.enter_context(closing(status_bridges(flume)))
-        batches = opened.enter_context(closing(PlannedBatches(folder.root / "batches.db")))
-        limit = options.most_events(settings.max_events)
+    fingerprint = job.fingerprint(settings, options)
+    with _warnings_on(sys.stderr), job_run(job.name, settings, fingerprint, job.options, stop) as run:
+        folder, bridges = run.folder, run.bridges(flume)
+        plans = run.opened.enter_context(closing(BatchPlans(folder.root / "batches.db")))
+        results = run.opened.enter_context(open_results(job, settings, options, folder, plans))
+        limit, stored_ms = options.most_events(settings.max_events), results.table.newest_batch_id()
         decoder = job.decoder(settings, options)
-        planner = opened.enter_context(closing(BatchPlanner(flume, batches, decoder, folder.audit, limit)))
+        planner = BatchPlanner(flume, plans, decoder, folder.audit, limit, stored_ms)
+        run.opened.enter_context(closing(planner))
         planner.begin()
-        results = opened.enter_context(
-            closing(
-                BatchResults(
-                    job,
-                    intervals,
-                    folder.counts,
-                    batches.query_id,
-                    databases=settings.databases(),
-                    adopt=settings.adopt_table,
-                    sinks=settings.sinks,
-                    top=settings.top,
-                    keep=getattr(options, "keep", None),
-                )
-            )
-        )
-        letters = DeadLetters(folder.audit, folder.dead_letters)
-        horizon_ms = horizon(intervals) // MILLISECOND
+        prepare_checkpoint(job, intervals, plans, results, folder, datetime.now(UTC))
         delivery = ResultDelivery(
-            planner,
-            batches,
-            results,
-            folder.audit,
-            letters,
-            checkpoint,
-            horizon_ms,
-            stop,
-            allow_loss=settings.allow_data_loss,
+            job, intervals, planner, plans, results, folder, stop, allow_loss=settings.allow_data_loss
         )
-        prepare_checkpoint(job, intervals, batches, folder, datetime.now(UTC))
-        session = SessionSettings(
-            f"headrace {job.name}",
-            folder.root,
-            settings.master,
-            settings.driver_memory,
-            compile_lightly=True,
-            more=CONTEXT_SETTINGS,
-        )
-        spark = start_session(session)
-        opened.callback(stop_session, spark)
-        opened.enter_context(serving(planner, delivery))
+        spark = run.start_spark(CONTEXT_SETTINGS)
+        run.opened.enter_context(serving(planner, delivery))
         ssc = open_streams(
-            spark.sparkContext, checkpoint, intervals.batch, lambda ssc: build(job, options, batches, ssc, folder)
+            spark.sparkContext,
+            folder.checkpoint.folder,
+            intervals.batch,
+            lambda ssc: build(job, options, plans, ssc, folder),
         )
-        with BackgroundCalls(results.write_if_due) as background:
-            watch = StreamWatch(ssc, planner, delivery, folder, bridges, settings, intervals.batch, background.start)
-            watch.until_the_end(stop)
-        tally = delivery.tally
-        folder.write_tally(tally.as_json())
+        streams = RunningStreams(ssc, (planner, delivery), intervals.batch)
+        run.opened.callback(streams.abandon)
+        watch = Watch(streams, folder, settings, delivery, bridges, results.later)
+        watch.until_the_end(stop)
+        folder.write_tally(delivery.tally.as_json())
         watch.report("stopped")
-    return tally
+    return delivery.tally
 
 
-def build(
-    job: DStreamJob, options: BatchOptions, batches: PlannedBatches, ssc: StreamingContext, folder: JobFolder
-) -> None:
+def build(job: DStreamJob, options: BatchOptions, plans: BatchPlans, ssc: StreamingContext, folder: JobFolder) -> None:
     """Set up the streams of a job that has none to recover."""
-    batches.begin_streams()
+    plans.begin_streams()
     source = every_batch(ssc, folder.root / "no-files")
     deliver_results(source, job.rows(direct_stream(source), options))
 
 
-def horizon(intervals: Intervals) -> timedelta:
-    """Return how far behind the newest batch in the sum a recovery may ask for batches.
+def open_results(
+    job: DStreamJob, settings: JobSettings, options: BatchOptions, folder: JobFolder, plans: BatchPlans
+) -> RowResults:
+    """Open the tables and files of a job, complete and with what a version before kept elsewhere.
 
-    The newest window or state on disk is at most two of Spark's checkpoint intervals old. Batches that have left the
-    window since then are subtracted from it, and these are as old as the window is long. The rest is a margin.
+    Raises:
+        AccountingError: the audit of a batch that a version before stored is damaged.
+        JobFolderError: the results table does not belong to the plans.
+        OptionError: a table in a database does not fit, or belongs to another job.
+        SinkError: a table cannot be opened.
     """
-    return intervals.reach + 3 * max(RDD_CHECKPOINT, intervals.slide) + 10 * intervals.batch
+    with ExitStack() as opened:
+        results = opened.enter_context(
+            RowResults(
+                folder.root,
+                job.name,
+                job.schema,
+                ResultShape(job.stored_key, "update", ordered=True),
+                settings.sinks,
+                databases=settings.databases(),
+                adopt=settings.adopt_table,
+                top=settings.top,
+                counted="",
+                timed=job.timed(getattr(options, "keep", None)),
+            )
+        )
+        take_over_sum(plans, results.table, folder.audit, allow_loss=settings.allow_data_loss)
+        plans.check_table(results.table.table_id())
+        results.catch_up()
+        opened.pop_all()
+    return results
 
 
 def prepare_checkpoint(
-    job: DStreamJob, intervals: Intervals, batches: PlannedBatches, folder: JobFolder, now: datetime
+    job: DStreamJob, intervals: Intervals, plans: BatchPlans, results: RowResults, folder: JobFolder, now: datetime
 ) -> None:
-    """Delete an outdated checkpoint, and the plans that no checkpoint refers to."""
-    checkpoint = folder.checkpoint.folder
-    newest_ms = batches.newest_ms()
-    if newest_ms is not None and job.kind != "state" and is_recoverable(checkpoint):
+    """Delete an outdated checkpoint, and what no checkpoint refers to: plans and audit of batches that are not stored.
+
+    Raises:
+        SinkError: a file cannot be written.
+    """
+    checkpoint, stored_ms, newest_ms = folder.checkpoint.folder, results.table.newest_batch_id(), plans.newest_ms()
+    letters = DeadLetters(folder.audit, folder.dead_letters)
+    results.table.add_dropped_dead_letters(letters.clear_audit(plans.positions(stored_ms)))
+    if newest_ms is not None and job.kind != "state":
         outdated_from_ms = newest_ms + max(intervals.reach, FEW_BATCHES * intervals.batch) // MILLISECOND
-        # New streams plan the events of a batch outside the sum again, under another time. A window's rows are then
-        # those of the new time. For the other kinds the same rows would be stored twice.
-        repeatable = job.kind == "window" or not batches.unaccounted(newest_ms)
-        if now.timestamp() * 1000 > outdated_from_ms and repeatable:
-            shutil.rmtree(checkpoint)
+        if now.timestamp() * 1000 > outdated_from_ms:
+            folder.checkpoint.delete()
     if not is_recoverable(checkpoint):
-        batches.drop_unaccounted()
+        plans.drop_after(stored_ms)
+        letters.drop_audit()
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""The records of a structured job's results: in the file of the rows, and in their transactions.
+"""The records of a job's results: in the file of the rows, and in their transactions.
 
-The totals are read, lost, malformed, late and missed lines; ``hits``, for rows that are sums only: what the column that
-counts lines adds up to; and ``dead_letters_dropped``. ``table_state`` also has ``settled_sequence``: the number behind
-the newest micro-batch whose commit in Spark's checkpoint is known to be on disk
+The totals are read, lost, malformed, late and missed lines; ``hits``, the lines counted, for rows that are sums and
+those of DStreams; and ``dead_letters_dropped``. ``table_state`` also has ``settled_sequence``: the number behind the
+newest micro-batch whose commit in Spark's checkpoint is known to be on disk
 (:mod:`spark_job.runner.structured.checkpoint_fit`).
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from spark_job.accounting.batch_records import BatchRecords
 from spark_job.accounting.tally import Tally
+from spark_job.sinks.database.ledger import NONE_YET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,6 +110,16 @@ class EmbeddedRecords:
         ranges = {log_id: (start, end) for log_id, (start, end) in json.loads(newest[2]).items()}
         return NewestStored(newest[0], newest[1], ranges, bool(newest[3]))
 
+    def newest_batch_id(self) -> int:
+        """Return the number of the newest micro-batch in its query, -1 before the first."""
+        with self._database.reading() as connection:
+            return self.newest_batch_id_on(connection)
+
+    def newest_batch_id_on(self, connection: sa.Connection) -> int:
+        """Return what :meth:`newest_batch_id` does, from the state that a connection to the same file reads."""
+        newest = self._records(connection).newest()
+        return NONE_YET if newest is None else newest[1]
+
     def settle(self) -> None:
         """Remember that the commit of the newest micro-batch is on disk."""
         self._database.transaction(
@@ -116,7 +127,7 @@ class EmbeddedRecords:
         )
 
     def tally(self) -> Tally:
-        """Return the tally of all micro-batches of a job whose rows are sums."""
+        """Return the tally of all micro-batches, if their lines are in the total ``hits``."""
         with self._database.reading() as connection:
             totals = {name: self._records(connection).total(name) for name in (*TERMS, "hits")}
         tally = Tally(**totals, windows_per_line=self._windows_per_line)

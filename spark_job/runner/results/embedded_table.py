@@ -1,4 +1,4 @@
-"""The results table of a structured job: rows, and which lines they are of, in one file and one transaction.
+"""The results table of a job: rows, and which lines they are of, in one file and one transaction.
 
 ``counts.db`` in the job's folder has the table of the job, named after it, and beside it the records of
 :mod:`spark_job.accounting.batch_records`. Rows are absolute values that replace those with the same key; or, for a job
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from spark_job.accounting.ledger import LedgerEntry
+    from spark_job.sinks.database.write import OldRows
     from spark_job.sinks.rows import Row
 
 STAGED = "headrace_staged"
@@ -84,7 +85,16 @@ class EmbeddedTable(EmbeddedRecords):
         columns = [sa.Column(column.name, column.type) for column in self._target.table.columns]
         self._staged = sa.Table(STAGED, sa.MetaData(), *columns, prefixes=["TEMPORARY"])
 
-    def record(self, entry: LedgerEntry, rows: pa.Table, *, replace: bool = False, final: bool = False) -> pa.Table:
+    def record(
+        self,
+        entry: LedgerEntry,
+        rows: pa.Table,
+        *,
+        replace: bool = False,
+        final: bool = False,
+        lines: int = 0,
+        old: OldRows | None = None,
+    ) -> pa.Table:
         """Store a micro-batch, unless it is stored already; return the rows that it changed, as the table has them.
 
         Args:
@@ -93,6 +103,8 @@ class EmbeddedTable(EmbeddedRecords):
             replace: delete all other rows: these are the whole result.
             final: stored rows never change. A new query, which begins without a state, may make one again from lines
                 that come later; these lines are late.
+            lines: how many lines the rows count, if no column says so; added to the total ``hits``.
+            old: rows to delete, in the same transaction.
 
         Raises:
             AccountingError: the micro-batch does not begin where the table stands, or differs from its first run.
@@ -113,11 +125,14 @@ class EmbeddedTable(EmbeddedRecords):
                 return self._staged_rows(connection)
             if known:
                 return rows.slice(0, 0)
+            records.add(hits=lines)
             if final and (late := self._drop_known(connection, bound)):
                 records.add(late=late)
                 self._put_staged(connection)
                 return self._staged_rows(connection)
             self._put(connection, bound, replace=replace)
+            if old is not None:
+                old.delete(connection, self._target.table)
             return rows
 
         return self._database.transaction(work)
@@ -238,7 +253,8 @@ class EmbeddedTable(EmbeddedRecords):
 
         Args:
             entries: the newest micro-batch, and one more if the rows are a micro-batch ahead of these records.
-            sums: of the terms, the newest micro-batch included.
+            sums: of the terms, the newest micro-batch included; with ``hits``, if the rows are no sums but their lines
+                are in that total.
             positions: up to which offsets the logs were read, the newest micro-batch included.
 
         Raises:
@@ -258,8 +274,7 @@ class EmbeddedTable(EmbeddedRecords):
                 connection.exec_driver_sql("INSERT OR REPLACE INTO positions VALUES (?, ?)", (log_id, end))
             for entry in ahead:
                 records.record(entry)
-            if self._sums:
-                records.add(hits=self._hits(connection))
+            records.add(hits=self._hits(connection) if self._sums else sums.get("hits", 0))
 
         self._database.transaction(work)
 

@@ -1,4 +1,4 @@
-"""Stores the results of a structured job: a table in the job's folder, then console, files and databases.
+"""Stores the results of a job: a table in the job's folder, then console, files and databases.
 
 The table takes each micro-batch in one transaction that also records it (:mod:`.embedded_table`); a database of
 ``--sink`` gets the same rows under the micro-batch's number in that record. The files are snapshots of the table.
@@ -18,8 +18,9 @@ import pyarrow as pa
 from spark_job.runner.job import table_name
 from spark_job.runner.results.embedded_table import EmbeddedTable
 from spark_job.runner.results.shape import in_shape, numbered, without_number
-from spark_job.sinks.database import Database, parse_database_url, read_rows
+from spark_job.sinks.database import Database, parse_database_url
 from spark_job.sinks.database.ledger import stored_batch
+from spark_job.sinks.database.read import rows_on
 from spark_job.sinks.database.write import TableWriter
 from spark_job.sinks.rows import RowsConsole, RowsFile
 from spark_job.sinks.throttle import Throttle
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 
     from spark_job.accounting.ledger import LedgerEntry
     from spark_job.accounting.tally import Tally
-    from spark_job.runner.results.shape import ResultShape
+    from spark_job.runner.results.shape import ResultShape, TimedBatches
     from spark_job.sinks.database import DatabaseUrl
+    from spark_job.sinks.database.write import OldRows
     from spark_job.sinks.rows import Row
     from spark_job.sinks.sink_spec import SinkSpec
 
@@ -57,6 +59,7 @@ class RowResults:
         counted: the column whose sum is the number of lines counted; empty if no column has it.
         sums: the columns that each micro-batch adds to; empty: its rows are absolute values.
         windows_per_line: in how many rows a line is counted.
+        timed: how results are kept and shown whose batches are numbered by their time; None for others.
         clock: monotonic seconds.
 
     Attributes:
@@ -84,6 +87,7 @@ class RowResults:
         counted: str,
         sums: Sequence[str] = (),
         windows_per_line: int = 1,
+        timed: TimedBatches | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sinks = tuple(sinks)
@@ -92,6 +96,8 @@ class RowResults:
         self.shape = shape
         self.sums = tuple(sums)
         self._replace = shape.output_mode == "complete"
+        self._timed = timed
+        self._order = timed.order if timed else [(column, "ascending") for column in key]
         self._has_count = bool(counted)
         with ExitStack() as opened:
             self.table = opened.enter_context(
@@ -107,7 +113,8 @@ class RowResults:
             self._opened = opened.pop_all()
         self._files = [RowsFile(sink.path, self.rows, clock) for sink in sinks if sink.kind == "jsonl" and sink.path]
         self._top = top
-        self._console = RowsConsole(top) if any(sink.kind == "console" for sink in sinks) else None
+        numbers = timed.numbers if timed else ()
+        self._console = RowsConsole(top, numbers=numbers) if any(sink.kind == "console" for sink in sinks) else None
         self._counted = 0
         self.count_is_old = self._has_count
         self._counting = Throttle(clock)
@@ -119,39 +126,49 @@ class RowResults:
 
     def tally(self, *, now: bool = False) -> Tally:
         """Return the terms of the sum; lines that an old count of the table lacks are open until the next count."""
-        if self.sums:
+        if self.sums or self._timed:
             return self.table.tally()
         hits = self.counted(now=now)
         return self.table.tally_with(hits, final=self.shape.output_mode == "append" or self.count_is_old)
 
-    def record(self, entry: LedgerEntry, rows: pa.Table) -> Callable[[Tally], None]:
-        """Store a micro-batch in the table; return what copies the rows that it changed.
+    def record(self, entry: LedgerEntry, rows: pa.Table, *, lines: int = 0) -> Callable[[Tally], None]:
+        """Store a micro-batch in the table.
+
+        Args:
+            entry: the micro-batch's ledger entry.
+            rows: its result.
+            lines: how many lines the rows count, if no column says so.
+
+        Returns:
+            The function that copies the rows that changed into the databases, and shows them with the sum. Batches that
+            are numbered by their time are shown by :meth:`show`.
 
         Raises:
             SinkError: it cannot be stored.
             AccountingError: it does not begin where the table stands, or differs from its first run.
         """
         self.count_is_old = self._has_count and not self.sums
-        if not self.sums:
+        if not self.sums and not self._timed:
             # A complete result replaces all rows, so it numbers them from 0 each time. Spark's numbers of micro-batches
             # begin again with each query, those of the table do not.
             rows = in_shape(rows, self.shape, 0 if self._replace else self.table.next_sequence())
         final = self._has_count and self.shape.output_mode == "append"
-        changed = self.table.record(entry, rows, replace=self._replace, final=final)
+        old = self._timed.old_rows(entry.batch_id) if self._timed else None
+        changed = self.table.record(entry, rows, replace=self._replace, final=final, lines=lines, old=old)
 
         def show(tally: Tally) -> None:
-            self._copy(changed)
-            if changed.num_rows or entry.read:
+            self._copy(changed, old)
+            if self._timed is None and (changed.num_rows or entry.read):
                 self.show(changed, tally)
 
         return show
 
-    def _copy(self, changed: pa.Table) -> None:
-        """Write the rows that the newest micro-batch changed into the databases."""
+    def _copy(self, changed: pa.Table, old: OldRows | None) -> None:
+        """Write the rows that the newest micro-batch changed into the databases, and delete old ones there."""
         if self._writers:
             table_id, newest = self.table.table_id(), self.table.next_sequence() - 1
             for writer in self._writers:
-                writer.write(changed, query_id=table_id, batch_id=newest, replace=self._replace)
+                writer.write(changed, query_id=table_id, batch_id=newest, replace=self._replace, old=old)
 
     def empty(self) -> None:
         """Delete all rows here and in the databases: all results are about to be computed again.
@@ -201,16 +218,21 @@ class RowResults:
             # The number goes in last, so that a copy which a kill interrupted starts again from the first row.
             writer.write(none, query_id=table_id, batch_id=newest)
 
-    def show(self, rows: pa.Table, tally: Tally) -> None:
+    def show(self, rows: pa.Table, tally: Tally | None = None, *, title: str = "") -> None:
         """Print a stored micro-batch, and mark the files as changed.
+
+        Args:
+            rows: what the console shows of it.
+            tally: printed below the rows.
+            title: printed above the rows; then an empty result is printed only after one with rows.
 
         Raises:
             SinkError: a sink cannot be written.
         """
         if self._console is not None:
-            ordered = rows.sort_by([(name, "ascending") for name in self.shape.key])
+            ordered = rows.sort_by(list(self._order))
             shown = [without_number(row) for row in ordered.slice(0, self._top).to_pylist()]
-            self._console.show(shown, rows.num_rows, str(tally))
+            self._console.show(shown, rows.num_rows, "" if tally is None else str(tally), title=title)
         for file in self._files:
             file.mark_changed()
 
@@ -224,9 +246,12 @@ class RowResults:
             file.write_if_due()
 
     def rows(self) -> Iterator[Row]:
-        """Yield all rows of the table, ordered by key, from one consistent state."""
-        for row in read_rows(self._reader, self.table.name):
-            yield without_number(row)
+        """Yield the rows of the table that a file holds, ordered by key, from one consistent state."""
+        with self._reader.reading() as connection:
+            newest_id = self.table.newest_batch_id_on(connection)
+            for row in rows_on(connection, self._reader, self.table.name):
+                if self._timed is None or self._timed.is_in_files(row, newest_id):
+                    yield without_number(row)
 
     def counted(self, *, now: bool) -> int | None:
         """Return how many lines the table's rows count; None if no column has that number.

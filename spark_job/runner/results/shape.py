@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
+from headrace.common.durations import MILLISECOND
+from headrace.common.text import EPOCH
+from spark_job.sinks.database.write import OldRows
+
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from spark_job.sinks.rows import Row
 
 ROW_NUMBER = "row"
@@ -31,6 +37,34 @@ class ResultShape:
     output_mode: Literal["update", "append", "complete"]
     numbered: bool = False
     ordered: bool = False
+
+
+@dataclass(frozen=True)
+class TimedBatches:
+    """How results are kept and shown whose batches are numbered by their time, in milliseconds since the epoch.
+
+    Attributes:
+        order: columns by which the console sorts a result, each with ``ascending`` or ``descending``.
+        numbers: columns of whole numbers; the console shows them first, aligned to the right.
+        column: the column with the time of the batch; empty if no column has it.
+        keep: how long rows stay, counted from ``column``; None: for ever.
+        newest_only: whether a file has only the rows of the newest batch.
+    """
+
+    order: tuple[tuple[str, str], ...]
+    numbers: tuple[str, ...]
+    column: str = ""
+    keep: timedelta | None = None
+    newest_only: bool = False
+
+    def old_rows(self, batch_id: int) -> OldRows | None:
+        """Return the rows that retention deletes with a batch; None if it deletes none."""
+        # Counted back from the batch's own time, not from now: after a long stop old batches are stored first.
+        return None if self.keep is None else OldRows(self.column, EPOCH + batch_id * MILLISECOND - self.keep)
+
+    def is_in_files(self, row: Row, newest_id: int) -> bool:
+        """Say whether files have a row while ``newest_id`` is the newest batch."""
+        return not self.newest_only or row[self.column] == EPOCH + newest_id * MILLISECOND
 
 
 def in_shape(rows: pa.Table, shape: ResultShape, number: int) -> pa.Table:

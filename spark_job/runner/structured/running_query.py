@@ -58,6 +58,9 @@ class RunningQuery:
         self._checkpoint = checkpoint
         self._clock = clock
 
+    def start(self) -> None:
+        """Do nothing: Spark returns a query that runs."""
+
     def check(self) -> None:
         """Do nothing while the query runs.
 

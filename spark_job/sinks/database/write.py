@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -17,12 +18,25 @@ from spark_job.sinks.database.tables import prepare_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from pyspark.sql import DataFrame
 
     from spark_job.sinks.database.url import DatabaseUrl
 
 ROWS_PER_STATEMENT = 10_000
+
+
+@dataclass(frozen=True)
+class OldRows:
+    """Rows that retention deletes: those whose instant in ``column`` is before ``before``."""
+
+    column: str
+    before: datetime
+
+    def delete(self, connection: sa.Connection, table: sa.Table) -> None:
+        """Delete them, in the transaction of the connection."""
+        connection.execute(sa.delete(table).where(table.c[self.column] < self.before))
 
 
 class TableWriter:
@@ -67,7 +81,15 @@ class TableWriter:
         """
         self._ownership.check(query_id)
 
-    def write(self, rows: pa.Table, *, query_id: str | None, batch_id: int | None = 0, replace: bool = False) -> int:
+    def write(
+        self,
+        rows: pa.Table,
+        *,
+        query_id: str | None,
+        batch_id: int | None = 0,
+        replace: bool = False,
+        old: OldRows | None = None,
+    ) -> int:
         """Store a batch, unless it is stored already; return the number of rows written.
 
         Args:
@@ -75,6 +97,7 @@ class TableWriter:
             query_id: the query of the batch; None: no query, and no entry in the ledger.
             batch_id: the batch's number in that query; None for rows of no one batch, which are always written.
             replace: delete all other rows, in the same transaction.
+            old: rows to delete, in the same transaction.
 
         Raises:
             OptionError: the table belongs to another writer.
@@ -91,6 +114,8 @@ class TableWriter:
             statement = upsert_rows(table, key, connection.dialect.name)
             for first in range(0, len(bound), ROWS_PER_STATEMENT):
                 connection.execute(statement, bound[first : first + ROWS_PER_STATEMENT])
+            if old is not None:
+                old.delete(connection, table)
             if batch_id is not None:
                 self._ownership.record(connection, query_id, batch_id, len(bound))
             return len(bound)

@@ -35,7 +35,10 @@ class Idle:
         self.at_look = at_look
         self.problem = problem
         self.looks = 0
-        self.stopped = False
+        self.started = self.stopped = False
+
+    def start(self) -> None:
+        self.started = True
 
     def check(self) -> None:
         self.looks += 1
@@ -88,6 +91,7 @@ def test_a_stop_that_is_asked_for_stops_the_run(tmp_path: Path, bridge: FlightDo
     stop, running = Event(), Idle(problem="the query did not stop in time")
     stop.set()
     told = watch(tmp_path, bridge, running, Stored(), stop=stop)
+    assert running.started
     assert running.stopped
     assert (told["state"], told["error"], told["waiting"]) == ("stopping", "the query did not stop in time", 5)
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from spark_job.sinks.rows import TABLE_WIDTH, WIDEST_CELL, RowsConsole, RowsFile, json_line
+from spark_job.sinks.rows import NUMBERS_TABLE_WIDTH, TABLE_WIDTH, WIDEST_CELL, RowsConsole, RowsFile, json_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,3 +118,35 @@ def test_any_text_stays_in_its_line_and_within_the_width(texts: list[str]) -> No
     assert len(lines) == 2
     assert all(cell_len(line) <= TABLE_WIDTH for line in lines)
     assert cell_len(shown([{"only": texts[0]}])[1]) <= WIDEST_CELL
+
+
+def test_titled_results_have_their_numbers_first_and_an_empty_one_is_printed_after_one_with_rows_only() -> None:
+    stream = io.StringIO()
+    console = RowsConsole(1, stream, numbers=("hits",))
+    row = {"url": "/a", "hits": 1234}
+    for title, rows in (("1", []), ("2", [row, row]), ("3", []), ("4", []), ("5", [row])):
+        console.show(rows, len(rows), title=title)
+    assert stream.getvalue() == (
+        "2   2 rows\n        hits  url\n       1,234  /a\n\n"
+        "3   0 rows\n\n"
+        "5   1 row\n        hits  url\n       1,234  /a\n\n"
+    )
+
+
+def test_text_behind_the_numbers_is_harmless_and_within_the_width() -> None:
+    stream = io.StringIO()
+    console = RowsConsole(3, stream, numbers=("status", "hits"))
+    console.show([{"visitor": "\x1b[2J" + "x" * 500, "status": 200, "hits": 1}], 1, title="now")
+    assert "\x1b" not in stream.getvalue()
+    assert max(len(text) for text in stream.getvalue().splitlines()) == NUMBERS_TABLE_WIDTH
+
+
+def test_instants_behind_the_numbers_keep_their_milliseconds() -> None:
+    stream = io.StringIO()
+    half_past = NOON + timedelta(milliseconds=500)
+    rows = [{"batch": instant, "lines": 3} for instant in (NOON, half_past)]
+    RowsConsole(3, stream, numbers=("lines",)).show(rows, 2, title="now")
+    assert [text[14:] for text in stream.getvalue().splitlines()[2:4]] == [
+        "2026-07-01 12:00:00",
+        "2026-07-01 12:00:00.500",
+    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from avro_bridge.log.dedup import records
-from avro_bridge.log.dedup.records import NewestBatch
+from avro_bridge.log.dedup.records import NewestBatchRecord
 from avro_bridge.log.log import Log
 from avro_bridge.log.settings import LogSettings
 from tests.support.log_helpers import MIB, edit_batch, identified, lines
@@ -27,8 +27,8 @@ def log(tmp_path: Path) -> Iterator[Log]:
 def test_each_connection_has_one_record_which_names_its_newest_batch(log: Log) -> None:
     log.append([identified("ab", connection_id=1), identified("cde", connection_id=2, received_us=5)])
     log.append([identified("f", connection_id=1, received_us=9)])
-    assert log.newest_batches.all() == [NewestBatch(1, 5, 1, 9), NewestBatch(2, 2, 3, 5)]
-    assert log.newest_batches.of(2) == NewestBatch(2, 2, 3, 5)
+    assert log.newest_batches.all() == [NewestBatchRecord(1, 5, 1, 9), NewestBatchRecord(2, 2, 3, 5)]
+    assert log.newest_batches.of(2) == NewestBatchRecord(2, 2, 3, 5)
     assert log.newest_batches.of(3) is None
 
 
@@ -59,7 +59,7 @@ def test_kept_ids_outlive_the_batch(log: Log) -> None:
         records.keep_ids(environment, transaction, 1, 1, "id")
         records.keep_ids(environment, transaction, 99, 1, "id")
     kept = log.newest_batches.of(1)
-    assert kept == NewestBatch(1, 1, 2, 1_000_000, frozenset({b"a", ("ü" * 100).encode()}))
+    assert kept == NewestBatchRecord(1, 1, 2, 1_000_000, frozenset({b"a", ("ü" * 100).encode()}))
     assert log.newest_batches.ids(kept, "id") == kept.ids
 
 

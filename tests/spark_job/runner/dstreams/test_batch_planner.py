@@ -10,8 +10,8 @@ import pytest
 
 from spark_job.errors import DataLoss, OffsetsError
 from spark_job.runner.dstreams.batch_planner import BatchPlanner
+from spark_job.runner.dstreams.batch_plans import BatchPlans
 from spark_job.runner.dstreams.decoder import TextLines
-from spark_job.runner.dstreams.planned_batches import PlannedBatches
 from spark_job.source.options import parse_flume_options
 from tests.support.planning import World, filled
 
@@ -31,8 +31,8 @@ def planner_of(folder: Path, bridges: str, limit: int = 100) -> Iterator[BatchPl
     """Give a new planner over the plans of a folder, as a started job makes it."""
     options = parse_flume_options({"bridges": bridges, "consumer": "c", "bridgeTimeout": "200ms"})
     with (
-        closing(PlannedBatches(folder / "batches.db")) as batches,
-        closing(BatchPlanner(options, batches, TextLines(), folder / "audit", limit)) as planner,
+        closing(BatchPlans(folder / "batches.db")) as plans,
+        closing(BatchPlanner(options, plans, TextLines(), folder / "audit", limit)) as planner,
     ):
         yield planner
 

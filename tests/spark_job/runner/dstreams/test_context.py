@@ -59,7 +59,7 @@ def counts_without_inverse(tables: DStream[Any], options: SlidingOptions) -> DSt
     return hits.reduceByKeyAndWindow(add, None, seconds(options.intervals.window), seconds(options.intervals.slide))
 
 
-def crash(_bookings: object) -> None:
+def crash(_time_ms: object) -> None:
     raise RuntimeError("killed here")
 
 
@@ -82,8 +82,8 @@ def test_stopped_and_killed_it_goes_on_with_the_same_results(
         with SteppedStreams(spark, JOB, OPTIONS, bridge.address, folder) as streams:
             # Recovered before Spark has written a window to disk.
             feed(bridge, streams, 7)
-            # Killed behind the store of a result and before it is booked: the batch runs again.
-            monkeypatch.setattr(streams.batches, "account_for", crash)
+            # Killed after the transaction of a result and before anything else: the batch runs again.
+            monkeypatch.setattr(streams.planner, "note_stored", crash)
             bridge.extend(lines_at(8))
             streams.let_due()
             assert "killed here" in str(streams.failed())
@@ -99,7 +99,7 @@ def test_stopped_and_killed_it_goes_on_with_the_same_results(
             streams.step(2)
             feed(bridge, streams, LAST)
             tally = streams.tally
-            assert not list(streams.folder.audit.rglob("*.json")), "what is booked is cleared"
+            assert not list(streams.folder.audit.rglob("*.json")), "what is stored is cleared"
     assert results_by_time(JOB, folder / "counts.db") == undisturbed()
     everything = sum(len(urls_at(second)) for second in range(1, LAST + 1))
     assert (tally.read, tally.counted, tally.balanced) == (everything, everything, True)
