@@ -1,4 +1,4 @@
-"""A DStream job as a process: killed and recovered, stopped, drained; and what it says when it cannot."""
+"""A DStream job as a process: killed and recovered, stopped, drained; what it says when it cannot; old checkpoints."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_job.jobs import url_counts_dstream
+from headrace.common.text import EPOCH
+from spark_job.jobs import running_totals, status_per_batch, url_counts_dstream
+from spark_job.runner.dstreams.run import prepare_checkpoint
 from tests.support.bridges import RealBridge
 from tests.support.counting import line
+from tests.support.deliveries import OPTIONS, DeliveryWorld
+from tests.support.flight_double import FlightDouble, MemoryLog
 from tests.support.job_process import STOP_TIMEOUT_S, JobProcess
 from tests.support.source_tree import ROOT
 from tests.support.streams import results_by_time
@@ -23,6 +28,8 @@ from tests.support.streams import results_by_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from spark_job.runner.dstreams.job import DStreamJob
 
 BATCH, WINDOW = 2, 6
 
@@ -96,6 +103,34 @@ def test_killed_stopped_and_drained_every_result_is_that_of_its_batches(bridge: 
     with JobProcess("url-counts-dstream", bridge.address, folder, "--window", "8s") as job:
         assert job.end() == 2
         assert "window was '6s' and is '8s'" in job.errors()[0]
+
+
+@pytest.mark.parametrize(
+    ("job", "after_s", "kept"),
+    [
+        (url_counts_dstream.JOB, 59, True),
+        (url_counts_dstream.JOB, 62, False),
+        (status_per_batch.JOB, 62, False),
+        (running_totals.JOB.dstream, 10**6, True),
+    ],
+)
+def test_an_outdated_checkpoint_goes_with_all_that_it_alone_refers_to(
+    tmp_path: Path, job: DStreamJob, after_s: int, *, kept: bool
+) -> None:
+    log = MemoryLog(log_id="log-a", bodies=[b"x"] * 4)
+    with FlightDouble(log) as bridge, ExitStack() as opened:
+        world = DeliveryWorld(tmp_path, bridge, opened, job)
+        row = {"window": ("/", 4), "state": ("/", 4, 40), "batch": ("bot", 200, 4)}[job.kind]
+        world.run(1_000, row)
+        log.extend([b"x"])
+        # Killed after its tasks ran and before its result was stored.
+        world.read(2_000)
+        now = EPOCH + timedelta(seconds=2 + after_s)
+        prepare_checkpoint(job, OPTIONS.intervals, world.plans, world.results, world.folder, now)
+        assert world.folder.checkpoint.folder.exists() == kept
+        assert (world.plans.newest_ms() == 2_000) == kept
+        assert [path.name for path in world.folder.audit.rglob("*.json")] == ["4-5.json"] * kept
+        assert world.plans.positions() == {"log-a": 5 if kept else 4}
 
 
 def test_wrong_intervals_are_refused_with_a_sentence(tmp_path: Path) -> None:
