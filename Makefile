@@ -24,6 +24,7 @@ HEADRACE := $(BIN)/headrace
 INSTALLED := $(VENV)/.installed
 JARS := $(VENV)/.jars
 KERNELS := $(VENV)/.kernels
+CLASSES := $(VENV)/.classes
 
 PYTEST := $(BIN)/python -m pytest
 # A file's tests share what is slow to start (a Spark session, a bridge), so a file stays with one process.
@@ -138,12 +139,17 @@ $(KERNELS): $(INSTALLED) $(wildcard avro_bridge/wire/kernels/*.py spark_job/pars
 
 ##@ Work on it
 
+$(CLASSES): $(INSTALLED)
+	@echo 'making an archive of the classes of Spark for the tests (once; half a minute)'
+	@$(BIN)/python -m tests.support.class_archive
+	@touch $@
+
 .PHONY: test
-test: setup ## Run the tests that take seconds each, real Flume and Spark included (below 6 minutes)
+test: setup $(CLASSES) ## Run the tests that take seconds each, real Flume and Spark included (below 6 minutes)
 	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not slow and not docker' $(ARGS)
 
 .PHONY: test-all
-test-all: setup ## Run every test; those with containers by themselves, since they take the whole machine
+test-all: setup $(CLASSES) ## Run every test; those with containers by themselves, since they take the whole machine
 	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not docker' --durations=20 $(ARGS)
 	@$(PYTEST) -m docker --durations=5 $(ARGS)
 

@@ -23,6 +23,8 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from tests.support import class_archive
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -47,6 +49,9 @@ SLOW_S, WITH_PROGRAMS_S, OTHER_S = 30.0, 4.0, 0.05
 # A limit on the time of a generated example would test how busy the machine is.
 settings.register_profile("headrace", deadline=None)
 settings.load_profile("headrace")
+
+if class_archive.ARCHIVE.exists():
+    os.environ.setdefault(class_archive.VARIABLE, class_archive.java_options())
 
 
 @functools.cache
