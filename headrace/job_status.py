@@ -35,14 +35,12 @@ class JobStatus:
     error: str = ""
 
     def not_counted(self) -> tuple[tuple[str, int | None], ...]:
-        """Return the terms of lines that parse and are not counted, as names and numbers.
+        """Return the terms of lines that parse and are not counted, as names and numbers, if the job has such terms.
 
-        URL counts have no watermark, so no line of theirs is late. But late lines that an older version has found stay
-        in the sum.
+        Where retention closes windows no line is late. But late lines that an older version has found stay in the sum.
         """
-        if self.name != URL_COUNTS and not self.too_old:
-            return (("late", self.late),)
-        return (*((("late", self.late),) if self.late else ()), ("too old", self.too_old))
+        terms = (("late", self.late), ("too old", self.too_old))
+        return tuple((name, lines) for name, lines in terms if lines is not None)
 
 
 def job_status(progress: Path, name: str, *, up: bool, now: datetime) -> JobStatus:

@@ -44,7 +44,7 @@ The agent says by then that it has sent everything. Only a restarted agent may s
 class OnceOutcome:
     """What went into the pipeline and what came out.
 
-    ``too_old`` is None for a job whose windows retention does not close.
+    ``late`` is None for a job without a watermark, ``too_old`` for one whose windows retention does not close.
     """
 
     lines: int
@@ -52,7 +52,7 @@ class OnceOutcome:
     read: int
     counted: int
     malformed: int
-    late: int
+    late: int | None
     hits: int
     too_old: int | None = None
 
@@ -64,12 +64,13 @@ class OnceOutcome:
     @property
     def accounted_for(self) -> int:
         """The lines that are in one of the terms."""
-        return self.counted + self.malformed + self.late + (self.too_old or 0)
+        return self.counted + self.malformed + (self.late or 0) + (self.too_old or 0)
 
     def __str__(self) -> str:
         sign = "=" if self.read == self.accounted_for else "\N{NOT EQUAL TO}"
-        rest = f"late {self.late:,}" if self.too_old is None else f"too old {self.too_old:,}"
-        return f"lines read {self.read:,} {sign} counted {self.counted:,} + malformed {self.malformed:,} + {rest}"
+        terms = (("late", self.late), ("too old", self.too_old))
+        rest = "".join(f" + {name} {lines:,}" for name, lines in terms if lines is not None)
+        return f"lines read {self.read:,} {sign} counted {self.counted:,} + malformed {self.malformed:,}{rest}"
 
 
 class Watcher(Protocol):
@@ -116,7 +117,7 @@ def run_once(
         watcher.total(sum(each.lines for each in dropped))
         with caught_signals() as signals, started(state, options, jars, say, wake=signals.wake) as pipeline:
             try:
-                outcome = _count(pipeline, options.job, dropped, watcher, signals)
+                outcome = _count(pipeline, dropped, watcher, signals)
             finally:
                 # Everything is counted, or the run has failed: in both cases nothing is worth waiting for.
                 pipeline.stop(lambda: True)
@@ -129,7 +130,7 @@ def run_once(
         )
 
 
-def _count(pipeline: Pipeline, job: str, dropped: Sequence[Dropped], watcher: Watcher, signals: Signals) -> OnceOutcome:
+def _count(pipeline: Pipeline, dropped: Sequence[Dropped], watcher: Watcher, signals: Signals) -> OnceOutcome:
     lines = sum(each.lines for each in dropped)
     progress_file = pipeline.state.job / "progress.json"
 
@@ -159,7 +160,7 @@ def _count(pipeline: Pipeline, job: str, dropped: Sequence[Dropped], watcher: Wa
         malformed=tally["malformed"],
         late=tally["late"],
         hits=tally["hits"],
-        too_old=tally["too_old"] if job == URL_COUNTS else None,
+        too_old=tally["too_old"],
     )
 
 

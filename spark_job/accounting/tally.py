@@ -72,7 +72,7 @@ class Tally:
     def __str__(self) -> str:
         sign = "=" if self.balanced else "\N{NOT EQUAL TO}"
         terms = [f"counted {self.counted:,}", f"malformed {self.malformed:,}"]
-        if self.late or (self.late is not None and self.too_old is None):
+        if self.late is not None:
             terms.append(f"late {self.late:,}")
         if self.too_old is not None:
             terms.append(f"too old {self.too_old:,}")
@@ -80,15 +80,15 @@ class Tally:
             terms.append(f"open {self.open:,}")
         return f"lines read {self.read:,} {sign} {' + '.join(terms)}"
 
-    def as_json(self) -> dict[str, int | bool]:
-        """Return all terms, and whether they balance, as the fields of ``tally.json``."""
+    def as_json(self) -> dict[str, int | bool | None]:
+        """Return all terms, null for those that the job does not have, and whether they balance: ``tally.json``."""
         return {
             "read": self.read,
             "lost": self.lost,
             "counted": self.counted,
             "malformed": self.malformed,
-            "late": self.late or 0,
-            "too_old": self.too_old or 0,
+            "late": self.late,
+            "too_old": self.too_old,
             "missed": self.missed,
             "hits": self.hits,
             "windows_per_line": self.windows_per_line,

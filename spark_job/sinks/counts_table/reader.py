@@ -125,7 +125,9 @@ class CountsReader:
         """Return the tally of all micro-batches stored so far."""
         with self._errors():
             return Tally(
-                **{name: self.total(name) for name in (*TERMS, "late", "hits")},
+                **{name: self.total(name) for name in (*TERMS, "hits")},
+                # Only a version before, which had a watermark, has found late lines.
+                late=self.total("late") or None,
                 windows_per_line=int(self.records.state("windows_per_line")),
             )
 

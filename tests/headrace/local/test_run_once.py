@@ -69,8 +69,9 @@ OUTCOME = OnceOutcome(lines=10, stored=10, read=10, counted=7, malformed=2, late
         (replace(OUTCOME, read=9), False),
         (replace(OUTCOME, counted=6), False),
         (replace(OUTCOME, late=2), False),
-        (replace(OUTCOME, late=0, too_old=1), True),
-        (replace(OUTCOME, late=0, too_old=2), False),
+        (replace(OUTCOME, late=None, too_old=1), True),
+        (replace(OUTCOME, late=None, too_old=2), False),
+        (replace(OUTCOME, late=None, counted=8), True),
         # A line that falls into two windows has two hits and is one line.
         (replace(OUTCOME, hits=14), True),
     ],
@@ -81,6 +82,6 @@ def test_an_outcome_holds_when_every_line_is_accounted_for_once(outcome: OnceOut
 
 def test_an_outcome_shows_whether_its_sum_is_equal() -> None:
     assert str(OUTCOME) == "lines read 10 = counted 7 + malformed 2 + late 1"
-    too_old = replace(OUTCOME, late=0, too_old=1)
+    too_old = replace(OUTCOME, late=None, too_old=1)
     assert str(too_old) == "lines read 10 = counted 7 + malformed 2 + too old 1"
     assert str(replace(OUTCOME, counted=6)) == "lines read 10 \N{NOT EQUAL TO} counted 6 + malformed 2 + late 1"

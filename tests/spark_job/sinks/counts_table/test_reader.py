@@ -61,14 +61,14 @@ def test_windows_and_rows_come_oldest_first_also_from_before_the_epoch(reader: C
 
 
 def test_the_tally_divides_by_the_windows_of_each_line(reader: CountsReader) -> None:
-    assert reader.tally() == Tally(read=10, malformed=2, hits=16, windows_per_line=2, too_old=0)
+    assert reader.tally() == Tally(read=10, malformed=2, late=None, hits=16, windows_per_line=2, too_old=0)
     assert reader.tally().balanced
 
 
 def test_a_new_table_has_no_batch_and_no_position(tmp_path: Path) -> None:
     with CountsTable(tmp_path / "counts.db", windows_per_line=3), CountsReader(tmp_path / "counts.db") as reader:
         assert (reader.next_sequence(), reader.closed_before_us(), reader.positions()) == (0, None, {})
-        assert reader.tally() == Tally(windows_per_line=3, too_old=0)
+        assert reader.tally() == Tally(late=None, windows_per_line=3, too_old=0)
         assert (reader.windows(), list(reader.rows())) == ([], [])
         reader.verify()
 
