@@ -149,18 +149,29 @@ test: setup $(CLASSES) ## Run the tests that take seconds each, real Flume and S
 	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not slow and not docker' $(ARGS)
 
 .PHONY: test-all
-test-all: setup $(CLASSES) ## Run every test; those with containers by themselves, since they take the whole machine
+test-all: ## Run every test; those with containers by themselves, since they start many programs
+	@$(MAKE) test-local
+	@$(MAKE) test-docker
+
+.PHONY: test-local
+test-local: setup $(CLASSES) ## Run every test that needs no containers
 	@$(PYTEST) $(SIDE_BY_SIDE) -m 'not docker' --durations=20 $(ARGS)
+
+.PHONY: test-docker
+test-docker: setup ## Run every test with containers
 	@$(PYTEST) -m docker --durations=5 $(ARGS)
 
-.PHONY: check
-check: $(INSTALLED) ## Check style, types, layers and documents (what CI runs first)
+.PHONY: lint
+lint: $(INSTALLED) ## Check style, types and the files that follow from the code (what CI runs first)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/headrace render --check
 	@$(BIN)/python -m docs.generate --check
-	@$(BIN)/python -m pytest -q tests/repo $(ARGS)
+
+.PHONY: check
+check: lint ## Check that, layers, documents, and the files for containers
+	@$(PYTEST) -q $(SIDE_BY_SIDE) tests/repo $(ARGS)
 
 .PHONY: generate
 generate: $(INSTALLED) ## Write the files that follow from the code: settings of the containers, reference pages
