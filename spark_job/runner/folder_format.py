@@ -12,8 +12,8 @@ this format                 continues
 an older format it knows    continues; the folder has this format from then on, and the older program refuses it
 an older format, unknown    refuses
 a newer format              refuses
-a newer Spark               refuses, if the job needs its checkpoint: Spark reads those of older versions, but
-                            promises nothing about newer ones
+a newer Spark               does without the checkpoint: Spark reads those of older versions, but promises nothing
+                            about newer ones. Jobs that cannot do without, those over DStreams, refuse
 ==========================  =======================================================================================
 
 A folder without the file is new, or older than the file; in both cases it has format 1. Since format 2 the results
@@ -40,12 +40,16 @@ FIRST_VERSION = 1
 AFRESH = "take a new job folder and, to count again what the bridges keep, another consumer name"
 
 
-def check_versions(root: Path, *, checkpoint: bool = True) -> None:
+def check_versions(root: Path, *, checkpoint: bool = True) -> str:
     """Refuse a folder that this program cannot continue in; otherwise record this program's versions.
 
     Args:
         root: the job folder.
-        checkpoint: whether the job goes on from Spark's checkpoint.
+        checkpoint: whether the job cannot do without Spark's checkpoint.
+
+    Returns:
+        Why Spark cannot read the checkpoint; empty if it can. The versions are then recorded by :func:`record_versions`
+        once the checkpoint is deleted: a kill before that must not make it look like one of this Spark.
 
     Raises:
         JobFolderError: see the table above; the text says what to do. The folder is unchanged.
@@ -63,15 +67,27 @@ def check_versions(root: Path, *, checkpoint: bool = True) -> None:
             f"{FORMAT_VERSION}): use that version, or {AFRESH}"
         )
     running = metadata.version("pyspark")
-    if checkpoint and spark is not None and _release(spark) > _release(running):
+    if spark is not None and _release(spark) > _release(running):
+        written_by = f"written by Spark {spark}, this is Spark {running}"
+        if not checkpoint:
+            return f"it was {written_by}"
         raise JobFolderError(
-            f"the checkpoint in {root} was written by Spark {spark}, this is Spark {running}: use the headrace with "
-            f"the newer Spark, or {AFRESH}"
+            f"the checkpoint in {root} was {written_by}: use the headrace with the newer Spark, or {AFRESH}"
         )
-    now = {"format": FORMAT_VERSION, "spark": running}
-    if now != {"format": found, "spark": spark}:
-        with sink_errors(path), replacing(path) as file:
-            file.write(json.dumps(now).encode())
+    if (found, spark) != (FORMAT_VERSION, running):
+        record_versions(root)
+    return ""
+
+
+def record_versions(root: Path) -> None:
+    """Write this program's versions into a job folder.
+
+    Raises:
+        SinkError: the file cannot be written.
+    """
+    path = root / FORMAT_FILE
+    with sink_errors(path), replacing(path) as file:
+        file.write(json.dumps({"format": FORMAT_VERSION, "spark": metadata.version("pyspark")}).encode())
 
 
 def _read(path: Path) -> tuple[int, str | None]:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 class JobFolder:
     """The paths below one job folder, which is created if it is missing.
 
+    Attributes:
+        checkpoint_problem: why Spark cannot read the checkpoint, once the folder is claimed; empty if it can.
+
     Raises:
         JobFolderError: it cannot be created.
     """
@@ -53,6 +56,7 @@ class JobFolder:
         self.settings = self.root / "settings.json"
         self.python_log = self.root / "python.log"
         self.checkpoint = Checkpoint(self.root / "checkpoint")
+        self.checkpoint_problem = ""
         try:
             self.audit.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -71,7 +75,7 @@ class JobFolder:
         try:
             if not try_lock(descriptor):
                 raise JobFolderError(f"{self.root}: another job is running in this folder; stop it first")
-            check_versions(self.root, checkpoint=checkpoint)
+            self.checkpoint_problem = check_versions(self.root, checkpoint=checkpoint)
             yield
         finally:
             os.close(descriptor)
@@ -87,7 +91,7 @@ class JobFolder:
 
         Args:
             fingerprint: what decides what the results mean.
-            checkpoint: whether the job goes on from Spark's checkpoint.
+            checkpoint: whether the job cannot do without Spark's checkpoint.
             removed: options that earlier versions had, and that mean nothing any more.
 
         Raises:

@@ -85,7 +85,7 @@ def job_run(
         fingerprint: what decides what the results mean.
         options: the model of the job's own options.
         stop: set when the job must end.
-        checkpoint: whether the job goes on from Spark's checkpoint.
+        checkpoint: whether the job cannot do without Spark's checkpoint.
 
     Raises:
         JobFolderError: another job runs in the folder, or it was made with other settings.

@@ -25,6 +25,7 @@ from spark_job.accounting.tally import Tally
 from spark_job.errors import QueryFailed
 from spark_job.runner.batch_writer import BatchWriter
 from spark_job.runner.bridge_positions import commit_positions
+from spark_job.runner.folder_format import record_versions
 from spark_job.runner.job_run import job_run
 from spark_job.runner.progress import write_progress
 from spark_job.runner.release import ReleaseAfterCommit, ReleaseAtOnce
@@ -66,7 +67,7 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
         SparkJobError: any other subclass says why the job died.
     """
     fingerprint = job.fingerprint(settings, options)
-    with job_run(job.name, settings, fingerprint, job.options, stop, checkpoint=not job.sums) as run:
+    with job_run(job.name, settings, fingerprint, job.options, stop, checkpoint=False) as run:
         folder, flume = run.folder, job.flume_options(job.source_options(settings, options))
         bridges, commits = run.bridges(flume), run.bridges(flume)
         spark = run.start_spark(spark_settings(job))
@@ -77,9 +78,11 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
         results = open_results(job, settings, options, folder, spark, commits)
         run.opened.enter_context(results)
         results.table.verify()
-        broken = ""
+        broken = folder.checkpoint_problem
         while True:
             beginning = begin(flume, settings, folder.checkpoint, results, broken)
+            if folder.checkpoint_problem:
+                record_versions(folder.root)
             if beginning.note:
                 run.user.write(f"note: {beginning.note}\n")
             writer = make_writer(job, settings, options, folder, commits, results, beginning)

@@ -10,7 +10,7 @@ import pytest
 
 from spark_job.errors import JobFolderError
 from spark_job.runner import folder_format
-from spark_job.runner.folder_format import FORMAT_FILE, FORMAT_VERSION, check_versions
+from spark_job.runner.folder_format import FORMAT_FILE, FORMAT_VERSION, check_versions, record_versions
 from spark_job.runner.job_folder import JobFolder
 
 if TYPE_CHECKING:
@@ -95,10 +95,16 @@ def test_a_checkpoint_of_a_newer_spark_is_refused(
         assert recorded(tmp_path)["spark"] == "4.3.0"
 
 
-def test_a_job_that_needs_no_checkpoint_goes_on_with_an_older_spark(tmp_path: Path) -> None:
+def test_a_job_that_can_do_without_its_checkpoint_hears_that_it_must(tmp_path: Path) -> None:
     wrote(tmp_path, spark="99.0")
-    check_versions(tmp_path, checkpoint=False)
-    assert recorded(tmp_path)["spark"] == SPARK
+    folder = JobFolder(tmp_path)
+    for _ in range(2):
+        with folder.locked(checkpoint=False):
+            assert folder.checkpoint_problem == f"it was written by Spark 99.0, this is Spark {SPARK}"
+    assert recorded(tmp_path)["spark"] == "99.0", "a kill must not make the checkpoint look like one of this Spark"
+    record_versions(tmp_path)
+    with folder.locked(checkpoint=False):
+        assert (folder.checkpoint_problem, recorded(tmp_path)["spark"]) == ("", SPARK)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "new", "spark": "4.3.0"}'])

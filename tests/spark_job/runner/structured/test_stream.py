@@ -45,6 +45,29 @@ def test_only_a_state_that_cannot_be_loaded_is_broken() -> None:
 
 @pytest.mark.spark
 @pytest.mark.slow
+def test_a_folder_of_a_newer_spark_ends_in_a_new_query_and_a_note(tmp_path: Path) -> None:
+    job, drain = tmp_path / "job", tmp_path / "drain.json"
+    with RealBridge(tmp_path / "log") as bridge:
+        for seconds in ([0, 10, 4_000], [4_010, 9_000], [9_001]):
+            bridge.extend([line(second) for second in seconds])
+            drain.write_text(json.dumps({bridge.log_id: bridge.log.next_offset}))
+            with JobProcess("sessions", bridge.address, job, "--drain-to-file", str(drain)) as process:
+                assert process.end() == 0, process.errors()
+                said = process.errors()
+            if len(seconds) == 3:
+                made_by = json.loads((job / "format.json").read_bytes())
+                (job / "format.json").write_text(json.dumps(made_by | {"spark": "99.0"}))
+            elif len(seconds) == 2:
+                assert said[0].startswith(
+                    "note: the checkpoint does not fit the stored results (it was written by Spark 99"
+                )
+                assert json.loads((job / "format.json").read_bytes()) == made_by
+        # The query that follows has a state of its own again.
+        assert not said[0].startswith("note"), said
+
+
+@pytest.mark.spark
+@pytest.mark.slow
 def test_a_missing_state_ends_in_a_new_query_and_a_note(tmp_path: Path) -> None:
     job, drain = tmp_path / "job", tmp_path / "drain.json"
     with RealBridge(tmp_path / "log") as bridge:
