@@ -46,12 +46,15 @@ LEAVE_TIMEOUT_S = 10.0
 SLOW_S, WITH_PROGRAMS_S, OTHER_S = 30.0, 4.0, 0.05
 """Rough times of a test marked ``slow``, of another one that starts Java or a server, and of all others."""
 
+LIMIT_TO_TIME = 8
+"""A slow test with a time limit of its own takes about this part of it."""
+
 # A limit on the time of a generated example would test how busy the machine is.
 settings.register_profile("headrace", deadline=None)
 settings.load_profile("headrace")
 
-if class_archive.ARCHIVE.exists():
-    os.environ.setdefault(class_archive.VARIABLE, class_archive.java_options())
+# A test ends long before Java's optimising compiler has paid for itself: it took half of a job's processor time.
+os.environ.setdefault(class_archive.VARIABLE, f"-XX:TieredStopAtLevel=1 {class_archive.java_options()}")
 
 
 @functools.cache
@@ -85,7 +88,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _rough_time_s(item: pytest.Item) -> float:
     if item.get_closest_marker("slow") is not None:
-        return SLOW_S
+        limit = item.get_closest_marker("timeout")
+        return SLOW_S if limit is None else max(SLOW_S, limit.args[0] / LIMIT_TO_TIME)
     return WITH_PROGRAMS_S if any(item.get_closest_marker(name) for name in NEEDS) else OTHER_S
 
 

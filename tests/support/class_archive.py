@@ -6,7 +6,7 @@ archive that does not fit its own version or the jars. ``make test`` makes it on
 
     python -m tests.support.class_archive
 
-``tests/conftest.py`` then names it to every Spark that a test starts.
+``tests/conftest.py`` then gives these options to every Spark that a test starts.
 """
 
 from __future__ import annotations

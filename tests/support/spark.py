@@ -16,10 +16,6 @@ from spark_job.source import register
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# As for jobs, whose micro-batches are as short as those of a test: half of Java's processor time went into the compiler
-# that optimises for long runs.
-JAVA_OPTIONS = f"{COLLECTOR} -XX:TieredStopAtLevel=1"
-
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
@@ -36,7 +32,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.local.dir", str(folder / "local"))
         .config(
             "spark.driver.extraJavaOptions",
-            f"-Dlog4j2.configurationFile=file:{log4j} -Dheadrace.spark.log={folder / 'spark.log'} {JAVA_OPTIONS}",
+            f"-Dlog4j2.configurationFile=file:{log4j} -Dheadrace.spark.log={folder / 'spark.log'} {COLLECTOR}",
         )
         .getOrCreate()
     )
