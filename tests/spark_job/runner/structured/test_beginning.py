@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -26,9 +25,10 @@ from tests.support.counting import Recorder, line, url_count_results
 from tests.support.counts import entry, rows
 from tests.support.flight_double import FlightDouble, MemoryLog
 from tests.support.jobs import JobQuery
+from tests.support.power_cut import cut_power
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pyspark.sql import SparkSession
@@ -44,46 +44,18 @@ def bridge(tmp_path: Path) -> Iterator[RealBridge]:
         yield found
 
 
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def unlink(path: Path) -> None:
-    path.unlink()
-
-
-def newest_stored(folder: Path) -> int:
-    """Return the number of the newest micro-batch in the table; the query may have been stopped inside a later one."""
-    with closing(sqlite3.connect(folder / "counts.db")) as database:
-        return int(database.execute("SELECT batch_id FROM batches ORDER BY sequence DESC LIMIT 1").fetchone()[0])
-
-
 @pytest.mark.spark
 @pytest.mark.slow
 def test_a_power_cut_after_any_batch_loses_no_state(spark: SparkSession, bridge: RealBridge, tmp_path: Path) -> None:
     """The table has batch n: whatever is not synced by then is harmed, its commit and its state included."""
     dice = random.Random(11)  # noqa: S311 -- files, not secrets
-    harms: list[Callable[[Path], None]] = [truncate, empty, unlink]
     job = tmp_path / "job"
-    checkpoint = job / "checkpoint"
     for life in range(6):
         with JobQuery(spark, sessions.JOB, MINUTE, bridge, job) as query:
             assert (query.beginning.note, query.beginning.goes_on) == ("", life > 0)
             query.feed([line(20 * life), line(20 * life + 5)])
         bridge.retain()
-        number = newest_stored(job)
-        names = {str(number), f".{number}.crc"}
-        for path in [*checkpoint.rglob("*")]:
-            not_synced = (path.parent.name == "commits" and path.name in names) or (
-                path.name.lstrip(".").startswith(f"{number + 1}.")
-            )
-            if path.is_file() and not_synced and dice.random() < 0.8:
-                dice.choice(harms)(path)
-        shutil.rmtree(job / "audit")
+        cut_power(job, dice)
     with JobQuery(spark, sessions.JOB, MINUTE, bridge, job) as query:
         query.feed([line(1_000)])
         query.feed([line(2_000)])
