@@ -28,8 +28,6 @@ _SMALL: Mapping[str, object] = {
     "jvm.heap_mib": 192,
     # A test ends before the optimising compiler has paid for itself: it took a quarter of the agents' processor time.
     "jvm.options": ["-XX:TieredStopAtLevel=1"],
-    # A test ends before the optimising compiler has paid for itself: it took a quarter of the agents' processor time.
-    "jvm.options": ["-XX:TieredStopAtLevel=1"],
     "channel.capacity": 50_000,
     "channel.max_bytes": 67_108_864,
     "channel.min_free_bytes": 1024 * 1024,
