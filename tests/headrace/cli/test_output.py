@@ -58,9 +58,10 @@ def test_a_sum_that_does_not_hold_is_shown_with_its_difference_and_fails(capsys:
 @pytest.mark.parametrize(
     ("job", "said"),
     [
-        (JobStatus(up=True, name="url-counts", counted=5, late=0, too_old=3), "malformed 1, too old 3"),
+        (JobStatus(up=True, name="url-counts", counted=5, too_old=3), "malformed 1, too old 3"),
         (JobStatus(up=True, name="url-counts", counted=4, late=1, too_old=3), "malformed 1, late 1, too old 3"),
-        (JobStatus(up=True, name="sessions", counted=8, late=0, too_old=0), "malformed 1, late 0"),
+        (JobStatus(up=True, name="sessions", counted=8, late=0), "malformed 1, late 0"),
+        (JobStatus(up=True, name="running-totals", counted=8), "malformed 1"),
     ],
 )
 def test_lines_that_are_not_counted_are_too_old_or_late_as_the_job_has_it(
