@@ -16,11 +16,11 @@ import fcntl
 import os
 import secrets
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ORDINARY_MODE = 0o666
 """What ``open`` asks for; the process's umask takes its part away."""
@@ -34,6 +34,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make a folder with all files and folders below it durable."""
+    for root, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            with Path(root, name).open("rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(root))
 
 
 class NewFile:

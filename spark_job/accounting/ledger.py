@@ -10,7 +10,8 @@ late, missed                    the audit's lines per pane and the watermark of 
 too old, missed                 for counts that have no watermark: the audit, and what the results table says is closed
 ==============================  ======================================================================================
 
-All of this depends on the range of the micro-batch alone, so a micro-batch that runs again gives the same entry.
+All but the last row depends on the range of the micro-batch alone, so a micro-batch that runs again gives the same
+entry. Where retention closes windows, none runs again: each start begins a new query behind what is stored.
 """
 
 from __future__ import annotations

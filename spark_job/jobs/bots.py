@@ -23,6 +23,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F  # noqa: N812 -- the name that every user of Spark knows
 
 from headrace.common.durations import spark_interval
+from headrace.common.files import replace_file, sync_tree
 from spark_job.errors import OptionError
 from spark_job.jobs.visitors import agent, is_declared_bot, is_page
 from spark_job.options.model import Duration, Flag, Length
@@ -110,7 +111,9 @@ def prepared(read: Callable[[], DataFrame], options: BotsOptions, folder: Path, 
             if stop.wait(LOOK_EVERY_S):
                 return options
         train(read(), options).write().overwrite().save(str(model))
-        (model / "trained").touch()
+        # The file comes last and says that the model is whole, also after a power cut.
+        sync_tree(model)
+        replace_file(model / "trained", b"")
     return options.model_copy(update={"model": model})
 
 

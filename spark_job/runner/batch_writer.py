@@ -65,13 +65,15 @@ class BatchWriter:
         try:
             # The one action on the lines: another would read them again, and their audit would not balance.
             rows = self._rows(lines).toArrow()
-            entry = self._ledger.entry(batch_id)
             with self._storing:
+                entry = self._ledger.entry(batch_id)
                 self._release.before_a_batch_is_stored()
                 show = self._results.record(entry, rows)
-                self.positions, self.tally = self._results.table.positions(), self._results.tally()
-                self._release.after_a_batch_is_stored(self.positions)
-                show(self.tally)
+                positions, tally = self._results.table.positions(), self._results.tally()
+                self._release.after_a_batch_is_stored(positions)
+                show(tally)
+                # Whoever sees these may end the run, so they follow the sinks.
+                self.positions, self.tally = positions, tally
             self.newest = NewestBatch(batch_id, self._now(), entry.closed_before_ms)
         except Exception as error:
             # Spark keeps only its text; the job reports the error itself.

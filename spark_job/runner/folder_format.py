@@ -13,7 +13,7 @@ an older format it knows    continues; the folder has this format from then on, 
 an older format, unknown    refuses
 a newer format              refuses
 a newer Spark               does without the checkpoint: Spark reads those of older versions, but promises nothing
-                            about newer ones. Jobs that cannot do without, those over DStreams, refuse
+                            about newer ones. Jobs over DStreams and over objects, which cannot, refuse
 ==========================  =======================================================================================
 
 A folder without the file is new, or older than the file; in both cases it has format 1. Since format 2 the results

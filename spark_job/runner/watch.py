@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from spark_job.errors import QueryStalled, SparkJobError
+from spark_job.errors import AccountingError, QueryStalled, SinkError, SparkJobError
 from spark_job.runner.background import BackgroundCalls
 from spark_job.runner.bridge_positions import count_waiting
 from spark_job.runner.drain_file import drain_ends, is_drained
@@ -103,6 +103,7 @@ class Watch:
         self._later = later
         self._clock = clock
         self._waiting: int | None = None
+        self._problem = ""
         self._moved_s = clock()
         self._seen: NewestBatch | None = None
 
@@ -124,9 +125,11 @@ class Watch:
                         background.start()
                         self._check_progress()
                 self.report("stopping")
-                problem = self._running.stop()
+                self._problem = self._running.stop()
             self._count_waiting()
-            self.report("stopping", problem)
+            self.report("stopping")
+        except (SinkError, AccountingError):
+            raise
         except (*JAVA_IS_GONE, SparkJobError) as error:
             if stop.is_set():
                 # A signal to the process group ends Java and its workers too. Everything stored is safe on disk.
@@ -135,7 +138,7 @@ class Watch:
                 raise
             raise java_has_died(self._folder.root) from error
 
-    def report(self, state: str, error: str = "") -> None:
+    def report(self, state: str) -> None:
         """Write ``progress.json``."""
         stored = self._stored
         write_progress(
@@ -146,7 +149,7 @@ class Watch:
             tally=stored.tally if stored else None,
             waiting=self._waiting,
             spark=self._spark_progress(),
-            error=error,
+            error=self._problem,
         )
 
     def _spark_progress(self) -> StreamingQueryProgress | None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from headrace.common.durations import MILLISECOND
 from spark_job.accounting.dead_letters import DeadLetters
+from spark_job.errors import JobFolderError
 from spark_job.runner.dstreams.batch_planner import BatchPlanner
 from spark_job.runner.dstreams.batch_plans import BatchPlans
 from spark_job.runner.dstreams.context import CONTEXT_SETTINGS, DEPRECATION, is_recoverable, open_streams
@@ -138,6 +139,7 @@ def prepare_checkpoint(
     """Delete an outdated checkpoint, and what no checkpoint refers to: plans and audit of batches that are not stored.
 
     Raises:
+        JobFolderError: the results are of a state that is lost.
         SinkError: a file cannot be written.
     """
     checkpoint, stored_ms, newest_ms = folder.checkpoint.folder, results.table.newest_batch_id(), plans.newest_ms()
@@ -148,6 +150,12 @@ def prepare_checkpoint(
         if now.timestamp() * 1000 > outdated_from_ms:
             folder.checkpoint.delete()
     if not is_recoverable(checkpoint):
+        if job.kind == "state" and stored_ms >= 0:
+            raise JobFolderError(
+                f"{checkpoint}: Spark's checkpoint is missing, and with it the state that the stored results are of: a "
+                "new state would replace them by smaller values. Put the checkpoint back, or take a new job folder and "
+                "consumer name to count again what the bridges keep"
+            )
         plans.drop_after(stored_ms)
         letters.drop_audit()
 

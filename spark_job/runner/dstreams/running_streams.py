@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from py4j.protocol import Py4JError
 
-from spark_job.errors import QueryFailed
+from spark_job.errors import QueryFailed, SparkJobError
 from spark_job.runner.dstreams.context import error_of
 from spark_job.runner.spark_errors import cause_of
 
@@ -54,17 +54,27 @@ class RunningStreams:
         Raises:
             QueryFailed: they ended; an error of this package comes through as it is.
         """
-        failure = next((part.failure for part in self._parts if part.failure is not None), None)
+        failure = self._failure()
         error = error_of(self._ssc)
         if failure is not None or error is not None:
             raise cause_of(error or QueryFailed("the streams have ended"), failure) from error
+
+    def _failure(self) -> Exception | None:
+        return next((part.failure for part in self._parts if part.failure is not None), None)
 
     def progress(self) -> None:
         """Return None: Spark makes no report."""
 
     def stop(self) -> str:
-        """Stop the streams between two batches, or at once if these are far apart."""
+        """Stop the streams between two batches, or at once if these are far apart.
+
+        Raises:
+            SparkJobError: a batch raised it meanwhile.
+        """
         self._ssc.stop(stopSparkContext=False, stopGraceFully=self._stop_gracefully)
+        failure = self._failure()
+        if isinstance(failure, SparkJobError):
+            raise failure
         return ""
 
     def abandon(self) -> None:

@@ -151,6 +151,14 @@ class EmbeddedRecords:
         # Not below zero: if more lines are counted than are left, none is open, and the sum must not balance.
         return changed_copy(tally, open=max(0, rest - tally.counted)) if final else tally
 
+    def add_lost(self, lines: int) -> None:
+        """Count lines as lost that no query will read.
+
+        Raises:
+            SinkError: the file cannot be written.
+        """
+        self._database.transaction(lambda connection: self._records(connection).add(lost=lines))
+
     def add_dropped_dead_letters(self, lines: int) -> None:
         """Count malformed lines whose text was not kept.
 
@@ -163,6 +171,10 @@ class EmbeddedRecords:
 def _prepare(connection: sa.Connection) -> None:
     for statement in SCHEMA:
         connection.exec_driver_sql(statement)
+    columns = [row[1] for row in connection.exec_driver_sql("PRAGMA table_info(table_state)")]
+    if "settled_sequence" not in columns:
+        # The first tables with records were of sums, which have no use for the column.
+        connection.exec_driver_sql("ALTER TABLE table_state ADD COLUMN settled_sequence INTEGER NOT NULL DEFAULT 0")
     connection.exec_driver_sql(
         "INSERT INTO table_state SELECT ?, 0, 0 WHERE NOT EXISTS (SELECT * FROM table_state)", (str(uuid.uuid4()),)
     )

@@ -178,10 +178,11 @@ class RowResults:
             OptionError: a table in a database belongs to another writer.
         """
         self.count_is_old = self._has_count
-        self.table.empty()
+        # The databases first: as long as the table has its rows, the next start empties them again after a kill here.
         for writer in self._writers:
             none = self.table.schema.empty_table()
             writer.write(none, query_id=self.table.table_id(), batch_id=None, replace=True)
+        self.table.empty()
 
     def replace_all(self, rows: pa.Table) -> None:
         """Store the whole result of a run that belongs to no query, in place of all rows.

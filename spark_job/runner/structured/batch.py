@@ -50,7 +50,7 @@ def run_bounded(job: StructuredJob, settings: JobSettings, options: JobOptions, 
         JobFolderError: the job folder does not belong to these settings.
         SparkJobError: any other subclass says why the job died.
     """
-    with job_run(job.name, settings, job.fingerprint(settings, options), job.options, stop) as run:
+    with job_run(job.name, settings, job.fingerprint(settings, options), job.options, stop, checkpoint=False) as run:
         folder, spark = run.folder, run.start_spark(spark_settings(job))
         register(spark)
         if job.lazy:
@@ -118,7 +118,9 @@ def compute(
         else:
             tally = Tally(read, lost, malformed, late, hits=hits, windows_per_line=lateness.per_line)
         results.show(rows, tally)
-    DeadLetters(folder.audit, folder.dead_letters).clear_audit(ends)
+        dropped = DeadLetters(folder.audit, folder.dead_letters).clear_audit(ends)
+        if dropped:
+            results.table.add_dropped_dead_letters(dropped)
     return tally
 
 

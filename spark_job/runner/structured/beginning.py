@@ -115,12 +115,19 @@ def _begin_with_state(
     if results.shape.output_mode == "append":
         still_open = results.table.tally_with(results.counted(now=True), final=True).open
         rest = f"what was open, {still_open:,} lines, begins anew"
+        checkpoint.delete()
+        starts = starts_of(flume, settings, results.table)
     else:
         refuse_loss(flume, settings, reason)
+        known = results.table.tally_with(None, final=False)
         results.empty()
+        checkpoint.delete()
+        starts = starts_of(flume, settings, results.table)
         rest = "all results are computed again"
-    checkpoint.delete()
-    starts = starts_of(flume, settings, results.table)
+        again = sum(max(0, end - starts.get(log_id, end)) for log_id, end in positions.items())
+        if gone := known.read + known.lost - again:
+            results.table.add_lost(gone)
+            rest += f", without {gone:,} lines that the bridges have deleted or that were lost before"
     return Beginning(
         starts,
         note=f"the checkpoint does not fit the stored results ({reason}): a new query starts at {json.dumps(starts)}; "
@@ -137,7 +144,9 @@ def refuse_loss(flume: FlumeOptions, settings: JobSettings, reason: str) -> None
     try:
         with closing(Bridges(flume)) as bridges:
             starting_offsets(bridges, settings.consumer, {}, settings.start, allow_loss=settings.allow_data_loss)
-    except DataLoss as error:
+    except DataLoss:
         raise DataLoss(
-            f"the checkpoint does not fit the stored results ({reason}), and they cannot be computed again: {error}"
+            f"the checkpoint does not fit the stored results ({reason}), and they cannot be computed again: bridges "
+            "have deleted some of their lines. Put the checkpoint back; or give --allow-data-loss, which deletes the "
+            "results and computes them from the lines that are left"
         ) from None

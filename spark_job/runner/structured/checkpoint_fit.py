@@ -75,8 +75,9 @@ def why_not(checkpoint: Checkpoint, newest: NewestStored, positions: Mapping[str
 def starts_again(checkpoint: Checkpoint, newest: NewestStored, positions: Mapping[str, int]) -> dict[str, int]:
     """Return where each log begins for a query that goes on from its checkpoint.
 
-    Spark does not store where the first micro-batch of a query begins, and asks again when that one runs again.
+    Spark stores where micro-batches end. So it does not know where a log begins that the plan before the newest
+    micro-batch does not have, and asks again when that one runs again.
     """
-    if newest.batch_id:
-        return dict(positions)
-    return checkpoint.planned(0).ends | {log_id: start for log_id, (start, _) in newest.ranges.items()}
+    known = checkpoint.planned(newest.batch_id - 1).ends if newest.batch_id else {}
+    joined = {log_id: start for log_id, (start, _) in newest.ranges.items() if log_id not in known}
+    return checkpoint.planned(newest.batch_id).ends | dict(positions) | joined

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyspark.errors import PySparkException
 
-from spark_job.errors import QueryFailed
+from spark_job.errors import QueryFailed, SparkJobError
 from spark_job.runner.spark_errors import cause_of, first_line
 
 if TYPE_CHECKING:
@@ -79,7 +79,11 @@ class RunningQuery:
         return self._query.lastProgress
 
     def stop(self) -> str:
-        """Stop the query between two micro-batches, or inside one that takes longer than :data:`STOP_WITHIN_S`."""
+        """Stop the query between two micro-batches, or inside one that takes longer than :data:`STOP_WITHIN_S`.
+
+        Raises:
+            SparkJobError: the batch function raised it meanwhile.
+        """
         deadline_s = self._clock() + STOP_WITHIN_S
         newest = self._checkpoint.newest_committed()
         while self._batch_runs() and self._clock() < deadline_s:
@@ -92,6 +96,9 @@ class RunningQuery:
         except PySparkException as error:
             # Spark cannot interrupt every wait inside it. The process ends anyway.
             return f"the query did not stop in time: {first_line(str(error))}"
+        # Anything else that it raised comes from the stop, which interrupts it.
+        if isinstance(self._writer.failure, SparkJobError):
+            raise self._writer.failure
         return ""
 
     def _batch_runs(self) -> bool:

@@ -74,6 +74,7 @@ def run_live(job: StructuredJob, settings: JobSettings, options: JobOptions, sto
         register(spark)
         options = prepared(job, settings, options, folder, spark, stop)
         if stop.is_set() and not folder.counts.exists():
+            write_progress(folder.progress, "stopped")
             return Tally()
         results = open_results(job, settings, options, folder, spark, commits)
         run.opened.enter_context(results)

@@ -56,5 +56,9 @@ def take_over_totals(folder: JobFolder, table: EmbeddedTable, ledger: Ledger, *,
             )
         ahead = [ledger.entry(stored)] if sums and stored > newest.batch_id else []
         table.go_on_from([newest, *ahead], totals.sums, totals.positions)
+        if not sums and folder.checkpoint.is_committed(newest.batch_id):
+            # Spark has told the bridges of it, so its lines may be gone: it must not run again.
+            folder.checkpoint.sync()
+            table.settle()
     with sink_errors(folder.totals):
         folder.totals.unlink()

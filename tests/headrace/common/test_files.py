@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.common.files import NewFile, replace_file, replacing, sync_folder, try_lock, waiting_for_lock
+from headrace.common.files import NewFile, replace_file, replacing, sync_folder, sync_tree, try_lock, waiting_for_lock
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -72,6 +72,15 @@ def test_content_and_name_are_synced_before_the_file_counts_as_replaced(
     synced.clear()
     replace_file(tmp_path / "b", b"new", durable=False)
     assert synced == []
+
+
+def test_a_tree_is_synced_from_the_leaves_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_text("x")
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
+    sync_tree(tmp_path / "a")
+    assert synced == [tmp_path / "a" / "b" / "file", tmp_path / "a" / "b", tmp_path / "a"]
 
 
 def test_a_private_file_is_private_from_the_start(tmp_path: Path) -> None:

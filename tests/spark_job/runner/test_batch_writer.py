@@ -93,6 +93,7 @@ def test_what_a_sink_raises_is_kept_and_the_table_has_the_batch(
         writer(cast("Any", Frame(rows((0, "/", 5)))), 0)
     assert str(writer.failure) == "crash on purpose"
     assert (writer.newest, results.table.next_sequence()) == (None, 1)
+    assert writer.positions == {}, "who waits for the end of a range must not end the run before its sinks are written"
     sink.fail_in_batch = None
     again = writer_of(tmp_path, results, commits, entry(0, 0, 5))
     assert again.positions == {LOG: 5}, "a new process goes on from the table"

@@ -155,6 +155,24 @@ def test_what_a_later_call_raises_ends_the_watch_without_a_batch(tmp_path: Path,
     assert (calls, stored.newest) == (3, None)
 
 
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_sink_that_fails_while_the_run_stops_is_an_error(
+    tmp_path: Path, bridge: FlightDouble, *, stopped: bool
+) -> None:
+    stop, drain, stored = Event(), tmp_path / "drain.json", Stored()
+    if stopped:
+        stop.set()
+    stored.positions = {LOG: 5}
+    drain.write_text(json.dumps({LOG: 5}))
+
+    class Failing(Idle):
+        def stop(self) -> str:
+            raise SinkError("postgresql: the server is gone")
+
+    with pytest.raises(SinkError, match="the server is gone"):
+        watch(tmp_path, bridge, Failing(), stored, stop=stop, drain=drain)
+
+
 def test_a_dead_java_is_said_unless_a_stop_has_killed_it(tmp_path: Path, bridge: FlightDouble) -> None:
     stop = Event()
 

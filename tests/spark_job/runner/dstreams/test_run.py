@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headrace.common.text import EPOCH
+from spark_job.errors import JobFolderError
 from spark_job.jobs import running_totals, status_per_batch, url_counts_dstream
 from spark_job.runner.dstreams.run import prepare_checkpoint
 from tests.support.bridges import RealBridge
@@ -131,6 +132,15 @@ def test_an_outdated_checkpoint_goes_with_all_that_it_alone_refers_to(
         assert (world.plans.newest_ms() == 2_000) == kept
         assert [path.name for path in world.folder.audit.rglob("*.json")] == ["4-5.json"] * kept
         assert world.plans.positions() == {"log-a": 5 if kept else 4}
+
+
+def test_results_of_a_state_that_is_lost_are_not_replaced_by_smaller_values(tmp_path: Path) -> None:
+    with FlightDouble(MemoryLog(log_id="log-a", bodies=[b"x"])) as bridge, ExitStack() as opened:
+        world = DeliveryWorld(tmp_path, bridge, opened, running_totals.JOB.dstream)
+        world.run(1_000, ("/", 4, 40))
+        world.folder.checkpoint.delete()
+        with pytest.raises(JobFolderError, match="checkpoint is missing, and with it the state"):
+            prepare_checkpoint(world.job, OPTIONS.intervals, world.plans, world.results, world.folder, EPOCH)
 
 
 def test_wrong_intervals_are_refused_with_a_sentence(tmp_path: Path) -> None:

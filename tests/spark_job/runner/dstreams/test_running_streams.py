@@ -69,6 +69,13 @@ def test_a_batch_that_failed_is_the_reason() -> None:
         found.check()
 
 
+def test_a_batch_that_fails_while_the_streams_stop_is_not_lost() -> None:
+    delivery = Part()
+    delivery.failure = DataLoss("events 3 to 4 are gone")
+    with pytest.raises(DataLoss, match="events 3 to 4 are gone"):
+        running(Streams(), delivery).stop()
+
+
 def test_after_a_failure_what_is_not_finished_stays_in_the_checkpoint() -> None:
     streams = Streams()
     running(streams).abandon()

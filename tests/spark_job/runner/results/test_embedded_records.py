@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -50,3 +52,16 @@ def test_dropped_dead_letters_are_counted_without_a_batch(table: EmbeddedTable) 
     table.add_dropped_dead_letters(1)
     with table._database.reading() as connection:
         assert table._records(connection).total("dead_letters_dropped") == 4
+
+
+def test_a_table_from_before_the_column_of_settled_batches_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "counts.db"
+    with closing(sqlite3.connect(path)) as database:
+        # As the first version of the records made it.
+        database.execute("CREATE TABLE table_state (table_id TEXT NOT NULL, next_sequence INTEGER NOT NULL)")
+        database.execute("INSERT INTO table_state VALUES ('made before', 4)")
+        database.commit()
+    with EmbeddedTable(path, "by_item", SCHEMA, ("item",), counted="sales") as table:
+        assert (table.table_id(), table.next_sequence(), table.newest_stored()) == ("made before", 4, None)
+        table.record(entry(0, 0, 10), SCHEMA.empty_table())
+        assert table.newest_stored() == NewestStored(QUERY, 0, {LOG: (0, 10)}, settled=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
@@ -139,6 +140,18 @@ def test_rows_that_the_table_does_not_have_leave_a_database_of_a_complete_result
     with store(tmp_path, **shared) as results:
         results.catch_up()
     assert table(url) == {"b": 3}
+
+
+def test_results_that_are_computed_again_leave_the_databases_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'copy.db'}"
+    with store(tmp_path, databases=[parse_database_url(url)]) as results:
+        run(results, batch(0), rows(a=1))
+        monkeypatch.setattr(results.table, "empty", Mock(side_effect=RuntimeError("killed here")))
+        with pytest.raises(RuntimeError):
+            results.empty()
+        assert (table(url), len(list(results.rows()))) == ({}, 1), "the next start finds rows, and empties both"
 
 
 def test_databases_and_console_get_the_rows_as_they_are_after_an_addition(

@@ -111,6 +111,18 @@ def test_values_over_a_state_are_computed_again_or_not_at_all(
     with pytest.raises(DataLoss, match=r"results \(it is missing\), and they cannot be computed again"):
         JobQuery(spark, SQL, QUERY, bridge, job).__enter__()
     assert [(row["url"], row["hits"]) for row in query.rows()] == [("/a", 4), ("/b", 1)], "nothing was deleted"
+    gone = bridge.log.first_offset
+    with JobQuery(spark, SQL, QUERY, bridge, job, allow_data_loss=True) as query:
+        assert query.beginning.note.endswith(
+            f"without {gone} lines that the bridges have deleted or that were lost before"
+        )
+        query.feed([line(0, "/c")])
+        assert sum(row["hits"] for row in query.rows()) == 6 - gone
+        assert (query.writer.tally.read, query.writer.tally.lost, query.writer.finish().balanced) == (
+            6 - gone,
+            gone,
+            True,
+        )
 
 
 class Stored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -81,3 +82,11 @@ def test_the_first_batch_begins_where_it_began(folder: Path) -> None:
     assert starts_again(Checkpoint(folder), newest, {LOG: 10}) == {LOG: 4, "log-b": 7}
     later, positions = stored(2)
     assert starts_again(Checkpoint(folder), later, positions) == positions
+
+
+def test_a_log_that_joined_in_the_newest_batch_begins_where_it_began(folder: Path) -> None:
+    newest = NewestStored(QUERY, 1, {LOG: (10, 12), "log-b": (3, 8)}, settled=False)
+    for number, ends in enumerate(({LOG: 10}, {LOG: 12, "log-b": 8})):
+        (folder / "offsets" / str(number)).write_text(f'v1\n{{"batchWatermarkMs": 0}}\n{json.dumps(ends)}')
+    found = starts_again(Checkpoint(folder), newest, {LOG: 12, "log-b": 8})
+    assert found == {LOG: 12, "log-b": 3}

@@ -83,6 +83,13 @@ def test_a_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
     assert not query.isActive
 
 
+def test_what_the_batch_function_raised_while_it_was_stopped_is_not_lost(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="no space"):
+        running(Query(), tmp_path, SinkError("counts.db: no space")).stop()
+    interrupted = RuntimeError("py4j: interrupted by the stop")
+    assert running(Query(), tmp_path, interrupted).stop() == ""
+
+
 def test_a_stop_that_spark_refuses_is_told(tmp_path: Path) -> None:
     query = Query()
     query.refuses_to_stop = True

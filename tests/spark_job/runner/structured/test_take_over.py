@@ -90,6 +90,20 @@ def test_absolute_rows_that_are_a_batch_ahead_are_stored_again(tmp_path: Path) -
         assert (table.count_hits(), table.next_sequence()) == (4, 4)
 
 
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_batch_that_spark_has_committed_does_not_run_again(tmp_path: Path, *, committed: bool) -> None:
+    folder = JobFolder(tmp_path)
+    earlier_version(folder, rows_of=2, totals_of=2)
+    commits = folder.checkpoint.folder / "commits"
+    commits.mkdir(parents=True)
+    (commits / ("2" if committed else "1")).write_text("v1\n{}")
+    with table_of(folder) as table:
+        take_over_totals(folder, table, cast("Any", Entries()), sums=False)
+        found = table.newest_stored()
+        assert found is not None
+        assert found.settled == committed
+
+
 def test_a_table_that_is_behind_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path)
     earlier_version(folder, rows_of=1, totals_of=2)
