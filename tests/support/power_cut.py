@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
-    from pathlib import Path
+
+    import pytest
 
 
 def truncate(path: Path) -> None:
@@ -28,6 +31,36 @@ def unlink(path: Path) -> None:
     path.unlink()
 
 
+HARMS: tuple[Callable[[Path], None], ...] = (truncate, empty, unlink)
+
+
+class Synced:
+    """Remembers in which state each file was synced by this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._states: dict[Path, tuple[int, int]] = {}
+        real = os.fsync
+
+        def sync(descriptor: int) -> None:
+            real(descriptor)
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            self._states[path] = _state_of(path)
+
+        monkeypatch.setattr(os, "fsync", sync)
+
+    def holds(self, path: Path) -> bool:
+        """Say whether a file is on disk as it is now."""
+        return self._states.get(path) == _state_of(path)
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
 def newest_stored(job: Path) -> tuple[int, bool] | None:
     """Return the number of the newest micro-batch in the table, and whether its commit is known to be on disk.
 
@@ -40,8 +73,16 @@ def newest_stored(job: Path) -> tuple[int, bool] | None:
     return None if found is None else (int(found[0]), bool(found[1]))
 
 
+def harm_what_is_not_synced(job: Path, dice: random.Random, synced: Synced) -> None:
+    """Harm most files of the checkpoint that this process has not synced, and delete the audit."""
+    for path in [*(job / "checkpoint").rglob("*")]:
+        if path.is_file() and not synced.holds(path) and dice.random() < 0.8:
+            dice.choice(HARMS)(path)
+    shutil.rmtree(job / "audit")
+
+
 def cut_power(job: Path, dice: random.Random) -> None:
-    """Harm most files of the checkpoint that nobody synced, and delete the audit.
+    """Harm most files of the checkpoint that the job, another process, cannot have synced, and delete the audit.
 
     The checkpoint was synced before the newest micro-batch was stored. After that come its commit and its state, unless
     the table knows that they were synced too, and the plan of the next micro-batch with all that follows.
@@ -51,7 +92,6 @@ def cut_power(job: Path, dice: random.Random) -> None:
         return
     newest, settled = found
     first = newest + 1 if settled else newest
-    harms: list[Callable[[Path], None]] = [truncate, empty, unlink]
     for path in [*(job / "checkpoint").rglob("*")]:
         number = path.name.lstrip(".").partition(".")[0]
         if not path.is_file() or not number.isdecimal():
@@ -59,5 +99,5 @@ def cut_power(job: Path, dice: random.Random) -> None:
         # The state after micro-batch n has the number n + 1.
         from_here = {"commits": first, "offsets": newest + 1}.get(path.parent.name, first + 1)
         if int(number) >= from_here and dice.random() < 0.8:
-            dice.choice(harms)(path)
+            dice.choice(HARMS)(path)
     shutil.rmtree(job / "audit")

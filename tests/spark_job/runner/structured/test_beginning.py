@@ -25,7 +25,7 @@ from tests.support.counting import Recorder, line, url_count_results
 from tests.support.counts import entry, rows
 from tests.support.flight_double import FlightDouble, MemoryLog
 from tests.support.jobs import JobQuery
-from tests.support.power_cut import cut_power
+from tests.support.power_cut import Synced, harm_what_is_not_synced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,8 +46,11 @@ def bridge(tmp_path: Path) -> Iterator[RealBridge]:
 
 @pytest.mark.spark
 @pytest.mark.slow
-def test_a_power_cut_after_any_batch_loses_no_state(spark: SparkSession, bridge: RealBridge, tmp_path: Path) -> None:
+def test_a_power_cut_after_any_batch_loses_no_state(
+    spark: SparkSession, bridge: RealBridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The table has batch n: whatever is not synced by then is harmed, its commit and its state included."""
+    synced = Synced(monkeypatch)
     dice = random.Random(11)  # noqa: S311 -- files, not secrets
     job = tmp_path / "job"
     for life in range(6):
@@ -55,7 +58,7 @@ def test_a_power_cut_after_any_batch_loses_no_state(spark: SparkSession, bridge:
             assert (query.beginning.note, query.beginning.goes_on) == ("", life > 0)
             query.feed([line(20 * life), line(20 * life + 5)])
         bridge.retain()
-        cut_power(job, dice)
+        harm_what_is_not_synced(job, dice, synced)
     with JobQuery(spark, sessions.JOB, MINUTE, bridge, job) as query:
         query.feed([line(1_000)])
         query.feed([line(2_000)])
