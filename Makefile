@@ -31,7 +31,7 @@ PYTEST := $(BIN)/python -m pytest
 # tests/conftest.py puts the longest files first; pytest-xdist would put those with the most tests first.
 SIDE_BY_SIDE := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # A command that runs beside the tests with containers, which mostly wait; CI has one.
-BESIDE_CONTAINERS ?= true
+MEANWHILE ?= true
 
 # The containers are up, and no other state folder is named: then drop, status and stop mean them.
 IN_CONTAINERS := $(if $(filter command line,$(origin STATE)),,$(wildcard $(CONTAINERS)/up))
@@ -153,7 +153,7 @@ test: setup $(CLASSES) ## Run the tests that take seconds each, real Flume and S
 .PHONY: test-all
 test-all: ## Run every test; those with containers by themselves, since they start many programs
 	@$(MAKE) test-local
-	@{ $(BESIDE_CONTAINERS); } & beside=$$!; $(MAKE) test-docker; tests=$$?; wait $$beside && exit $$tests
+	@{ $(MEANWHILE); } & beside=$$!; $(MAKE) test-docker; tests=$$?; wait $$beside && exit $$tests
 
 .PHONY: test-local
 test-local: setup $(CLASSES) ## Run every test that needs no containers

@@ -83,7 +83,7 @@ def test_a_run_counts_files_of_any_age_and_a_line_of_the_future_harms_none(tmp_p
             path.with_suffix(f".{number}.tmp").write_bytes(path.read_bytes())
             path.with_suffix(f".{number}.tmp").rename(run.state.spool / f"{path.name}.{number}")
         snapshot = run.wait_counted(2 * (len(lines) + 1))
-        assert (snapshot.job.late, snapshot.job.too_old) == (0, 0)
+        assert (snapshot.job.late, snapshot.job.too_old) == (None, 0)
         expected = Counter({url: 2 * number for url, number in hits_of([*lines, FAR_AHEAD]).items()})
         # The file follows the table after its pause, without another line.
         wait_until(lambda: run.counted() == expected, FILE_TIMEOUT_S, "the file to have all counts")

@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from py4j.protocol import Py4JError
-
 from spark_job.errors import QueryFailed, SparkJobError
 from spark_job.runner.dstreams.context import error_of
-from spark_job.runner.spark_errors import cause_of
+from spark_job.runner.spark_errors import JAVA_IS_GONE, cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,9 +76,9 @@ class RunningStreams:
         return ""
 
     def abandon(self) -> None:
-        """Stop the streams after a failure; their checkpoint still has the unfinished batches."""
+        """Stop the streams at once, if they still run; their checkpoint has the unfinished batches."""
         try:
             self._ssc.stop(stopSparkContext=False, stopGraceFully=False)
-        except Py4JError:
+        except JAVA_IS_GONE:
             # Java has died already, and the streams with it.
             return

@@ -20,7 +20,7 @@ class Streams:
     def __init__(self) -> None:
         self.started = False
         self.stopped: list[bool] = []
-        self.java_is_gone = False
+        self.java_is_gone: Exception | None = None
 
     def start(self) -> None:
         self.started = True
@@ -30,8 +30,8 @@ class Streams:
 
     def stop(self, *, stopSparkContext: bool, stopGraceFully: bool) -> None:  # noqa: N803 -- pyspark's names
         assert not stopSparkContext
-        if self.java_is_gone:
-            raise Py4JNetworkError("Answer from Java side is empty")
+        if self.java_is_gone is not None:
+            raise self.java_is_gone
         self.stopped.append(stopGraceFully)
 
 
@@ -80,5 +80,6 @@ def test_after_a_failure_what_is_not_finished_stays_in_the_checkpoint() -> None:
     streams = Streams()
     running(streams).abandon()
     assert streams.stopped == [False]
-    streams.java_is_gone = True
-    running(streams).abandon()
+    for error in (Py4JNetworkError("Answer from Java side is empty"), ConnectionRefusedError()):
+        streams.java_is_gone = error
+        running(streams).abandon()
