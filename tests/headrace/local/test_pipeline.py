@@ -18,6 +18,7 @@ from headrace.local.pipeline import Pipeline, is_shipped, started, uncounted
 from headrace.local.run_options import parse_options
 from headrace.state_folder import StateFolder
 from headrace.status import AgentStatus, BridgeStatus
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +83,8 @@ def test_what_an_earlier_run_left_is_ended_and_the_variables_of_a_run_end_with_i
     state.create()
     environment = {**os.environ, STATE_VARIABLE: str(state.root)}
     orphan = ChildProcess([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "log", environment)
+    # For a moment after its start a process shows no environment yet; what an earlier run left is older than that.
+    wait_until(lambda: STATE_VARIABLE in psutil.Process(orphan.pid).environ(), 30, "the environment of the process")
     said: list[str] = []
     with started(state, parse_options(), [], said.append, wake=threading.Event()) as pipeline:
         assert isinstance(pipeline, Pipeline)
