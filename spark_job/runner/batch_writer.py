@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from spark_job.accounting.ledger import Ledger
     from spark_job.accounting.tally import Tally
-    from spark_job.runner.release import ReleaseAtOnce
+    from spark_job.runner.release import Release
     from spark_job.runner.results.row_results import RowResults
     from spark_job.runner.results.url_counts import UrlCountResults
 
@@ -45,7 +45,7 @@ class BatchWriter:
         rows: Callable[[DataFrame], DataFrame],
         ledger: Ledger,
         results: RowResults | UrlCountResults,
-        release: ReleaseAtOnce,
+        release: Release,
         now: Callable[[], datetime],
     ) -> None:
         self._rows = rows

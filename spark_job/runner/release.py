@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from spark_job.sinks.counts_table.writer import CountsTable
 
 
-class ReleaseAtOnce:
-    """Releases each batch as soon as it is stored.
+class Release:
+    """Releases lines; the subclasses say when.
 
     Args:
         table: the results table.
@@ -46,14 +46,17 @@ class ReleaseAtOnce:
         self._commit = commit
 
     def before_a_batch_is_stored(self) -> None:
-        """Do nothing."""
+        """Do what must come before the transaction of a batch."""
 
     def after_a_batch_is_stored(self, positions: dict[str, int]) -> None:
-        """Release the lines up to the offsets that the table has reached."""
-        self.release(positions)
+        """Do what follows the transaction, which has brought the table to these offsets."""
 
     def when_idle(self) -> None:
-        """Do nothing."""
+        """Do for the newest batch what the next one would do; called again and again.
+
+        Raises:
+            SparkJobError: the class says what failed.
+        """
 
     def release(self, ends: dict[str, int]) -> None:
         """Keep the dead letters of the lines up to ``ends``, delete the rest of their audit, tell the bridges."""
@@ -63,7 +66,15 @@ class ReleaseAtOnce:
         self._commit(ends)
 
 
-class ReleaseAfterCommit(ReleaseAtOnce):
+class ReleaseAtOnce(Release):
+    """Releases each batch as soon as it is stored."""
+
+    def after_a_batch_is_stored(self, positions: dict[str, int]) -> None:
+        """Release the lines up to the offsets that the table has reached."""
+        self.release(positions)
+
+
+class ReleaseAfterCommit(Release):
     """Releases each batch once Spark's commit of it is on disk.
 
     Args:
@@ -89,9 +100,6 @@ class ReleaseAfterCommit(ReleaseAtOnce):
         """Put the checkpoint on disk, and release the batch before."""
         self._checkpoint.sync()
         self._release_batch(self._checkpoint.newest_committed())
-
-    def after_a_batch_is_stored(self, positions: dict[str, int]) -> None:
-        """Do nothing: Spark commits the batch after that."""
 
     def when_idle(self) -> None:
         """Put the newest commit on disk, and release its batch.

@@ -17,6 +17,7 @@ from spark_job.runner.results.shape import ResultShape
 from tests.support.counts import LOG
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
     from pathlib import Path
 
     from spark_job.accounting.ledger import LedgerEntry
@@ -86,3 +87,10 @@ class LiveJob:
 
     def letters(self) -> list[str]:
         return sorted(path.name for path in (self.folder / "letters").rglob("*.jsonl"))
+
+
+def live(opened: ExitStack, folder: Path, *entries: LedgerEntry, **more: Any) -> LiveJob:
+    """Return a job whose results close with the stack."""
+    job = LiveJob(folder, *entries, **more)
+    opened.enter_context(job.results)
+    return job

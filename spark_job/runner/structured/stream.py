@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from spark_job.runner.job_folder import JobFolder
     from spark_job.runner.job_settings import JobOptions, JobSettings
+    from spark_job.runner.release import Release
     from spark_job.runner.results.url_counts import UrlCountResults
     from spark_job.runner.structured.beginning import Beginning
     from spark_job.runner.structured.job import StructuredJob
@@ -163,7 +164,7 @@ def make_writer(
         return job.rows(handed_over, options) if job.sums else handed_over
 
     if isinstance(results, RowResults) and not job.sums:
-        release: ReleaseAtOnce = ReleaseAfterCommit(folder.checkpoint, results.table, letters, commit)
+        release: Release = ReleaseAfterCommit(folder.checkpoint, results.table, letters, commit)
     else:
         release = ReleaseAtOnce(results.table, letters, commit)
     ledger = make_ledger(job, settings, options, folder, bridges, beginning.starts, results)

@@ -13,7 +13,7 @@ from spark_job.runner.batch_writer import BatchWriter
 from spark_job.runner.progress import NewestBatch
 from spark_job.runner.release import ReleaseAtOnce
 from spark_job.sinks.counts_table.reader import CountsReader
-from tests.support.batches import LONGEST_WAIT_S, NOW, Changed, Entries, LiveJob
+from tests.support.batches import LONGEST_WAIT_S, NOW, Changed, Entries, live
 from tests.support.counting import Recorder, url_count_results
 from tests.support.counts import LOG, entry, rows
 
@@ -99,12 +99,6 @@ def test_what_a_sink_raises_is_kept_and_the_table_has_the_batch(
     assert again.positions == {LOG: 5}, "a new process goes on from the table"
     again(cast("Any", Frame(rows((0, "/", 5)))), 0)
     assert (again.tally.read, results.table.total("hits")) == (5, 5)
-
-
-def live(opened: ExitStack, folder: Path, *entries: LedgerEntry, **more: Any) -> LiveJob:
-    job = LiveJob(folder, *entries, **more)
-    opened.enter_context(job.results)
-    return job
 
 
 @pytest.fixture

@@ -11,20 +11,12 @@ import pytest
 from spark_job.accounting.dead_letters import DeadLetters
 from spark_job.accounting.spark_checkpoint import Checkpoint
 from spark_job.runner.release import ReleaseAtOnce
-from tests.support.batches import LiveJob
+from tests.support.batches import LiveJob, live
 from tests.support.counts import LOG, entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from spark_job.accounting.ledger import LedgerEntry
-
-
-def live(opened: ExitStack, folder: Path, *entries: LedgerEntry, **more: Any) -> LiveJob:
-    job = LiveJob(folder, *entries, **more)
-    opened.enter_context(job.results)
-    return job
 
 
 @pytest.fixture
