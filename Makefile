@@ -15,7 +15,8 @@ WORKERS ?=
 BRIDGES ?=
 SERVICE ?=
 
-TEST_PROCESSES ?= 2
+# One more than the cores that CI has: the tests wait for other programs much of the time.
+TEST_PROCESSES ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
