@@ -3,8 +3,24 @@
 A reader imports this module and ``errors``, nothing else of the bridge. Both are light: they import neither LMDB nor
 numba.
 
-A read is a Flight ``do_get`` with a :class:`Ticket`. It streams the events ``start <= offset < end`` of one log, in
-order. Everything else is a Flight action with a JSON object as its body and one JSON object as its result:
+A read is a Flight ``do_get`` with a :class:`Ticket`. It streams what is stored under ``start <= offset < end`` of one
+log, in order. With ``blocks`` a row of the stream is one of two things, and those of one record batch are all the same:
+
+=========  ==============  =========  =====================================  ==================================
+row        ``place``       ``count``  ``body``                               ``headers``
+=========  ==============  =========  =====================================  ==================================
+one event  null            1          the event's body                       of the event
+a block    :class:`Place`  its lines  bytes of a file from one line's first  of the block; each of its lines has
+                                      byte up to another's last              them
+=========  ==============  =========  =====================================  ==================================
+
+The lines of a block have the offsets from ``offset`` on. 0x0A ends a line and is part of ``body``; the last line of a
+file may lack it. A block whose place is longer than its body is one *cut line*: the body is only its beginning.
+
+Without ``blocks`` the stream has no columns ``count`` and ``place``, and the bridge refuses a range that has blocks: a
+reader that does not know them would take a thousand lines for one.
+
+Everything else is a Flight action with a JSON object as its body and one JSON object as its result:
 
 =========  ==============================================  ======================================================
 action     body                                            result
@@ -25,37 +41,73 @@ An error carries ``extra_info`` with a JSON object ``{"case", "message", "first"
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from avro_bridge.errors import BadRequest
 
-CONTRACT_VERSION = 1
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+CONTRACT_VERSION = 2
 
 MAX_CONSUMER_BYTES = 200
 """Longest name of a consumer, in UTF-8. The log keeps a name for as long as the consumer is known."""
 
 OFFSET = pa.field("offset", pa.int64(), nullable=False)
+COUNT = pa.field("count", pa.int64(), nullable=False)
 RECEIVED = pa.field("received", pa.timestamp("us", tz="UTC"), nullable=False)
+PLACE = pa.field("place", pa.binary(), nullable=True)
 BODY = pa.field("body", pa.binary(), nullable=False)
 HEADERS = pa.field("headers", pa.map_(pa.string(), pa.string()), nullable=False)
 
 
-def schema(*, headers: bool) -> pa.Schema:
-    """Return the schema of a read: offset, received, body and, when asked for, headers."""
-    return pa.schema([OFFSET, RECEIVED, BODY, HEADERS] if headers else [OFFSET, RECEIVED, BODY])
+_PLACE = struct.Struct("<32sqq")
+
+
+def schema(*, headers: bool, blocks: bool = False) -> pa.Schema:
+    """Return the schema of a read; the columns of blocks and the headers are there when they are asked for."""
+    columns = [OFFSET, COUNT, RECEIVED, PLACE, BODY] if blocks else [OFFSET, RECEIVED, BODY]
+    return pa.schema([*columns, HEADERS] if headers else columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which bytes of which file a block stands for.
+
+    The column ``place`` holds 48 bytes: ``file_id``, then position and length as little-endian i64.
+    """
+
+    file_id: bytes
+    """32 bytes: the id of the spool folder and the digest of the file, 16 each."""
+    position: int
+    """Of the block's first byte in the file."""
+    length: int
+    """Bytes of the file. More than the block's body holds if the block is a cut line."""
+
+    def to_bytes(self) -> bytes:
+        """Return the column's value."""
+        return _PLACE.pack(self.file_id, self.position, self.length)
+
+    @classmethod
+    def from_bytes(cls, data: Buffer) -> Place:
+        """Read the column's value."""
+        return cls(*_PLACE.unpack(data))
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """The events ``start <= offset < end`` of the log ``log_id``."""
+    """What is stored under ``start <= offset < end`` of the log ``log_id``."""
 
     log_id: str
     start: int
     end: int
     headers: bool = False
+    blocks: bool = False
+    """Whether the reader knows blocks."""
 
     def to_bytes(self) -> bytes:
         """Return the ticket as Flight carries it."""

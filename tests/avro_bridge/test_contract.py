@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avro_bridge.contract import MAX_CONSUMER_BYTES, LogStatus, Ticket, is_consumer_name, read_json_object, schema
+from avro_bridge.contract import (
+    MAX_CONSUMER_BYTES,
+    LogStatus,
+    Place,
+    Ticket,
+    is_consumer_name,
+    read_json_object,
+    schema,
+)
 from avro_bridge.errors import BadRequest
 
 
@@ -69,7 +77,26 @@ def test_a_name_may_have_as_many_bytes_as_the_contract_says() -> None:
 
 def test_headers_are_the_last_column_and_only_on_demand() -> None:
     assert schema(headers=False).names == ["offset", "received", "body"]
+    assert schema(headers=False, blocks=True).names == ["offset", "count", "received", "place", "body"]
+    assert schema(headers=True, blocks=True).names == ["offset", "count", "received", "place", "body", "headers"]
     with_headers = schema(headers=True)
     assert with_headers.names == ["offset", "received", "body", "headers"]
     assert with_headers.field("received").type == pa.timestamp("us", tz="UTC")
     assert not any(field.nullable for field in with_headers)
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
+def test_a_place_is_read_back(file_id: bytes, position: int, length: int) -> None:
+    place = Place(file_id, position, length)
+    assert len(place.to_bytes()) == 48
+    assert Place.from_bytes(place.to_bytes()) == place
+
+
+def test_the_bytes_of_a_place_are_fixed() -> None:
+    # By the table in the docstring: other programs read this column too.
+    place = Place(bytes(range(32)), 0x0102, 0x0A)
+    assert place.to_bytes() == bytes(range(32)) + b"\x02\x01" + bytes(6) + b"\x0a" + bytes(7)
+
+
+def test_a_ticket_of_a_reader_from_before_asks_for_no_blocks() -> None:
+    assert not Ticket.from_bytes(b'{"log_id": "x", "start": 0, "end": 1, "headers": false}').blocks
