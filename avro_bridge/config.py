@@ -93,6 +93,9 @@ class LogConfig(_Section):
     max_queued_bytes: Positive = Field(
         _WRITER.max_queued_bytes, description="batches waiting for the disk before reading pauses"
     )
+    max_files: Positive = Field(
+        _LOG.max_files, description="files whose stored bytes are known, so that they are stored once"
+    )
     doubt_expiry_s: Seconds = Field(
         _LOG.doubt_expiry_s, description="how long a batch whose OK may be lost is watched for"
     )

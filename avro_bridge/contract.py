@@ -32,6 +32,9 @@ start      ``{"consumer", "log_id", "position"}``          ``{"offset": n}``: th
 commit     ``{"consumer", "log_id", "offset"}``            ``{"offset": n}``: this consumer needs nothing below ``n``
                                                            any more. Never moves backwards.
 forget     ``{"consumer"}``                                ``{}``: the consumer no longer holds data back.
+places     ``{"files": [id, ...]}``                        ``{"files": {id: {"size": n, "stored": [[start, end],
+                                                           ...]}}}``: which bytes of these files are stored, in order.
+                                                           A file of which none is stored is left out.
 =========  ==============================================  ======================================================
 
 An error carries ``extra_info`` with a JSON object ``{"case", "message", "first", "next", "log_id"}``; ``case`` is the
@@ -56,6 +59,9 @@ CONTRACT_VERSION = 2
 
 MAX_CONSUMER_BYTES = 200
 """Longest name of a consumer, in UTF-8. The log keeps a name for as long as the consumer is known."""
+
+MAX_FILES = 1000
+"""Most file ids of one request for places."""
 
 OFFSET = pa.field("offset", pa.int64(), nullable=False)
 COUNT = pa.field("count", pa.int64(), nullable=False)

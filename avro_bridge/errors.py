@@ -9,6 +9,7 @@
     │   ├── HandshakeError          peer       never retry    the handshake is malformed or cannot be resolved
     │   ├── CallError               peer       never retry    the message name or its call metadata is malformed
     │   ├── EventError              peer       never retry    the events of a call are malformed or over a limit
+    │   ├── BlockError              peer       never retry    the headers of a block of lines are no place in a file
     │   └── LayerError              peer       never retry    the compressed or encrypted stream is broken
     ├── LogError                    storage    see below
     │   ├── LogFull                 operator   retry          the cap is reached or the disk is full; recovers
@@ -80,6 +81,12 @@ class EventError(ProtocolError):
     def __init__(self, text: str, position: int) -> None:
         super().__init__(f"{text}, at byte {position} of the payload")
         self.position = position
+
+
+class BlockError(ProtocolError):
+    """The headers of a block of lines do not name a place in a file; the text names the header."""
+
+    case = "blocks"
 
 
 class LayerError(ProtocolError):

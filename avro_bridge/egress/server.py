@@ -11,12 +11,14 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
 import pyarrow.flight as flight
 import structlog
 
 from avro_bridge.contract import (
     CONTRACT_VERSION,
     MAX_CONSUMER_BYTES,
+    MAX_FILES,
     LogStatus,
     Ticket,
     is_consumer_name,
@@ -25,6 +27,7 @@ from avro_bridge.contract import (
 )
 from avro_bridge.egress.batches import record_batches
 from avro_bridge.errors import BadRequest, BridgeError, LogIdDiffers
+from avro_bridge.wire.blocks import file_id_text, parse_file_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +66,7 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
             "start": self._start,
             "commit": self._commit,
             "forget": self._forget,
+            "places": self._places,
         }
         scheme = "grpc+tls" if config.tls else "grpc"
         host = f"[{config.host}]" if ":" in config.host else config.host
@@ -78,15 +82,22 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
             # Checked before the stream begins, so that a refusal comes instead of the first event, not after it.
             self._check_log_id(wanted.log_id)
             stored = self._log.read(wanted.start, wanted.end)
-        return flight.GeneratorStream(schema(headers=wanted.headers), self._events(wanted, stored))
+        return flight.GeneratorStream(
+            schema(headers=wanted.headers, blocks=wanted.blocks), self._events(wanted, stored)
+        )
 
     def _events(self, wanted: Ticket, stored: RangeReader) -> Iterator[pa.RecordBatch]:
         # The reader is closed on every way out, also when the client disconnects.
         with _Translated(self._metrics, self._log), stored:
             for batch in record_batches(
-                stored, wanted.start, wanted.end, headers=wanted.headers, batch_events=self._batch_events
+                stored,
+                wanted.start,
+                wanted.end,
+                headers=wanted.headers,
+                blocks=wanted.blocks,
+                batch_events=self._batch_events,
             ):
-                self._metrics.served_events.inc(batch.num_rows)
+                self._metrics.served_events.inc(_events_in(batch))
                 # ``batch`` is a copy. A slow client must not keep the read transaction open.
                 stored.release()
                 yield batch
@@ -98,6 +109,7 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
             ("start", "store and return a consumer's first offset"),
             ("commit", "store that a consumer needs nothing below an offset"),
             ("forget", "remove a consumer"),
+            ("places", "which bytes of some files are stored"),
         ]
 
     def do_action(self, _context: flight.ServerCallContext, action: flight.Action) -> Iterator[flight.Result]:
@@ -109,7 +121,7 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
             elif action.type in self._actions:
                 result = json.dumps(self._actions[action.type](body)).encode()
             else:
-                raise BadRequest(f"no action {action.type[:SHOWN_BYTES]!r}; known: status, start, commit, forget")
+                raise BadRequest(f"no action {action.type[:SHOWN_BYTES]!r}; known: status, {', '.join(self._actions)}")
         yield flight.Result(result)
 
     def status(self) -> LogStatus:
@@ -145,9 +157,31 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
         self._writer.forget(_name(body)).result()
         return {}
 
+    def _places(self, body: dict[str, Any]) -> dict[str, Any]:
+        texts = body.get("files")
+        if not isinstance(texts, list) or len(texts) > MAX_FILES:
+            raise BadRequest(f"places: files must be a list of at most {MAX_FILES} file ids")
+        file_ids = [parse_file_id(each.encode()) if isinstance(each, str) else None for each in texts]
+        for text, file_id in zip(texts, file_ids, strict=True):
+            if file_id is None:
+                raise BadRequest(f"places: {str(text)[:SHOWN_BYTES]!r} is no file id")
+        found = self._log.places(each for each in file_ids if each is not None)
+        return {
+            "files": {
+                file_id_text(file_id): {"size": stored.size, "stored": stored.intervals}
+                for file_id, stored in found.items()
+            }
+        }
+
     def _check_log_id(self, log_id: str) -> None:
         if log_id != self._log.log_id:
             raise LogIdDiffers(f"this bridge serves log {self._log.log_id}; the request is for another log")
+
+
+def _events_in(batch: pa.RecordBatch) -> int:
+    """Return how many events, or lines of blocks, a record batch has."""
+    counts = batch.schema.get_field_index("count")
+    return batch.num_rows if counts < 0 else int(pc.sum(batch.column(counts)).as_py())
 
 
 class _Translated:

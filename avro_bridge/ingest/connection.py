@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, cast
 
 from avro_bridge.errors import LayerError, ProtocolError
 from avro_bridge.ingest.answers import Answer
-from avro_bridge.log.record import HEADER_SIZE, PayloadKind, PendingBatch
+from avro_bridge.ingest.calls import JointAnswer, batches_of
+from avro_bridge.log.blocks import HEADROOM
 from avro_bridge.wire.server import ServerConnection
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, context: ConnectionContext) -> None:
         self._context = context
-        self._wire = ServerConnection(context.limits, HEADER_SIZE, context.protocols)
+        self._wire = ServerConnection(context.limits, HEADROOM, context.protocols)
         self._layer = context.new_layer()
         self._transport: asyncio.Transport | None = None
         self._peer = "?"
@@ -191,30 +192,26 @@ class Connection(asyncio.BufferedProtocol):
             # suspects, and a port scan must not do that.
             self._connection_id = context.log.new_connection_id()
             context.writer.connection_opened(self._connection_id, self._peer)
-        batch = PendingBatch(
-            buffer=call.buffer,
-            start=call.start,
-            count=call.event_count,
-            kind=PayloadKind.EVENTS,
-            connection_id=self._connection_id,
-            received_us=context.now_us(),
-        )
+        batches = batches_of(call, self._connection_id, context.now_us())
+        lines = sum(each.count for each in batches)
         submitted_s = context.monotonic_s()
 
-        def done(_first_offset: int | None, error: BridgeError | None) -> None:
+        def answered(error: BridgeError | None) -> None:
             # On the writer's thread: only the queue may be touched here.
-            context.answers.put(Answer(error, submitted_s, lambda reason: self._answer(call, reason)))
+            context.answers.put(Answer(error, submitted_s, lambda reason: self._answer(call, lines, reason)))
 
+        done = JointAnswer(len(batches), answered)
         self.pending_calls += 1
-        context.metrics.received_events.inc(call.event_count)
-        context.writer.submit(batch, done)
+        context.metrics.received_events.inc(lines)
+        for batch in batches:
+            context.writer.submit(batch, done)
         self.update_reading()
 
-    def _answer(self, call: Call, error: BridgeError | None) -> None:
+    def _answer(self, call: Call, lines: int, error: BridgeError | None) -> None:
         """Write the reply to one call."""
         self.pending_calls -= 1
         if error is None:
-            self._context.writer.acknowledged(call.event_count)
+            self._context.writer.acknowledged(lines)
             reply = self._wire.reply_ok(call)
         elif error.retry:
             reply = self._wire.reply_failed(call)

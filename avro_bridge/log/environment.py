@@ -7,6 +7,8 @@ tables of one environment::
     meta        name                                 format, log_id, state, see metadata.py
     consumers   name (UTF-8)                         first and committed offset, see metadata.py
     doubts      connection id (8 bytes, big-endian)  its newest batch, see dedup/records.py
+    places      file id; file id and position        which bytes of which file are stored, see places.py
+    files       offset (8 bytes, big-endian)         file id, see places.py
 
 How LMDB is used, and why:
 
@@ -89,12 +91,20 @@ class Environment:
             self.batches, self.meta, self.consumers, self.newest_batches = (
                 self._lmdb.open_db(name, create=not readonly) for name in (b"batches", b"meta", b"consumers", b"doubts")
             )
+            self.places, self.files = (self._new_table(name, create=not readonly) for name in (b"places", b"files"))
         except lmdb.Error as error:
             self._lmdb.close()
             raise LogError(f"log {folder}: this is not a log, or its tables are damaged: {error}") from error
         except LogError:
             self._lmdb.close()
             raise
+
+    def _new_table(self, name: bytes, *, create: bool) -> lmdb._Database | None:
+        """Open a table that logs of format version 1 lack; to read one of those, nothing is found in None."""
+        try:
+            return self._lmdb.open_db(name, create=create)
+        except lmdb.NotFoundError:
+            return None
 
     def _refuse_cut_file(self) -> None:
         """Refuse a file that ends before its last page: reading there would end the process with SIGBUS."""

@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from avro_bridge.contract import MAX_CONSUMER_BYTES
-from avro_bridge.errors import BadRequest, LogDamaged, LogError, LogFull, RangeAbove
-from avro_bridge.log import consumers, metadata, record, retention
+from avro_bridge.errors import BadRequest, LogError, LogFull, RangeAbove
+from avro_bridge.log import consumers, metadata, places, retention
+from avro_bridge.log.append import Append
 from avro_bridge.log.dedup import records
 from avro_bridge.log.environment import Environment
 from avro_bridge.log.folder_lock import FolderLock
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from avro_bridge.log.environment import Transaction
     from avro_bridge.log.record import PendingBatch
     from avro_bridge.log.retention import Deleted
 
@@ -130,7 +130,7 @@ class Log(LogView):
             forget_connections: connections whose newest-batch record is deleted, before ``batches`` are recorded.
 
         Returns:
-            The first offset of each batch, None for one of no events.
+            The first offset of each batch, None for one of which nothing had to be stored.
 
         Raises:
             LogFull: the cap is reached or the disk is full; nothing was stored.
@@ -149,23 +149,20 @@ class Log(LogView):
     ) -> list[int | None]:
         environment = self._environment
         size = sum(each.stored_size for each in batches if each.count)
-        first_offsets: list[int | None] = []
-        next_offset = self._metadata.next_offset
         with environment.write("append", size) as transaction:
             records.delete(environment, transaction, forget_connections)
-            for batch in batches:
-                first_offsets.append(next_offset if batch.count else None)
-                if batch.count:
-                    self._put(transaction, batch, next_offset)
-                    next_offset += batch.count
+            group = Append(environment, transaction, self._metadata.next_offset)
+            first_offsets = [group.put(batch) for batch in batches]
+            places.forget_oldest(environment, transaction, self.settings.max_files)
             now = self._metadata.counted(
                 acknowledged_events=acknowledged_events,
-                stored_batches=sum(each.count > 0 for each in batches),
-                stored_events=next_offset - self._metadata.next_offset,
-                stored_bytes=sum(len(each.buffer) - each.start for each in batches if each.count),
-                deduplicated_events=sum(each.duplicates for each in batches),
+                stored_batches=group.batches,
+                stored_events=group.next_offset - self._metadata.next_offset,
+                stored_bytes=group.payload_bytes,
+                deduplicated_events=group.duplicates,
             )
-            now = replace(now, next_offset=next_offset, used_bytes=metadata.used_bytes(environment, transaction))
+            used_bytes = metadata.used_bytes(environment, transaction)
+            now = replace(now, next_offset=group.next_offset, used_bytes=used_bytes)
             metadata.save(environment, transaction, now)
         # After the sync, not before: nobody may see offsets that a failed commit takes back.
         self._metadata = now
@@ -179,14 +176,6 @@ class Log(LogView):
         """
         with self._environment.write("pass") as transaction:
             metadata.save(self._environment, transaction, self._metadata)
-
-    def _put(self, transaction: Transaction, batch: PendingBatch, first_offset: int) -> None:
-        with record.pack_in_place(batch, first_offset) as value:
-            # With ``append`` LMDB refuses a key that is not the largest, so a wrong next offset can never overwrite a
-            # batch.
-            if not transaction.put(record.pack_key(first_offset), value, db=self._environment.batches, append=True):
-                raise LogDamaged("a stored batch lies at or above the next offset", first_offset, first_offset)
-        records.put(self._environment, transaction, batch, first_offset)
 
     def _refuse_above_cap(self, batches: Iterable[PendingBatch]) -> None:
         stored_sizes = (each.stored_size for each in batches if each.count)

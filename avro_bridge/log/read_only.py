@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from avro_bridge.errors import BadRequest, RangeAbove, RangeBelow
-from avro_bridge.log import metadata
+from avro_bridge.log import metadata, places
 from avro_bridge.log.dedup.records import NewestBatches
 from avro_bridge.log.reader import RangeReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
     from avro_bridge.log.environment import Environment
     from avro_bridge.log.metadata import Consumer, Metadata
+    from avro_bridge.log.places import FileStored
 
 
 class LogView:
@@ -63,6 +64,12 @@ class LogView:
     def counters(self) -> Mapping[str, int]:
         """Return the durable counters; ``metadata.COUNTERS`` says what each one counts."""
         return self.metadata().counters
+
+    def places(self, file_ids: Iterable[bytes]) -> dict[bytes, FileStored]:
+        """Return what is stored of each of these files; a file that is not known is left out."""
+        with self._environment.read() as transaction:
+            found = {each: places.stored_of(self._environment, transaction, each) for each in file_ids}
+        return {file_id: stored for file_id, stored in found.items() if stored is not None}
 
     def read(self, start: int, end: int) -> RangeReader:
         """Return an iterator over the batches that hold ``start <= offset < end``; see ``RangeReader``.

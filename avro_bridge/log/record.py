@@ -20,14 +20,17 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import xxhash
 
 from avro_bridge.errors import LogDamaged, LogVersion
 
-FORMAT_VERSION: Final = 1
-"""The version that this program writes."""
+if TYPE_CHECKING:
+    from avro_bridge.contract import Place
+
+FORMAT_VERSION: Final = 2
+"""The version that this program writes. Version 1 is the same without batches of kind ``LINES``."""
 
 OLDEST_VERSION: Final = 1
 """The oldest version that it reads. One log may hold batches of several versions."""
@@ -44,14 +47,20 @@ HEADER_SIZE: Final = _COVERED + _FIELDS.size
 
 
 class PayloadKind(IntEnum):
-    """The kind of a payload. Except for event ids (``dedup/event_ids.py``), the log never looks inside."""
+    """The kind of a payload. The log looks inside only for event ids (``dedup/event_ids.py``) and for places."""
 
     EVENTS = 1
     """An Avro array of events, as Flume sent it."""
     LINES = 2
-    """Whole lines of one file. Part of the stored format, so the number stays reserved: a log with such batches can be
-    verified and dumped. The bridge stores none yet and cannot serve them; tests use it for payloads without structure.
-    """
+    """A block of whole lines of one file, with its place; see ``blocks.py``."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """The place of a block that is not stored yet, and the size of its file."""
+
+    place: Place
+    file_size: int
 
 
 @dataclass(slots=True)
@@ -73,6 +82,8 @@ class PendingBatch:
     received_us: int
     duplicates: int = 0
     """Events that were dropped from this batch because they are stored already."""
+    place: FilePlace | None = None
+    """Of a block. Its lines that are stored already are dropped when it is appended; see ``blocks.py``."""
 
     def __post_init__(self) -> None:
         if not HEADER_SIZE <= self.start <= len(self.buffer):

@@ -36,6 +36,10 @@ class LogSettings:
     retain_batches: int = 256
     """How many batches one transaction deletes at most: bounds how long ingest waits for it."""
 
+    max_files: int = 1_000_000
+    """Files of which the log knows which bytes are stored; beyond it the ones that were stored longest ago are
+    forgotten. One that was read in order takes some 200 bytes."""
+
     id_header: str = "id"
     """The header that identifies an event (UUIDInterceptor's default). Empty: never compare ids."""
 
@@ -51,7 +55,7 @@ class LogSettings:
         Raises:
             ValueError: names the field.
         """
-        for name in ("max_bytes", "retain_batches", "doubt_max_bytes"):
+        for name in ("max_bytes", "retain_batches", "max_files", "doubt_max_bytes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be greater than 0, not {getattr(self, name)}")
         for name in ("slack_bytes", "retain_max_age_s", "retain_max_bytes", "doubt_expiry_s"):

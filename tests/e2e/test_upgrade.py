@@ -61,7 +61,7 @@ def test_a_bridge_is_upgraded_and_cannot_be_put_back(tmp_path: Path) -> None:
         peer.store(lines(0, 3))
     assert old.stop() == 0
 
-    new = start_bridge(tmp_path, command=program(NEWER_BRIDGE, writes=2, reads_from=1))
+    new = start_bridge(tmp_path, command=program(NEWER_BRIDGE, writes=3, reads_from=2))
     with Peer(new.avro_port) as peer:
         peer.store(lines(3, 2))
     assert new.log_id == old.log_id
@@ -71,7 +71,7 @@ def test_a_bridge_is_upgraded_and_cannot_be_put_back(tmp_path: Path) -> None:
     config = write_config(tmp_path / "again.toml", {"log": {"folder": str(tmp_path / "data")}})
     code, said = ended(sys.executable, "-m", "avro_bridge", "serve", "--config", str(config))
     assert code == 1
-    assert "data/0 has format version 2, this program reads up to 1: start the program that wrote it" in said
+    assert "data/0 has format version 3, this program reads up to 2: start the program that wrote it" in said
     assert "Traceback" not in said
 
 
@@ -82,10 +82,10 @@ def test_a_bridge_that_no_longer_knows_the_format_leaves_the_log_to_the_one_that
     assert old.stop() == 0
 
     config = write_config(tmp_path / "again.toml", {"log": {"folder": str(tmp_path / "data")}})
-    newest = program(NEWER_BRIDGE, writes=3, reads_from=2)
+    newest = program(NEWER_BRIDGE, writes=4, reads_from=3)
     code, said = ended(*newest, "serve", "--config", str(config))
     assert code == 1
-    assert "this program reads 2 to 3: let the program that wrote it serve the log until all is read" in said
+    assert "this program reads 3 to 4: let the program that wrote it serve the log until all is read" in said
 
     again = start_bridge(tmp_path)
     assert again.bodies() == [b"line 0", b"line 1", b"line 2"]

@@ -44,15 +44,15 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "server",
     ),
     "avro_bridge.ingest": (
-        "answers rate_limit tls",
+        "answers calls rate_limit tls",
         "connection",
         "server",
     ),
     "avro_bridge.log": (
         "folder_lock record settings",
-        "environment",
-        "dedup metadata",
-        "consumers reader retention",
+        "blocks environment",
+        "dedup metadata places",
+        "append consumers reader retention",
         "read_only",
         "log",
         "group_commit tools",
@@ -70,10 +70,10 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
     "avro_bridge.wire": (
         "avro_primitives kernels limits protocol",
         "events frames handshake layers",
-        "layer_detection server",
+        "blocks layer_detection server",
     ),
     "avro_bridge.wire.kernels": (
-        "copy error_codes",
+        "copy error_codes lines",
         "walk",
     ),
     "spark_job": (

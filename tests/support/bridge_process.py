@@ -65,11 +65,19 @@ class RunningBridge:
             results = list(client.do_action(flight.Action(action, json.dumps(body).encode())))
         return dict(json.loads(results[0].body.to_pybytes()))
 
-    def read(self, start: int, end: int, *, headers: bool = False, log_id: str | None = None) -> Any:
+    def read(
+        self, start: int, end: int, *, headers: bool = False, blocks: bool = False, log_id: str | None = None
+    ) -> Any:
         """Read a range as an Arrow table."""
-        ticket = Ticket(log_id or self.log_id, start, end, headers)
+        ticket = Ticket(log_id or self.log_id, start, end, headers, blocks)
         with flight.connect(f"grpc://127.0.0.1:{self.flight_port}") as client:
             return client.do_get(flight.Ticket(ticket.to_bytes())).read_all()
+
+    def action(self, name: str, body: dict[str, Any]) -> Any:
+        """Run an action and return its result."""
+        with flight.connect(f"grpc://127.0.0.1:{self.flight_port}") as client:
+            (result,) = client.do_action(flight.Action(name, json.dumps(body).encode()))
+            return json.loads(result.body.to_pybytes())
 
     def bodies(self) -> list[bytes]:
         """The bodies of all events that are kept, in order."""

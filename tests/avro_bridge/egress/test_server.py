@@ -10,6 +10,8 @@ import pyarrow.flight as flight
 import pytest
 
 from avro_bridge.contract import schema
+from avro_bridge.wire.blocks import file_id_text
+from tests.support.blocks import FILE_ID, OTHER_FILE_ID, block_event
 from tests.support.bridge_process import running_bridge
 from tests.support.peers import Peer, lines, lines_with_ids
 from tests.support.waiting import wait_until
@@ -131,3 +133,41 @@ def test_a_token_is_required_when_configured(tmp_path: Path) -> None:
         options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer open sesame")])
         with flight.connect(f"grpc://127.0.0.1:{bridge.flight_port}") as client:
             assert list(client.do_action(flight.Action("status", b""), options))
+
+
+def test_blocks_are_served_and_their_places_known(tmp_path: Path) -> None:
+    content = b"one\ntwo\nthree\n"
+    with running_bridge(tmp_path) as bridge, Peer(bridge.avro_port) as peer:
+        peer.store([block_event(content, 4, 14)])
+        peer.store([({}, b"an event"), block_event(content, 0, 8)])
+        rows = bridge.read(0, 4, blocks=True).to_pylist()
+        assert [(row["offset"], row["count"], row["body"]) for row in rows] == [
+            (0, 2, b"two\nthree\n"),
+            (2, 1, b"one\n"),
+            (3, 1, b"an event"),
+        ]
+        status = bridge.status()
+        assert (status.next_offset, status.counters["deduplicated_events"]) == (4, 1)
+        text = file_id_text(FILE_ID)
+        asked = {"files": [text, file_id_text(OTHER_FILE_ID)]}
+        assert bridge.action("places", asked) == {"files": {text: {"size": 14, "stored": [[0, 14]]}}}
+        with pytest.raises(flight.FlightError) as refused:
+            bridge.read(0, 4)
+        assert case_of(refused.value) == "bad_request"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({}, "files must be a list of at most 1000 file ids"),
+        ({"files": ["0" * 65] * 1001}, "files must be a list of at most 1000 file ids"),
+        ({"files": ["access.log"]}, "'access.log' is no file id"),
+        ({"files": [5]}, "'5' is no file id"),
+    ],
+)
+def test_a_request_for_places_that_cannot_be_understood_is_refused(
+    bridge: RunningBridge, body: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(flight.FlightError, match=text) as refused:
+        bridge.action("places", body)
+    assert case_of(refused.value) == "bad_request"

@@ -114,9 +114,9 @@ def test_a_log_has_one_writer_but_can_be_opened_through_a_claim(tmp_path: Path) 
 
 def test_a_log_of_a_newer_program_is_refused_and_unlocked(tmp_path: Path) -> None:
     Log.open(tmp_path, SETTINGS).close()
-    edit_meta(tmp_path, b"format", b"2")
+    edit_meta(tmp_path, b"format", b"3")
     for open_it in (Log.open, Log.open_readonly):
-        with pytest.raises(LogVersion, match="format version 2, this program reads up to 1: start the program that"):
+        with pytest.raises(LogVersion, match="format version 3, this program reads up to 2: start the program that"):
             open_it(tmp_path)
     assert not is_locked(tmp_path)
 

@@ -43,7 +43,7 @@ def payloads(folder: Path) -> list[bytes]:
 def test_a_newer_program_that_knows_the_old_format_goes_on_with_the_log(
     old_log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program(monkeypatch, writes=2, reads_from=1)
+    program(monkeypatch, writes=3, reads_from=2)
     with Log.open(old_log, SETTINGS) as log:
         assert log.append([pending(b"new", 2)]) == [3]
     assert payloads(old_log) == [b"old", b"new"]
@@ -51,7 +51,7 @@ def test_a_newer_program_that_knows_the_old_format_goes_on_with_the_log(
 
 def test_looking_at_an_old_log_does_not_turn_it_into_a_new_one(old_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as newer:
-        program(newer, writes=2, reads_from=1)
+        program(newer, writes=3, reads_from=2)
         Log.open(old_log, SETTINGS).close()
     assert payloads(old_log) == [b"old"]
 
@@ -60,12 +60,12 @@ def test_after_the_newer_program_has_stored_the_older_one_refuses_the_whole_log(
     old_log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as newer:
-        program(newer, writes=2, reads_from=1)
+        program(newer, writes=3, reads_from=2)
         with Log.open(old_log, SETTINGS) as log:
             log.append([pending(b"new", 2)])
-    with pytest.raises(LogVersion, match="reads up to 1: start the program that wrote it or a newer one"):
+    with pytest.raises(LogVersion, match="reads up to 2: start the program that wrote it or a newer one"):
         Log.open(old_log, SETTINGS)
-    with pytest.raises(LogVersion, match="reads up to 1"):
+    with pytest.raises(LogVersion, match="reads up to 2"):
         Log.open_readonly(old_log)
 
 
@@ -73,8 +73,8 @@ def test_a_program_that_no_longer_knows_the_format_says_how_to_go_on(
     old_log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (old_log / "data.mdb").read_bytes()
-    program(monkeypatch, writes=3, reads_from=2)
-    advice = "has format version 1, this program reads 2 to 3: let the program that wrote it serve the log until all is"
+    program(monkeypatch, writes=4, reads_from=3)
+    advice = "has format version 2, this program reads 3 to 4: let the program that wrote it serve the log until all is"
     with pytest.raises(LogVersion, match=advice):
         Log.open(old_log, SETTINGS)
     assert not is_locked(old_log)

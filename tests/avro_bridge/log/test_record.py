@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from avro_bridge.errors import LogDamaged, LogVersion
 from avro_bridge.log.record import (
+    FORMAT_VERSION,
     HEADER_SIZE,
     PayloadKind,
     PendingBatch,
@@ -22,10 +23,11 @@ from avro_bridge.log.record import (
 from tests.support.log_helpers import pending
 
 # Written by hand from the table at the head of record.py. The checksum is xxh3_64 (python-xxhash 4.1.0, seed 258) of
-# the bytes behind it, computed apart from this code on 2026-11-22.
+# the bytes behind it, computed apart from this code on 2026-11-22. Version 1 lies outside of the checksum, and differs
+# in nothing else.
 GOLDEN_FIRST_OFFSET = 258
 GOLDEN = bytes.fromhex(
-    "01000000"  # version 1
+    "02000000"  # version 2
     "d32af63d1ea8a061"  # checksum
     "40420f0000000000"  # received at 1,000,000 us
     "0700000000000000"  # connection 7
@@ -34,6 +36,9 @@ GOLDEN = bytes.fromhex(
     "000000"
     "68690a796f0a"  # "hi\nyo\n"
 )
+
+
+GOLDEN_VERSION_1 = b"\x01" + GOLDEN[1:]
 
 
 def golden_batch() -> PendingBatch:
@@ -60,8 +65,9 @@ def test_golden_bytes_are_written() -> None:
     assert pack(golden_batch(), GOLDEN_FIRST_OFFSET).hex(" ") == GOLDEN.hex(" ")
 
 
-def test_golden_bytes_are_read() -> None:
-    batch = unpack(GOLDEN_FIRST_OFFSET, memoryview(GOLDEN), 260)
+@pytest.mark.parametrize("golden", [GOLDEN, GOLDEN_VERSION_1])
+def test_golden_bytes_are_read(golden: bytes) -> None:
+    batch = unpack(GOLDEN_FIRST_OFFSET, memoryview(golden), 260)
     assert (batch.first_offset, batch.count, batch.end_offset) == (258, 2, 260)
     assert (batch.kind, batch.received_us, batch.connection_id) == (PayloadKind.LINES, 1_000_000, 7)
     assert bytes(batch.payload) == b"hi\nyo\n"
@@ -102,7 +108,7 @@ def test_any_flipped_bit_is_noticed(batch: PendingBatch, first_offset: int, data
     value[bit // 8] ^= 1 << bit % 8
     with pytest.raises((LogDamaged, LogVersion)) as caught:
         unpack(first_offset, memoryview(value), first_offset + batch.count)
-    in_version = bit < 32 and int.from_bytes(value[:4], "little") > 1
+    in_version = bit < 32 and int.from_bytes(value[:4], "little") > FORMAT_VERSION
     assert caught.type is (LogVersion if in_version else LogDamaged)
 
 
@@ -119,8 +125,8 @@ def test_a_batch_under_another_key_is_damage() -> None:
 
 
 def test_a_newer_version_is_named_and_not_called_damage() -> None:
-    newer = (2).to_bytes(4, "little") + b"whatever it looks like then, it has no checksum we know"
-    with pytest.raises(LogVersion, match="format version 2, this program reads up to 1: start the program that"):
+    newer = (FORMAT_VERSION + 1).to_bytes(4, "little") + b"whatever it looks like then, it has no checksum we know"
+    with pytest.raises(LogVersion, match="format version 3, this program reads up to 2: start the program that"):
         unpack(0, memoryview(newer), 1)
 
 
