@@ -1,6 +1,7 @@
 """The load: real log lines in the frames that Flume's sink would send, built once and kept in a file.
 
-Every receiver of one run gets the very same bytes. The headers are those of Headrace's agent: id, timestamp and host.
+Every receiver of one run gets the very same bytes, as events of one line each or as blocks of lines. The headers are
+those of Headrace's agent: of an event id, timestamp and host, of a block its place, timestamp and host.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from avro_bridge.wire.avro_primitives import encode_long, encode_string
+from avro_bridge.wire.blocks import FILE, POSITION, SIZE, file_id_text
 from avro_bridge.wire.frames import FLUME_BUFFER_SIZE, encode_frame
 from avro_bridge.wire.protocol import APPEND_BATCH
 from headrace.sample import SampleSettings, sample_lines
@@ -20,7 +22,9 @@ from tests.support.wire_client import encode_events
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
+BLOCK_BYTES = 1024 * 1024
 LENGTH = struct.Struct(">I")
 SEED = 20150517
 
@@ -45,11 +49,28 @@ def write_frames(path: Path, corpus: Path | None, events: int, batch: int) -> No
     chance = random.Random(SEED)  # noqa: S311 - the same load each time
     with path.open("wb") as file:
         while lines := list(itertools.islice(source, batch)):
-            payload = encode_events([(_headers(chance), line) for line in lines])
-            cuts = range(0, len(payload), FLUME_BUFFER_SIZE)
-            pieces = [payload[cut : cut + FLUME_BUFFER_SIZE] for cut in cuts]
-            frame = encode_frame(2, encode_long(0) + encode_string(APPEND_BATCH), *pieces)
-            file.write(LENGTH.pack(len(frame)) + frame)
+            _write_frame(file, encode_events([(_headers(chance), line) for line in lines]))
+
+
+def write_block_frames(path: Path, corpus: Path | None, events: int, file_id: bytes) -> None:
+    """Write the same lines as one file of blocks, a frame for each block, as :func:`write_frames` does."""
+    content = b"".join(line + b"\n" for line in log_lines(corpus, events))
+    with path.open("wb") as file:
+        start = 0
+        while start < len(content):
+            end = content.rfind(b"\n", start, start + BLOCK_BYTES) + 1
+            place = {FILE: file_id_text(file_id), POSITION: str(start), SIZE: str(len(content))}
+            headers = {name.decode(): value for name, value in place.items()}
+            headers |= {"timestamp": "1431857103000", "host": "web-01"}
+            _write_frame(file, encode_events([(headers, content[start:end])]))
+            start = end
+
+
+def _write_frame(file: BinaryIO, payload: bytes) -> None:
+    cuts = range(0, len(payload), FLUME_BUFFER_SIZE)
+    pieces = [payload[cut : cut + FLUME_BUFFER_SIZE] for cut in cuts]
+    frame = encode_frame(2, encode_long(0) + encode_string(APPEND_BATCH), *pieces)
+    file.write(LENGTH.pack(len(frame)) + frame)
 
 
 def read_frames(path: Path) -> list[memoryview]:
