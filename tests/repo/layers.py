@@ -14,7 +14,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "agent",
     ),
     "flume.agent": (
-        "file_channel folder_lock metrics output_log",
+        "file_channel folder_lock metrics output_log spool_id",
         "recovery",
         "process",
     ),
