@@ -28,6 +28,7 @@ from flume.agent.folder_lock import lock_folders, unlock
 from flume.agent.metrics import AgentMetrics, read_metrics, spooling_source_died, spooling_source_failures
 from flume.agent.output_log import OutputReader, RotatingLog
 from flume.agent.recovery import LineRules, advance_tracker
+from flume.agent.spool_id import spool_id
 from flume.config.render import CONFIGURATION, JVM_OPTIONS, Rendered
 from flume.errors import AgentEnded, AgentError, AgentNotReady, MetricsError, RecoveryError, SourceDied
 from flume.jars.java import find_java
@@ -116,7 +117,8 @@ class Agent:
         An agent that still uses the spool or channel folder, but is stopping since its launcher died, is waited for.
 
         Raises:
-            AgentError: the process was started before, Java cannot be run, or another agent uses one of the folders.
+            AgentError: the process was started before, Java cannot be run, another agent uses one of the folders, or
+                the spool folder's id is damaged.
             JavaMissing: no usable Java.
         """
         if self._process is not None:
@@ -146,8 +148,12 @@ class Agent:
         if self._output is None:
             self._log = RotatingLog(self.rendered.folder / LOG_FILE)
         sink = self._output or cast("RotatingLog", self._log).write
-        # Only now: the folders are locked, so that no agent changes them, and this agent has not started yet.
-        self._recover(sink)
+        try:
+            # Only now: the folders are locked, so that no agent changes them, and this agent has not started yet.
+            self._prepare(sink)
+        except AgentError:
+            self._close_log()
+            raise
         try:
             self._process = subprocess.Popen(
                 command,
@@ -162,6 +168,14 @@ class Agent:
             self._close_log()
             raise AgentError(f"{command[0]}: cannot be started: {error.strerror}") from error
         self._reader = OutputReader(cast("BinaryIO", self._process.stdout), sink)
+
+    def _prepare(self, say: Callable[[bytes], None]) -> None:
+        """Make the spool folder's id for blocks; for lines repair the tracker of a killed agent."""
+        if self.rendered.values.spool.deserializer == "blocks":
+            # A block that is sent twice has the same place both times, so the tracker may be behind.
+            spool_id(Path(self.rendered.values.spool.folder))
+        else:
+            self._recover(say)
 
     def _recover(self, say: Callable[[bytes], None]) -> None:
         """Advance the tracker past a batch that a killed agent has put into the file channel."""

@@ -6,7 +6,9 @@ values                                    what Flume 1.11 would do
 a batch above transaction_capacity        removes the component with one log line and runs without it
 transaction_capacity above capacity       removes the channel, then every component that used it
 a memory channel larger than the heap     runs out of memory under load; its threads die one by one
+blocks and requests larger than the heap  the same
 a batch of longest lines above max_bytes  retries the same put for ever: nothing is shipped any more
+max_line_bytes below block_bytes          cannot make its deserializer: the source stops at its first file
 max_batch_bytes plus a line above 32 MiB  sends a frame that the bridge refuses at each retry: nothing is shipped
 a timeout below 1000 ms                   uses 20,000 ms
 failover with two equal priorities        drops one of the sinks
@@ -40,6 +42,13 @@ _HEADER_BYTES = 256
 # What an event takes in memory beside its body, as `values.toml` tells its readers.
 _OBJECT_BYTES = 700
 _LEAST_TIMEOUT_MS = 1000
+# A block has some 350 bytes of headers and framing; and as objects, that and the maps and strings around them.
+_BLOCK_HEADER_BYTES = 1024
+_BLOCK_OBJECT_BYTES = 2048
+# What Flume itself, its classes' data and Netty hold; measured with a stalled receiver, see
+# tests/flume/agent/test_blocks.py.
+_AGENT_HEAP_BYTES = 32 * 1024 * 1024
+_FILE_CHANNEL_COPIES = 6
 
 
 def check_values(values: Values) -> None:
@@ -48,7 +57,8 @@ def check_values(values: Values) -> None:
     Raises:
         RenderError: one line for each problem; each line names the keys.
     """
-    _raise([*_channel_problems(values), *_sink_problems(values), *_trust_problems(values), *_folder_problems(values)])
+    mode = _block_problems if values.spool.deserializer == "blocks" else _line_problems
+    _raise([*mode(values), *_sink_problems(values), *_trust_problems(values), *_folder_problems(values)])
 
 
 def check_machine(values: Values) -> None:
@@ -65,7 +75,7 @@ def _raise(problems: list[str]) -> None:
         raise RenderError("\n".join(problems))
 
 
-def _channel_problems(values: Values) -> Iterator[str]:
+def _line_problems(values: Values) -> Iterator[str]:
     spool, channel, sinks = values.spool, values.channel, values.sinks
     for key, batch in (("spool.batch_lines", spool.batch_lines), ("sinks.batch_size", sinks.batch_size)):
         if batch > channel.transaction_capacity:
@@ -92,22 +102,75 @@ def _channel_problems(values: Values) -> Iterator[str]:
             f"channel.capacity = {channel.capacity} events, takes {full} bytes, above three quarters of jvm.heap_mib = "
             f"{values.jvm.heap_mib} MiB; batches being read and sent need the rest. Raise the heap or lower the others"
         )
-    if channel.type == "memory" and spool.when_done == "delete":
-        yield (
-            'spool.when_done = "delete" with channel.type = "memory": when the agent is killed, the lines in its '
-            'channel are lost and their file is deleted; use spool.when_done = "rename" or channel.type = "file"'
-        )
-
-
-def _sink_problems(values: Values) -> Iterator[str]:
-    sinks = values.sinks
     # An ASCII line has a byte for each UTF-16 unit, any other up to three.
-    largest = sinks.max_batch_bytes + 3 * values.spool.max_line_chars + sinks.batch_size * _HEADER_BYTES
+    largest = sinks.max_batch_bytes + 3 * spool.max_line_chars + sinks.batch_size * _HEADER_BYTES
     if largest > FRAME_BYTES:
         yield (
             f"sinks.max_batch_bytes = {sinks.max_batch_bytes}, with a longest line (spool.max_line_chars) and the "
             f"headers of sinks.batch_size events, comes to {largest} bytes, above the {FRAME_BYTES} of a "
             "bridge's frame: the bridge would refuse it at every retry; lower one of the three"
+        )
+
+
+def _block_problems(values: Values) -> Iterator[str]:
+    spool, channel, sinks = values.spool, values.channel, values.sinks
+    if spool.max_line_bytes < spool.block_bytes:
+        yield (
+            f"spool.max_line_bytes = {spool.max_line_bytes} is below spool.block_bytes = {spool.block_bytes}: a line "
+            "that fits into a block would be too long for an event; raise the first or lower the second"
+        )
+    if spool.batch_blocks > channel.capacity_blocks:
+        yield (
+            f"spool.batch_blocks = {spool.batch_blocks} is above channel.capacity_blocks = {channel.capacity_blocks}: "
+            "Flume would remove the source and run without it; raise the one or lower the other"
+        )
+    # BlockDeserializer ends a batch with the block or the line that reaches batch_blocks x block_bytes.
+    batch = spool.batch_blocks * spool.block_bytes + spool.max_line_bytes
+    if channel.type == "memory" and batch > channel.max_bytes:
+        yield (
+            f"spool.batch_blocks x spool.block_bytes and a longest line (spool.max_line_bytes) come to {batch}, above "
+            f"channel.max_bytes = {channel.max_bytes}: such a batch would never fit and the agent would stop shipping; "
+            "lower the first three or raise the last"
+        )
+    request = sinks.max_batch_bytes + spool.max_line_bytes
+    framed = request + channel.capacity_blocks * _BLOCK_HEADER_BYTES
+    if framed > FRAME_BYTES:
+        yield (
+            f"sinks.max_batch_bytes = {sinks.max_batch_bytes}, with a longest line (spool.max_line_bytes) and the "
+            f"headers of channel.capacity_blocks events, comes to {framed} bytes, above the {FRAME_BYTES} of a "
+            "bridge's frame: the bridge would refuse it at every retry; lower one of the three"
+        )
+    needed = _heap_of_blocks(values)
+    if needed > values.jvm.heap_mib * 1024 * 1024:
+        yield (
+            f"jvm.heap_mib = {values.jvm.heap_mib} is below the {-(-needed // (1024 * 1024))} MiB that blocks need: "
+            "channel.max_bytes if the channel is in memory, a batch that is read (spool.batch_blocks x "
+            "spool.block_bytes), and for each sink a request (sinks.max_batch_bytes), each with a longest line "
+            "(spool.max_line_bytes). Raise the heap or lower one of them"
+        )
+
+
+def _heap_of_blocks(values: Values) -> int:
+    """Return the bytes of heap that are enough for a full channel, a batch being read and all requests being sent."""
+    spool, channel, sinks = values.spool, values.channel, values.sinks
+    in_memory = channel.type == "memory"
+    # The block that is being filled, and the batch of those before it.
+    reading = (1 + spool.batch_blocks) * spool.block_bytes + spool.max_line_bytes
+    # Avro copies a request. The memory channel counts the original until it is acknowledged; the file channel has it on
+    # disk only, so it is one copy more.
+    senders = sinks.parallel * (len(sinks.bridges) if sinks.group == "none" else 1)
+    sending = senders * (1 if in_memory else 2) * (sinks.max_batch_bytes + spool.max_line_bytes)
+    # The file channel writes an event through a copy of it and a buffer that grows by doubling, and reads another.
+    waiting = channel.max_bytes if in_memory else _FILE_CHANNEL_COPIES * spool.max_line_bytes
+    return _AGENT_HEAP_BYTES + channel.capacity_blocks * _BLOCK_OBJECT_BYTES + reading + sending + waiting
+
+
+def _sink_problems(values: Values) -> Iterator[str]:
+    sinks = values.sinks
+    if values.channel.type == "memory" and values.spool.when_done == "delete":
+        yield (
+            'spool.when_done = "delete" with channel.type = "memory": when the agent is killed, the lines in its '
+            'channel are lost and their file is deleted; use spool.when_done = "rename" or channel.type = "file"'
         )
     for key in ("connect_timeout_ms", "request_timeout_ms"):
         if getattr(sinks, key) < _LEAST_TIMEOUT_MS:

@@ -52,11 +52,15 @@ class PlannedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The components that the values describe."""
+    """The components that the values describe, and what they count in events: lines or blocks."""
 
     sinks: tuple[PlannedSink, ...]
     groups: tuple[PlannedGroup, ...]
     interceptors: tuple[str, ...]
+    source_batch: int
+    capacity: int
+    transaction_capacity: int
+    sink_batch: int
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -90,12 +94,23 @@ def plan(values: Values) -> Plan:
         for lane in range(values.sinks.parallel)
     ]
     groups = [PlannedGroup(f"lane{number}", lane) for number, lane in enumerate(lanes)]
-    headers = values.headers
-    chosen = (("id", headers.id), ("timestamp", headers.timestamp), ("host", headers.host))
+    spool, headers, channel = values.spool, values.headers, values.channel
+    blocks = spool.deserializer == "blocks"
+    chosen = (
+        ("place", blocks),
+        ("id", headers.id and not blocks),
+        ("timestamp", headers.timestamp),
+        ("host", headers.host),
+    )
     return Plan(
         sinks=tuple(sink for lane in lanes for sink in lane),
         groups=tuple(groups) if values.sinks.group != "none" else (),
         interceptors=tuple(name for name, wanted in chosen if wanted),
+        source_batch=spool.batch_blocks if blocks else spool.batch_lines,
+        capacity=channel.capacity_blocks if blocks else channel.capacity,
+        transaction_capacity=channel.capacity_blocks if blocks else channel.transaction_capacity,
+        # A request of blocks ends at sinks.max_batch_bytes; a transaction cannot hold more than the channel.
+        sink_batch=channel.capacity_blocks if blocks else values.sinks.batch_size,
     )
 
 

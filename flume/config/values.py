@@ -78,9 +78,13 @@ class SpoolValues(_Section):
 
     folder: AbsolutePath
     poll_delay_ms: Count
+    deserializer: Literal["line", "blocks"]
     batch_lines: Count
+    batch_blocks: Count
     when_done: Literal["delete", "rename"]
     max_line_chars: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)]
+    block_bytes: Annotated[int, Field(ge=1024, le=_INT32_MAX)]
+    max_line_bytes: Annotated[int, Field(ge=1024, le=_INT32_MAX)]
     charset: Text
     ignore_pattern: Text
     max_backoff_ms: Annotated[int, Field(ge=250, le=_INT32_MAX)]
@@ -101,6 +105,7 @@ class ChannelValues(_Section):
     type: Literal["memory", "file"]
     capacity: Count
     transaction_capacity: Count
+    capacity_blocks: Count
     keep_alive_s: Annotated[int, Field(ge=0, le=3600)]
     max_bytes: Count
     folder: AbsolutePath

@@ -35,7 +35,10 @@ _EVENTS = fastavro.parse_schema(
 
 
 class Receiver(socketserver.ThreadingTCPServer):
-    """Answers each appendBatch with ``status`` and keeps the batches that it answered with OK."""
+    """Answers each appendBatch with ``status`` and keeps the batches that it answered with OK.
+
+    While a test holds ``requests``, no request is answered. With ``accepts`` all after that many batches are refused.
+    """
 
     allow_reuse_address = True
     daemon_threads = True
@@ -45,6 +48,7 @@ class Receiver(socketserver.ThreadingTCPServer):
         self._tls = tls
         self.deflate = deflate
         self.status = OK
+        self.accepts: int | None = None
         self.batches: list[list[dict[str, Any]]] = []
         self.refused = 0
         self.requests = threading.Lock()
@@ -80,7 +84,8 @@ class _Connection(socketserver.StreamRequestHandler):
             buffers = [_buffer(stream) for _ in range(count)]
             batch = fastavro.schemaless_reader(io.BytesIO(b"".join(buffers[1:])), _EVENTS, None)
             with self.server.requests:
-                status = self.server.status
+                accepts = self.server.accepts
+                status = self.server.status if accepts is None or len(self.server.batches) < accepts else FAILED
                 if status == OK:
                     self.server.batches.append(list(batch))  # type: ignore[arg-type]  # fastavro types any datum
                 else:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 TWO = [{"host": "a"}, {"host": "b"}]
 FILE: Mapping[str, object] = {"channel.type": "file", "spool.when_done": "delete"}
 MEMORY: Mapping[str, object] = {"channel.type": "memory", "spool.when_done": "rename"}
+BLOCKS: Mapping[str, object] = {"spool.deserializer": "blocks"}
+MIB = 1024 * 1024
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,20 @@ MEMORY: Mapping[str, object] = {"channel.type": "memory", "spool.when_done": "re
             "they are the same or one contains the other",
         ),
         ({**FILE, "spool.folder": "/s/spool", "channel.folder": "/s"}, "they are the same or one contains the other"),
+        (
+            {**BLOCKS, "spool.block_bytes": 9 * MIB},
+            "spool.max_line_bytes = 8388608 is below spool.block_bytes = 9437184",
+        ),
+        ({**BLOCKS, "channel.capacity_blocks": 3}, "spool.batch_blocks = 4 is above channel.capacity_blocks = 3"),
+        ({**BLOCKS, "channel.max_bytes": 12 * MIB - 1}, "come to 12582912, above channel.max_bytes = 12582911"),
+        (
+            {**BLOCKS, "sinks.max_batch_bytes": 24 * MIB},
+            "comes to 33816576 bytes, above the 33554432 of a bridge's frame",
+        ),
+        ({**BLOCKS, "jvm.heap_mib": 221}, "jvm.heap_mib = 221 is below the 222 MiB that blocks need"),
+        ({**BLOCKS, **FILE, "jvm.heap_mib": 125}, "jvm.heap_mib = 125 is below the 126 MiB that blocks need"),
+        ({**BLOCKS, "sinks.parallel": 20}, "jvm.heap_mib = 512 is below the 526 MiB that blocks need"),
+        ({**BLOCKS, "spool.when_done": "delete"}, 'spool.when_done = "delete" with channel.type = "memory"'),
     ],
 )
 def test_a_combination_that_flume_would_misinterpret_is_refused(changes: Mapping[str, object], said: str) -> None:
@@ -69,6 +85,12 @@ def test_a_combination_that_flume_would_misinterpret_is_refused(changes: Mapping
         {"tls.enabled": True},
         {"compression.type": "deflate"},
         {"spool.folder": "/s/spool", "channel.folder": "/s/spool-channel"},
+        {**BLOCKS, "channel.max_bytes": 12 * MIB, "jvm.heap_mib": 74},
+        {**BLOCKS, **FILE, "jvm.heap_mib": 126},
+        {**BLOCKS, "sinks.parallel": 2, "sinks.bridges": TWO, "sinks.group": "failover"},
+        # What only the other mode uses is not looked at.
+        {**BLOCKS, "spool.batch_lines": 50_000, "channel.capacity": 1, "sinks.batch_size": 50_000},
+        {"spool.block_bytes": 2**30, "spool.batch_blocks": 50_000},
     ],
 )
 def test_what_flume_does_as_told_is_accepted(changes: Mapping[str, object]) -> None:

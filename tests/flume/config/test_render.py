@@ -61,6 +61,19 @@ def test_awkward_values_come_out_as_they_went_in() -> None:
     assert '"-Dx=\\"a b\\"\\\\"\n' in texts[JVM_OPTIONS]
 
 
+def test_with_blocks_what_counts_events_counts_blocks() -> None:
+    changes = {"spool.deserializer": "blocks", "spool.batch_blocks": 3, "channel.capacity_blocks": 90}
+    properties = read_properties(render_texts(default_values().changed(changes))[CONFIGURATION])
+    source, channel = "headrace.sources.spool", "headrace.channels.queue"
+    assert properties[f"{source}.batchSize"] == "3"
+    assert properties[f"{channel}.capacity"] == properties[f"{channel}.transactionCapacity"] == "90"
+    assert properties["headrace.sinks.bridge0_0.batch-size"] == "90"
+    # The place takes what the source adds, so it is first; the place is the id.
+    assert properties[f"{source}.interceptors"] == "place timestamp host"
+    assert properties[f"{source}.fileHeaderKey"] == properties[f"{source}.interceptors.place.pathHeader"]
+    assert not any(key.startswith((f"{source}.inputCharset", f"{source}.interceptors.id")) for key in properties)
+
+
 def test_a_name_that_a_template_misspells_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for template in render.TEMPLATES.iterdir():
         shutil.copy(template, tmp_path)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def test_the_examples_cover_what_the_values_offer() -> None:
     names = {folder.name for folder in rendered_examples.example_folders()}
-    assert names == {"memory", "file", "tls", "deflate", "load_balance", "failover", "parallel"}
+    assert names == {"memory", "file", "blocks", "tls", "deflate", "load_balance", "failover", "parallel"}
 
 
 def test_the_committed_examples_are_what_is_rendered() -> None:
