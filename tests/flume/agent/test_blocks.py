@@ -97,6 +97,7 @@ class Delivery:
 
     folder: Path
     receiver: Receiver
+    agent: Agent
     ids: dict[str, str]
 
 
@@ -114,7 +115,7 @@ def delivery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             receiver.status = OK
             total = sum(map(len, FILES.values()))
             wait_until(lambda: placed_bytes(blocks_of(receiver)) == total and not unread(folder), 30, "all files")
-            yield Delivery(folder, receiver, ids)
+            yield Delivery(folder, receiver, agent, ids)
 
 
 @pytest.mark.java
@@ -133,19 +134,25 @@ def test_blocks_have_their_headers_and_an_empty_file_has_no_block(delivery: Deli
     assert all(event["headers"].keys() - {"headrace.length"} == names for event in events)
     found = {(event["headers"]["basename"], event["headers"]["headrace.file"]) for event in events}
     assert found == set(delivery.ids.items())
+    # What the source has counted, too: the summary compares it with what arrived.
+    metrics = delivery.agent.poll()
+    assert metrics is not None
+    assert metrics.events_read == len(events)
+
+
+def delivered_again(delivery: Delivery, content: bytes) -> Block:
+    """Hand a small file over under a name that is free again afterwards; return its block."""
+    before = len(blocks_of(delivery.receiver))
+    drop(delivery.folder, "again.log", content)
+    wait_until(lambda: len(blocks_of(delivery.receiver)) > before, 30, "the file")
+    wait_until(lambda: not unread(delivery.folder), 30, "the file to be finished")
+    (delivery.folder / "spool" / "again.log.COMPLETED").unlink(missing_ok=True)
+    return blocks_of(delivery.receiver)[before]
 
 
 @pytest.mark.java
 def test_another_file_under_the_same_name_has_another_id(delivery: Delivery) -> None:
-    name = "again.log"
-    (delivery.folder / "spool" / f"{name}.COMPLETED").unlink(missing_ok=True)
-    before = len(blocks_of(delivery.receiver))
-    for number in range(2):
-        drop(delivery.folder, name, b"%d same size\n" % number)
-        wait_until(lambda n=number: len(blocks_of(delivery.receiver)) == before + n + 1, 30, "the file")  # type: ignore[misc]
-        wait_until(lambda: not unread(delivery.folder), 30, "the file to be finished")
-        (delivery.folder / "spool" / f"{name}.COMPLETED").unlink(missing_ok=True)
-    first, second = blocks_of(delivery.receiver)[before:]
+    first, second = (delivered_again(delivery, b"%d same size\n" % number) for number in range(2))
     assert (first.body, second.body) == (b"0 same size\n", b"1 same size\n")
     assert first.file != second.file
 

@@ -7,7 +7,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -24,7 +23,7 @@ import org.apache.flume.interceptor.Interceptor;
  *
  * <p>The promise. The file id is {@code <spool id>-<digest>}, each 32 lower-case hex characters. It is a function of
  * the spool folder's id, the file's base name, its size, its time of modification and its first and last 4096 bytes:
- * the same for a file that is read again or moved within the folder, another one for another file under the same name.
+ * the same for a file that is read again, another one for another file under the same name.
  * {@code flume/agent/spool_id.py} computes the same in Python; tests/flume/agent/test_spool_id.py compares the two.
  *
  * <p>The file's path comes in the header that the source's {@code fileHeaderKey} names, and is removed from the event.
@@ -79,15 +78,14 @@ public class PlaceInterceptor implements Interceptor {
     return event;
   }
 
+  /** Returns the same list: the source counts what is left in it, so what is dropped must not stay there. */
   public List intercept(List events) {
-    List placed = new ArrayList(events.size());
     for (Iterator each = events.iterator(); each.hasNext();) {
-      Event event = intercept((Event) each.next());
-      if (event != null) {
-        placed.add(event);
+      if (intercept((Event) each.next()) == null) {
+        each.remove();
       }
     }
-    return placed;
+    return events;
   }
 
   private void identify(String newPath) {
