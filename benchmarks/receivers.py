@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flume.jars.cache import ensure_jars
 from flume.jars.java import find_java
-from tests.support.ports import free_port
+from tests.support.ports import free_port, is_listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +83,7 @@ def avro_source(folder: Path, channel: str) -> Iterator[Receiver]:
     class_path = ":".join([str(folder), *(str(jar) for jar in ensure_jars())])
     command = [str(find_java()), HEAP, "-cp", class_path, "org.apache.flume.node.Application"]
     with _process([*command, "-n", "r", "-f", str(folder / "agent.properties"), "--no-reload-conf"], folder) as process:
-        _wait(lambda: _listens(port), process)
+        _wait(lambda: is_listening(port), process)
         yield Receiver(f"AvroSource, {channel} channel", process.pid, port)
 
 
@@ -109,11 +108,3 @@ def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None or time.monotonic() > deadline_s:
             raise RuntimeError(f"{process.args!r} does not listen")
         time.sleep(0.05)
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False
