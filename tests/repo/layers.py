@@ -78,6 +78,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
     ),
     "spark_job": (
         "errors ranges http_status",
+        "blocks",
         "parse options windows",
         "accounting",
         "source sinks",
@@ -114,7 +115,8 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "line_counter",
     ),
     "spark_job.parse.kernels": (
-        "line_form scan sums",
+        "line_form loads",
+        "line_ends line_times scan sums",
         "precompile sum_arrays",
     ),
     "spark_job.runner": (
