@@ -17,6 +17,7 @@ standard library reads each event alone, for the reason that :mod:`spark_job.par
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from datetime import UTC, datetime, timedelta
@@ -40,19 +41,25 @@ class _Malformed(Exception):
     """The event is malformed; the text is the reason."""
 
 
-def parse_objects(bodies: Iterable[bytes | None], fields: Mapping[str, str]) -> pl.DataFrame:
+def parse_objects(
+    bodies: Iterable[bytes | None], fields: Mapping[str, str], cut_length: Iterable[int | None] | None = None
+) -> pl.DataFrame:
     """Return a row for each body, in order: the fields, then ``raw`` and ``error``, which are null unless malformed.
 
     Args:
         bodies: the events.
         fields: name to type, one of the table at the module's head.
+        cut_length: for each body None, or how long the event is if the body is only its beginning. Such an event is not
+            parsed: it is malformed. None if there is no such event.
     """
     readers = [(name, READERS[kind]) for name, kind in fields.items()]
     nothing = [None] * len(readers)
     rows: list[list[Any]] = []
-    for body in bodies:
+    lengths: Iterable[int | None] = itertools.repeat(None) if cut_length is None else cut_length
+    # Not strict: the lengths may go on for ever.
+    for body, length in zip(bodies, lengths, strict=False):
         try:
-            record = _record(body)
+            record = _record(body, is_cut=length is not None)
             rows.append([*(_field(record, name, read) for name, read in readers), None, None])
         except _Malformed as malformed:
             rows.append([*nothing, _raw(body), str(malformed)])
@@ -60,7 +67,9 @@ def parse_objects(bodies: Iterable[bytes | None], fields: Mapping[str, str]) -> 
     return pl.DataFrame(rows, schema=types | {"raw": pl.String(), "error": pl.String()}, orient="row")
 
 
-def _record(body: bytes | None) -> dict[str, Any]:
+def _record(body: bytes | None, *, is_cut: bool) -> dict[str, Any]:
+    if is_cut:
+        raise _Malformed(Reason.TOO_LONG)
     if not body or not body.strip():
         raise _Malformed(Reason.EMPTY)
     try:

@@ -20,12 +20,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from headrace.common.durations import MICROSECOND
 from headrace.common.text import EPOCH, iso_utc
+from spark_job.blocks import (
+    CUT_LENGTH,
+    Blocks,
+    binary_column,
+    column_of,
+    cut_lengths,
+    is_blocks,
+    lines_in,
+    lines_of,
+    lines_schema,
+    numbers,
+)
 from spark_job.parse.kernels.line_form import LineForm
 from spark_job.parse.parser import raw_texts
 from spark_job.parse.rollup import add_up, roll_up
@@ -52,6 +63,7 @@ DEAD_LETTERS: Final[dict[str, pl.DataType]] = {
     "received": TIME_TYPE,
     "error": pl.String(),
     "raw": pl.String(),
+    CUT_LENGTH: pl.Int64(),
 }
 """The columns of a dead letter: a line that is not counted, and the reason."""
 
@@ -128,13 +140,26 @@ class LineCounter:
         """Count the lines of a table.
 
         Args:
-            table: ``body`` (binary, without line feeds), ``received`` (microseconds, UTC), ``offset``.
+            table: lines or blocks, see :mod:`spark_job.blocks`: ``body`` (binary), ``received`` (microseconds, UTC),
+                ``offset`` and what tells blocks or cut lines apart.
+
+        Raises:
+            BridgeRefused: the blocks are not as the contract says.
         """
         batches = table.to_batches()
-        arrays = self._kernels(table.num_rows)
-        if arrays is not None:
-            batches = [self._count(batch, arrays) for batch in batches]
-        self._waiting += [batch for batch in batches if batch.num_rows]
+        arrays = self._kernels(sum(map(lines_in, batches)))
+        for batch in batches:
+            if is_blocks(batch):
+                left = lines_of(batch, PARSED_AT_ONCE) if arrays is None else [self._count_blocks(batch, arrays)]
+            else:
+                left = [batch if arrays is None else self._count(batch, arrays)]
+            for lines in left:
+                self._leave(lines)
+
+    def _leave(self, lines: pa.RecordBatch) -> None:
+        """Let lines wait for the parser."""
+        if lines.num_rows:
+            self._waiting.append(lines)
         if (
             sum(batch.num_rows for batch in self._waiting) >= PARSED_AT_ONCE
             or sum(batch.get_total_buffer_size() for batch in self._waiting) > MAX_HELD_BYTES
@@ -165,20 +190,34 @@ class LineCounter:
 
     def _count(self, batch: pa.RecordBatch, arrays: SumArrays) -> pa.RecordBatch:
         """Count the lines that the kernels take; return the others."""
-        arrived_us = np.asarray(batch.column("received").view(pa.int64())) if self._by_arrival else None
+        arrived_us = numbers(batch.column("received")) if self._by_arrival else None
         left = arrays.add(batch.column("body"), arrived_us)
-        # Not pa.array: it imports pandas, which costs each of Spark's workers 0.4 s.
-        rows = pa.Array.from_buffers(pa.int64(), len(left), [None, pa.py_buffer(left)])
-        return batch.take(rows) if len(left) else batch.slice(0, 0)
+        return batch.take(column_of(left)) if len(left) else batch.slice(0, 0)
+
+    def _count_blocks(self, batch: pa.RecordBatch, arrays: SumArrays) -> pa.RecordBatch:
+        """Count the lines of blocks that the kernels take; return the others as rows."""
+        blocks = Blocks.of(batch)
+        left = arrays.add_blocks(blocks, by_arrival=self._by_arrival)
+        fields = lines_schema(batch, with_lengths=bool(blocks.is_cut.any()), with_headers=False)
+        columns = [
+            column_of(blocks.first_offset + left.numbers),
+            column_of(blocks.received[left.blocks], fields.field("received").type),
+            binary_column(left.content, left.lengths),
+        ]
+        if CUT_LENGTH in fields.names:
+            columns.append(cut_lengths(blocks, left.blocks))
+        return pa.record_batch(columns, schema=fields)
 
     def _parse_waiting(self) -> None:
         """Parse and count the waiting lines."""
         if not self._waiting:
             return
-        table = pa.Table.from_batches(self._waiting)
+        # Not all have the same columns.
+        table = pa.concat_tables([pa.Table.from_batches([each]) for each in self._waiting], promote_options="default")
         self._waiting = []
         bodies = pl.Series("body", table.column("body"))
-        lines = self._parser.parse(bodies, _COLUMNS)
+        cut_length = cut_length_of(table)
+        lines = self._parser.parse(bodies, _COLUMNS, cut_length)
         received = pl.Series("received", table.column("received"))
         if self._by_arrival:
             lines = lines.with_columns(time=pl.when(pl.col("error").is_null()).then(received))
@@ -188,6 +227,8 @@ class LineCounter:
         if lines["error"].null_count() < len(lines):
             places = pl.DataFrame([pl.Series("offset", table.column("offset")), received])
             found = pl.concat([places, lines.select("error", "raw")], how="horizontal")
+            lengths = pl.lit(None, pl.Int64) if cut_length is None else cut_length
+            found = found.with_columns(lengths.alias(CUT_LENGTH))
             self._dead_letters.append(found.filter(pl.col("error").is_not_null()))
 
     def _with_too_old(self, lines: pl.DataFrame, bodies: pl.Series, open_from_us: int) -> pl.DataFrame:
@@ -204,3 +245,10 @@ class LineCounter:
 def too_old_error(open_from_us: int) -> str:
     """Return why a line before ``open_from_us``, where the oldest open pane starts, is not counted."""
     return f"too old: all windows of lines before {iso_utc(EPOCH + open_from_us * MICROSECOND)} are closed"
+
+
+def cut_length_of(table: pa.Table) -> pl.Series | None:
+    """Return the column ``cut_length`` of rows of lines; None if no line is cut."""
+    if CUT_LENGTH not in table.schema.names or table.column(CUT_LENGTH).null_count == table.num_rows:
+        return None
+    return pl.Series(CUT_LENGTH, table.column(CUT_LENGTH))

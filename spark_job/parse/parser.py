@@ -67,13 +67,17 @@ class LineParser:
         """Whether the format has the time of the request; if not, the column ``time`` is null."""
         return bool(self._times)
 
-    def parse(self, bodies: pl.Series, columns: Iterable[str] | None = None) -> pl.DataFrame:
+    def parse(
+        self, bodies: pl.Series, columns: Iterable[str] | None = None, cut_length: pl.Series | None = None
+    ) -> pl.DataFrame:
         """Return one row for each line, in order.
 
         Args:
             bodies: the lines (Binary), without their line feeds.
             columns: the wanted columns of :data:`SCHEMA`; None for all. Fewer are faster. Whether a line is malformed
                 does not depend on them.
+            cut_length: for each line null, or how long it is if its body is only its beginning. Such a line is not
+                parsed: it is malformed. None if there is no such line.
         """
         wanted = wanted_columns(columns)
         lines = decode(bodies.rename("line"))
@@ -81,8 +85,12 @@ class LineParser:
             # The first line tells that the file has CRLF line ends. A single carriage return among other lines is
             # removed later, where the line does not match.
             lines = lines.str.strip_chars_end("\r")
-        extraction = self._extractor.extract(lines, self._needed_roles(wanted))
+        is_cut = None if cut_length is None else cut_length.is_not_null()
+        whole = lines if is_cut is None else lines.clone().scatter(is_cut.arg_true(), "")
+        extraction = self._extractor.extract(whole, self._needed_roles(wanted))
         found, errors = self._columns(extraction, wanted)
+        if is_cut is not None:
+            errors = _with_cut_lines(errors, is_cut)
         if errors is not None:
             found |= _malformed_columns(errors, lines, wanted)
             rows = errors.is_not_null().arg_true()
@@ -167,6 +175,12 @@ def _first_error(errors: pl.Series | None, bad: pl.Series, reason: Reason) -> pl
         return errors
     this = pl.when(bad).then(pl.lit(str(reason)))
     return pl.select((this if errors is None else pl.coalesce(errors, this)).alias("error")).to_series()
+
+
+def _with_cut_lines(errors: pl.Series | None, is_cut: pl.Series) -> pl.Series | None:
+    """Return ``errors`` with that of cut lines, which were parsed as if they were empty."""
+    this = pl.when(is_cut).then(pl.lit(str(Reason.TOO_LONG)))
+    return pl.select(this.otherwise(pl.lit(None) if errors is None else errors).alias("error")).to_series()
 
 
 def _malformed_columns(errors: pl.Series, lines: pl.Series, wanted: list[str]) -> dict[str, pl.Series]:

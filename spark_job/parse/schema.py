@@ -61,6 +61,7 @@ class Reason(StrEnum):
     NOT_JSON = "not a JSON object"
     MISSING = "a field is missing"
     WRONG_TYPE = "a field has the wrong type"
+    TOO_LONG = "line too long"
 
 
 def wanted_columns(columns: Iterable[str] | None) -> list[str]:

@@ -11,7 +11,8 @@ ANOTHER_ACCOUNT = 54_321
 # changed after numba has imported all that it needs, since the other account may not read this interpreter's files.
 KERNEL_HITS = f"""
 import os
-import avro_bridge.app, spark_job.parse.kernels.scan, spark_job.parse.kernels.sums
+import avro_bridge.app, spark_job.parse.kernels.line_ends, spark_job.parse.kernels.line_times
+import spark_job.parse.kernels.scan, spark_job.parse.kernels.sums
 from headrace.common import kernels
 import numba
 numba.njit("int64(int64)")(lambda number: number)

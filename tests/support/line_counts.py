@@ -73,7 +73,7 @@ def parsed(question: Question, table: pa.Table) -> Answer:
             line["raw"] = body.as_py().decode("utf-8", "replace").rstrip("\r")
             line["error"] = f"too old: all windows of lines before {iso_utc(question.open_from)} are closed"
         if line["error"] is not None:
-            letters.append(tuple(line[name] for name in DEAD_LETTERS))
+            letters.append(tuple(line.get(name) for name in DEAD_LETTERS))
     kept = lines.with_row_index().filter(~pl.col("index").is_in(old))
     return _answer(roll_up(kept, question.pane), letters, len(old), question.pane)
 

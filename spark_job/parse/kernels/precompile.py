@@ -8,6 +8,8 @@ from headrace.common import kernels
 def precompile() -> None:
     """Compile every kernel, or load it from the disk."""
     # Importing these modules registers their kernels.
+    import spark_job.parse.kernels.line_ends
+    import spark_job.parse.kernels.line_times
     import spark_job.parse.kernels.scan
     import spark_job.parse.kernels.sums  # noqa: F401
 

@@ -21,6 +21,10 @@ target       ASCII, no blank, no quote, no backslash
 
 Carriage returns at the end are ignored. A line without a backslash needs no unescaping, and bytes that are not UTF-8
 cannot move a part, since such a byte never swallows the ASCII byte after it.
+
+Most bytes are read by eights: ``loads[n]`` is the number that the eight bytes from ``n`` on make, the first byte being
+the lowest. A search in such a word yields a *mark*: a word with the high bit of each wanted byte set. Only its lowest
+mark is exact, since the subtraction in it may carry into the bytes above.
 """
 
 from __future__ import annotations
@@ -29,14 +33,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from headrace.common.kernels import BYTES, OFFSETS, TABLE, WORDS, inlined, kernel
+from headrace.common.kernels import BYTES, TABLE, inlined, kernel
+from spark_job.parse.kernels.loads import LOADS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
-    Words = NDArray[np.uint64]
-    Offsets = NDArray[np.int32]
+    Loads = NDArray[np.uint64]
     Table = NDArray[np.int64]
 
 WITH_SERVER: Final = 1
@@ -54,19 +58,18 @@ FOUND_COLUMNS: Final = 6
 NOT_TAKEN: Final = -(2**62)
 """Stands in place of a line's time: the kernel did not take the line, which has another form."""
 
-_QUOTE, _BACKSLASH, _BLANK, _NUMBER_SIGN, _RETURN = 0x22, 0x5C, 0x20, 0x23, 0x0D
-_COLON, _SLASH, _DASH, _PLUS, _POINT, _OPEN, _CLOSE = 0x3A, 0x2F, 0x2D, 0x2B, 0x2E, 0x5B, 0x5D
-_ZERO, _NINE, _A, _Z, _LAST_ASCII = 0x30, 0x39, 0x41, 0x5A, 0x7F
+_QUOTE, _BACKSLASH, _BLANK, _NUMBER_SIGN = 0x22, 0x5C, 0x20, 0x23
+_SLASH, _DASH, _POINT = 0x2F, 0x2D, 0x2E
+_ZERO, _NINE, _A, _Z = 0x30, 0x39, 0x41, 0x5A
+_ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 _QUOTES, _BACKSLASHES = np.uint64(0x2222222222222222), np.uint64(0x5C5C5C5C5C5C5C5C)
-_LOW_BITS, _ALL_BITS = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0xFFFFFFFFFFFFFFFF)
+_BLANKS, _BEHIND_NUMBER_SIGNS = np.uint64(0x2020202020202020), np.uint64(0x2424242424242424)
+_ONE, _TO_LOWEST_BIT, _TO_COUNT = np.uint64(1), np.uint64(7), np.uint64(56)
+_HTTP_1_1 = np.uint64(int.from_bytes(b"HTTP/1.1", "little"))
 _H, _T, _P = 0x48, 0x54, 0x50
-_MONTHS = tuple(int.from_bytes(name, "big") for name in b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
-_DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
-_FIRST_YEAR, _LAST_YEAR, _DAYS_TO_1970 = 1900, 2999, 719_163
-_TIME_LENGTH, _SECOND_US, _NO_DIGITS = 26, 1_000_000, -10_000
-_MAX_DIGITS, _MAX_PORT_DIGITS, _STATUS_DIGITS = 15, 18, 3
-# FNV-1a with 32 bits: its products fit into a signed integer of 64 bits.
-_FNV_BASIS, _FNV_PRIME, _LOWER_32_BITS = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
+_MAX_DIGITS, _STATUS_DIGITS = 15, 3
+_HASH_START, _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+_HASH_FOLD, _HASH_CUT = np.uint64(32), np.uint64(33)
 
 
 @inlined
@@ -76,85 +79,30 @@ def _byte(data: Bytes, position: int) -> int:
 
 
 @inlined
-def _word_end(data: Bytes, position: int, stop: int) -> int:
-    """The position after the word that starts here and the blank after it, or -1."""
-    start = position
-    while position < stop and data[position] != _BLANK:
-        if data[position] == _QUOTE or data[position] == _BACKSLASH:
-            return -1
-        position += 1
-    return position + 1 if start < position < stop else -1
+def _zeros(word: np.uint64) -> np.uint64:
+    """A mark of the bytes that are zero."""
+    return (word - _ONES) & ~word & _HIGH_BITS
 
 
 @inlined
-def _server_end(data: Bytes, position: int, stop: int) -> int:
-    """The position after a server, its port and the blank after it, or -1."""
-    after = _word_end(data, position, stop)
-    colon = after - 2
-    while colon > position and _ZERO <= data[colon] <= _NINE:
-        colon -= 1
-    digits = after - 2 - colon
-    return after if colon > position and data[colon] == _COLON and 1 <= digits <= _MAX_PORT_DIGITS else -1
+def _lowest(mark: np.uint64) -> int:
+    """The number of bytes before the lowest marked one."""
+    bit = mark >> _TO_LOWEST_BIT
+    # Below the lowest bit all are ones now: add up one of each byte.
+    return int(np.int64((((bit - _ONE) & ~bit & _ONES) * _ONES) >> _TO_COUNT))
 
 
 @inlined
-def _two(data: Bytes, position: int) -> int:
-    """The number of two digits; far below zero if one of them is no digit, so that any sum with it stays below zero."""
-    high, low = _byte(data, position) - _ZERO, _byte(data, position + 1) - _ZERO
-    return high * 10 + low if 0 <= high <= 9 and 0 <= low <= 9 else _NO_DIGITS
+def _ends(word: np.uint64) -> np.uint64:
+    """A mark of what ends a quoted text without an escape: quotes and backslashes."""
+    return _zeros(word ^ _QUOTES) | _zeros(word ^ _BACKSLASHES)
 
 
 @inlined
-def _days(data: Bytes, position: int) -> int:
-    """Days from 1970 to a date as in ``17/May/2015``, or :data:`NOT_TAKEN`."""
-    name = (_byte(data, position + 3) << 16) | (_byte(data, position + 4) << 8) | _byte(data, position + 5)
-    month = 0
-    while month < 12 and _MONTHS[month] != name:
-        month += 1
-    day = _two(data, position)
-    year = _two(data, position + 7) * 100 + _two(data, position + 9)
-    if month == 12 or not _FIRST_YEAR <= year <= _LAST_YEAR:
-        return NOT_TAKEN
-    leap_day = 1 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 0
-    length = _DAYS_BEFORE_MONTH[month + 1] - _DAYS_BEFORE_MONTH[month] + (leap_day if month == 1 else 0)
-    if not 1 <= day <= length or data[position + 2] != _SLASH or data[position + 6] != _SLASH:
-        return NOT_TAKEN
-    before = year - 1
-    # The days of all years before this one; 719,163 is 1 January 1970 as Python's ``date.toordinal`` counts.
-    days = before * 365 + before // 4 - before // 100 + before // 400 - _DAYS_TO_1970
-    return days + _DAYS_BEFORE_MONTH[month] + (leap_day if month > 1 else 0) + day
-
-
-@inlined
-def _time_us(data: Bytes, position: int) -> int:
-    """The time of ``17/May/2015:10:05:03 +0200`` in microseconds since 1970, or :data:`NOT_TAKEN`."""
-    days = _days(data, position)
-    hour, minute, second = _two(data, position + 12), _two(data, position + 15), _two(data, position + 18)
-    hours_ahead, minutes_ahead = _two(data, position + 22), _two(data, position + 24)
-    sign = data[position + 21]
-    if (
-        days == NOT_TAKEN
-        or data[position + 11] != _COLON
-        or data[position + 14] != _COLON
-        or data[position + 17] != _COLON
-        or data[position + 20] != _BLANK
-        or sign not in (_PLUS, _DASH)
-        or not 0 <= hour <= 23
-        or not 0 <= minute <= 59
-        # A leap second counts as the first second of the next minute, as in parse/times.py.
-        or not 0 <= second <= 60
-        or not 0 <= hours_ahead <= 23
-        or not 0 <= minutes_ahead <= 59
-    ):
-        return NOT_TAKEN
-    ahead = hours_ahead * 60 + minutes_ahead
-    minutes = (days * 24 + hour) * 60 + minute - (ahead if sign == _PLUS else -ahead)
-    return (minutes * 60 + second) * _SECOND_US
-
-
-@inlined
-def _protocol_end(data: Bytes, position: int, stop: int) -> int:
+def _protocol_end(data: Bytes, loads: Loads, position: int, stop: int) -> int:
     """The position after ``HTTP/1.1`` or ``HTTP/2`` and the quote after it, or -1."""
+    if stop - position > 8 and loads[position] == _HTTP_1_1 and data[position + 8] == _QUOTE:
+        return position + 9
     if (
         stop - position < 7
         or data[position] != _H
@@ -172,10 +120,13 @@ def _protocol_end(data: Bytes, position: int, stop: int) -> int:
 
 
 @inlined
-def _target(data: Bytes, position: int, stop: int, query: int) -> tuple[int, int, int, int]:
+def _target(
+    data: Bytes, loads: Loads, position: int, stop: int, query: int, queries: np.uint64
+) -> tuple[int, int, int, int]:
     """Start, end and hash of the target of the request that starts here, and the position after the request's quote.
 
-    The target ends before the byte ``query`` and before a number sign. The position is -1 if this is no such request.
+    The target ends before the byte ``query``, of which ``queries`` is full, and before a number sign. The position is
+    -1 if this is no such request.
     """
     start = position
     while position < stop and _A <= data[position] <= _Z:
@@ -184,22 +135,41 @@ def _target(data: Bytes, position: int, stop: int, query: int) -> tuple[int, int
         return 0, 0, 0, -1
     start = position + 1
     position = start
-    value = _FNV_BASIS
-    seen = 0
-    while position < stop:
-        byte = _byte(data, position)
-        if byte in (_BLANK, query, _NUMBER_SIGN, _QUOTE, _BACKSLASH):
+    value = _HASH_START
+    while True:
+        # A line that is taken has eight bytes behind its target, ` HTTP/1"` at least.
+        if stop - position < 8:
+            return 0, 0, 0, -1
+        word = loads[position]
+        # Bytes below 0x24, which are blank, exclamation mark, quote, number sign and controls, and the other two ends.
+        mark = (word - _BEHIND_NUMBER_SIGNS) & ~word & _HIGH_BITS
+        mark |= _zeros(word ^ _BACKSLASHES) | _zeros(word ^ queries)
+        count = 8
+        if mark:
+            count = _lowest(mark)
+            byte = _byte(data, position + count)
+            ended = byte in (_BLANK, query, _NUMBER_SIGN, _QUOTE, _BACKSLASH)
+            if not ended:
+                count += 1
+            word = word & ((_ONE << np.uint64(8 * count)) - _ONE) if count < 8 else word
+        # Only the parser decides what becomes of bytes beyond ASCII.
+        if word & _HIGH_BITS:
+            return 0, 0, 0, -1
+        value = (value ^ word) * _HASH_FACTOR
+        value ^= value >> _HASH_FOLD
+        position += count
+        if mark and ended:
             break
-        seen |= byte
-        value = ((value ^ byte) * _FNV_PRIME) & _LOWER_32_BITS
-        position += 1
     end = position
-    while position < stop and data[position] != _BLANK and data[position] != _QUOTE and data[position] != _BACKSLASH:
-        position += 1
-    # Only the parser decides what becomes of bytes beyond ASCII.
-    if position == start or position >= stop or data[position] != _BLANK or seen > _LAST_ASCII:
+    while stop - position >= 8:
+        mark = _zeros(loads[position] ^ _BLANKS) | _ends(loads[position])
+        if mark:
+            position += _lowest(mark)
+            break
+        position += 8
+    if position == start or stop - position < 8 or data[position] != _BLANK:
         return 0, 0, 0, -1
-    return start, end, value, _protocol_end(data, position + 1, stop)
+    return start, end, int(np.int64(value >> _HASH_CUT)), _protocol_end(data, loads, position + 1, stop)
 
 
 @inlined
@@ -216,35 +186,24 @@ def _number(data: Bytes, position: int, stop: int) -> tuple[int, int]:
 
 
 @inlined
-def _has_neither(word: np.uint64) -> bool:
-    """Whether none of eight bytes is a quote or a backslash."""
-    quote, backslash = word ^ _QUOTES, word ^ _BACKSLASHES
-    # Adding 0x7F to the lower 7 bits of a byte sets its high bit unless they are 0, and carries into no other byte. So,
-    # with the high bit of the byte itself, each high bit is set unless the byte is 0, that is, the wanted character.
-    present = (((quote & _LOW_BITS) + _LOW_BITS) | quote) & (((backslash & _LOW_BITS) + _LOW_BITS) | backslash)
-    return bool(present | _LOW_BITS == _ALL_BITS)
-
-
-@inlined
-def _quoted_end(data: Bytes, words: Words, position: int, stop: int) -> int:
+def _quoted_end(data: Bytes, loads: Loads, position: int, stop: int) -> int:
     """The position after the quoted text that starts with a blank and a quote here, or -1."""
     if stop - position < 3 or data[position] != _BLANK or data[position + 1] != _QUOTE:
         return -1
     position += 2
-    # Byte by byte up to a position that is a multiple of 8, then by words of 8 bytes, then the rest by bytes: user
-    # agents are most of a line's length.
-    while position < stop and position & 7 and data[position] != _QUOTE and data[position] != _BACKSLASH:
-        position += 1
-    if position & 7 == 0:
-        while stop - position >= 8 and _has_neither(words[position >> 3]):
-            position += 8
+    while stop - position >= 8:
+        mark = _ends(loads[position])
+        if mark:
+            position += _lowest(mark)
+            break
+        position += 8
     while position < stop and data[position] != _QUOTE and data[position] != _BACKSLASH:
         position += 1
     return position + 1 if position < stop and data[position] == _QUOTE else -1
 
 
 @inlined
-def _answer(data: Bytes, words: Words, position: int, stop: int, form: int) -> tuple[int, int]:
+def _answer(data: Bytes, loads: Loads, position: int, stop: int, form: int) -> tuple[int, int]:
     """Status and size, given the position after the request; the size is -1 if the rest has another form."""
     if stop - position < 4 or data[position] != _BLANK:
         return 0, -1
@@ -255,78 +214,41 @@ def _answer(data: Bytes, words: Words, position: int, stop: int, form: int) -> t
         return 0, -1
     size, position = _number(data, position + 1, stop)
     if form & WITH_HEADERS and position >= 0:
-        position = _quoted_end(data, words, position, stop)
+        position = _quoted_end(data, loads, position, stop)
         if position >= 0:
-            position = _quoted_end(data, words, position, stop)
+            position = _quoted_end(data, loads, position, stop)
     if position < 0 or (position < stop and not (form & MAY_GO_ON and data[position] == _BLANK)):
         return 0, -1
     return status, size
 
 
-@inlined
-def _time_start(data: Bytes, position: int, stop: int, form: int) -> int:
-    """The position of the first byte of the time, or -1 if the bytes before or after the time have another form."""
-    if form & WITH_SERVER:
-        position = _server_end(data, position, stop)
-    for _ in range(3):
-        if position >= 0:
-            position = _word_end(data, position, stop)
-    # At least a bracket, a blank and a quote must follow the time, so these reads stay inside the line.
-    if position < 0 or stop - position < _TIME_LENGTH + 4 or data[position] != _OPEN:
-        return -1
-    behind = position + 1 + _TIME_LENGTH
-    if data[behind] != _CLOSE or data[behind + 1] != _BLANK or data[behind + 2] != _QUOTE:
-        return -1
-    return position + 1
-
-
-@kernel(f"void({BYTES}, {WORDS}, {OFFSETS}, int64, int64, int64, {TABLE})")
-def scan(
-    data: Bytes, words: Words, offsets: Offsets, form: int, query: int, first_error_status: int, found: Table
-) -> None:
-    """Find the parts of lines.
+@kernel(f"void({BYTES}, {LOADS}, int64, int64, int64, {TABLE})")
+def scan(data: Bytes, loads: Loads, form: int, query: int, first_error_status: int, found: Table) -> None:
+    """Find the parts of lines behind their times.
 
     Args:
-        data: the lines, one after the other.
-        words: ``data`` as words of eight bytes, without the bytes left over at the end.
-        offsets: where each line starts, and where the last one ends.
+        data: the bytes that ``found`` points into.
+        loads: ``data`` by eights, see :mod:`.loads`.
         form: sum of :data:`WITH_SERVER`, :data:`WITH_HEADERS` and :data:`MAY_GO_ON`.
         query: the byte that starts a target's query, if the query is to be cut off; otherwise the number sign.
         first_error_status: this status and every higher one is an error.
-        found: filled with a row for each line: microseconds since 1970 or :data:`NOT_TAKEN`; start, end and hash of the
-            target without its fragment; size of the answer; whether its status is an error.
+        found: the result of :func:`.line_times.find_times`. In the end a row has: microseconds since 1970 or
+            :data:`NOT_TAKEN`; start, end and hash of the target without its fragment; size of the answer; whether its
+            status is an error.
     """
-    behind = 0
-    known = -1
-    known_us = NOT_TAKEN
-    for line in range(len(offsets) - 1):
-        found[line, TIME_US] = NOT_TAKEN
-        start, stop = int(offsets[line]), int(offsets[line + 1])
-        # Offsets come over the network, and numba checks no bounds: no offset may point outside the data, and no two
-        # lines may share bytes.
-        if start < behind or stop < start or stop > len(data):
+    queries = _ONES * np.uint64(query)
+    for line in range(len(found)):
+        if found[line, TIME_US] == NOT_TAKEN:
             continue
-        behind = stop
-        while stop > start and data[stop - 1] == _RETURN:
-            stop -= 1
-        time = _time_start(data, start, stop, form)
-        if time < 0:
-            continue
-        # Many lines of a log have the time of the line before: compare the texts, and read the time only if it changed.
-        same = 0
-        while known >= 0 and same < _TIME_LENGTH and data[known + same] == data[time + same]:
-            same += 1
-        if same < _TIME_LENGTH:
-            known = time
-            known_us = _time_us(data, time)
-        target, end, value, position = _target(data, time + _TIME_LENGTH + 3, stop, query)
-        if position < 0:
-            continue
-        status, size = _answer(data, words, position, stop, form)
+        stop = found[line, TARGET_END]
+        start, end, value, position = _target(data, loads, found[line, TARGET_START], stop, query, queries)
+        size = -1
+        if position >= 0:
+            status, size = _answer(data, loads, position, stop, form)
         if size < 0:
+            found[line, TIME_US] = NOT_TAKEN
             continue
-        found[line, TIME_US] = known_us
-        found[line, TARGET_START] = target
+        found[line, TARGET_START] = start
         found[line, TARGET_END] = end
         found[line, TARGET_HASH] = value
         found[line, SIZE] = size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -9,14 +10,18 @@ import polars as pl
 import pyarrow as pa
 
 from spark_job.http_status import FIRST_ERROR_STATUS
-from spark_job.parse.kernels import scan, sums
+from spark_job.parse.kernels import line_ends, line_times, scan, sums
+from spark_job.parse.kernels.loads import loads_of
 from spark_job.parse.schema import TIME_TYPE
 from spark_job.parse.urls import UrlRule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from spark_job.blocks import Blocks
     from spark_job.parse.kernels.line_form import LineForm
+
+    Numbers = NDArray[np.int64]
 
 LINES_AT_ONCE: Final = 4096
 """So many lines go through one kernel and then the other, so that what passes between them stays in the CPU cache."""
@@ -26,6 +31,23 @@ _BEFORE_ALL_TIMES: Final = int(np.iinfo(np.int64).min)
 FIRST_BYTES: Final = 1 << 16
 FIRST_ROWS: Final = 2 * LINES_AT_ONCE
 """A power of two, and two rounds of lines: doubling always makes room for one more round."""
+
+
+@dataclass(frozen=True)
+class LeftLines:
+    """Lines of blocks that the kernels left.
+
+    Attributes:
+        numbers: which lines of the blocks they are, counted from 0.
+        blocks: the number of each one's block.
+        content: the lines, one after the other.
+        lengths: how many bytes each one has.
+    """
+
+    numbers: Numbers
+    blocks: Numbers
+    content: NDArray[np.uint8]
+    lengths: Numbers
 
 
 class SumArrays:
@@ -56,6 +78,7 @@ class SumArrays:
     def _clear(self) -> None:
         self._used = np.zeros(sums.COUNTERS, np.int64)
         self._kept = np.empty(FIRST_BYTES, np.uint8)
+        self._kept_loads = loads_of(self._kept)
         self._targets = np.empty((FIRST_ROWS, sums.TARGET_COLUMNS), np.int64)
         self._sums = np.empty((FIRST_ROWS, sums.SUM_COLUMNS), np.int64)
         self._target_slots = np.full(2 * FIRST_ROWS, sums.EMPTY, np.int32)
@@ -84,34 +107,81 @@ class SumArrays:
         if not len(lines) or content is None:
             return np.arange(len(lines))
         data = np.frombuffer(content, np.uint8)
-        # The words may start at any address, which the kernel's type allows (``aligned=False``).
-        words = data[: len(data) // 8 * 8].view(np.uint64)
+        loads = loads_of(data)
         # A slice of an Arrow array shares the buffers of the whole one.
-        all_offsets = np.frombuffer(offsets, np.int32)[lines.offset : lines.offset + len(lines) + 1]
+        offsets = np.frombuffer(offsets, np.int32)[lines.offset : lines.offset + len(lines) + 1]
         left = []
         for first in range(0, len(lines), LINES_AT_ONCE):
-            some = all_offsets[first : first + LINES_AT_ONCE + 1]
-            found = self._found[: len(some) - 1]
+            some = offsets[first : first + LINES_AT_ONCE + 1]
+            arrived = _NO_TIMES if arrived_us is None else arrived_us[first : first + len(some) - 1]
             # Not the last minus the first: offsets from the network may be in any order, and the kernel checks no
             # bounds.
-            self._make_room(len(found), int(some.max()) - int(some.min()))
-            scan.scan(data, words, some, self._form, self._query, FIRST_ERROR_STATUS, found)
-            count = sums.add(
-                data,
-                found,
-                _NO_TIMES if arrived_us is None else arrived_us[first : first + len(found)],
-                self._pane_us,
-                self._oldest_us,
-                self._kept,
-                self._targets,
-                self._target_slots,
-                self._sums,
-                self._sum_slots,
-                self._used,
-                self._left,
-            )
-            left.append(self._left[:count] + first)
+            left.append(first + self._add(data, loads, some[:-1], some[1:], int(some.max()) - int(some.min()), arrived))
         return np.concatenate(left)
+
+    def add_blocks(self, blocks: Blocks, *, by_arrival: bool) -> LeftLines:
+        """Add the lines of blocks up, and return those that the kernels left.
+
+        Args:
+            blocks: the blocks; their bounds and columns were checked.
+            by_arrival: count each line by the time at which its block was received, not by the time in it.
+
+        Raises:
+            BridgeRefused: a block has another number of lines than the bridge says.
+        """
+        loads = loads_of(blocks.data)
+        reached = np.array([0, blocks.bounds[0]], np.int64)
+        counted = np.zeros(len(blocks.counts), np.int64)
+        starts, stops, rows = np.empty((3, LINES_AT_ONCE), np.int32)
+        first = 0
+        parts = []
+        while count := line_ends.find_lines(
+            blocks.data, loads, blocks.bounds, blocks.is_cut, reached, counted, starts, stops, rows
+        ):
+            arrived = blocks.received[rows[:count]] if by_arrival else _NO_TIMES
+            size = int(stops[count - 1]) - int(starts[0])
+            # A cut line may begin as a whole one is written: it is not looked at.
+            seen = np.where(blocks.is_cut[rows[:count]], starts[:count], stops[:count])
+            left = self._add(blocks.data, loads, starts[:count], seen, size, arrived)
+            parts.append(np.stack([first + left, rows[left], starts[left], stops[left]]))
+            first += count
+        blocks.require_counts(counted)
+        numbers, in_blocks, from_, to = np.ascontiguousarray(np.concatenate(parts, axis=1))
+        content = np.empty(int((to - from_).sum()), np.uint8)
+        line_ends.copy_lines(blocks.data, from_, to, content)
+        return LeftLines(numbers, in_blocks, content, to - from_)
+
+    def _add(
+        self,
+        data: NDArray[np.uint8],
+        loads: NDArray[np.uint64],
+        starts: NDArray[np.int32],
+        stops: NDArray[np.int32],
+        size: int,
+        arrived_us: Numbers,
+    ) -> Numbers:
+        """Add a round of lines up, whose targets have ``size`` bytes at most; return the numbers of the others."""
+        found = self._found[: len(starts)]
+        self._make_room(len(found), size)
+        line_times.find_times(data, loads, starts, stops, self._form, found)
+        scan.scan(data, loads, self._form, self._query, FIRST_ERROR_STATUS, found)
+        count = sums.add(
+            data,
+            loads,
+            found,
+            arrived_us,
+            self._pane_us,
+            self._oldest_us,
+            self._kept,
+            self._kept_loads,
+            self._targets,
+            self._target_slots,
+            self._sums,
+            self._sum_slots,
+            self._used,
+            self._left,
+        )
+        return self._left[:count].copy()
 
     def take(self) -> pl.DataFrame:
         """Return the sums with the columns of :func:`.rollup.roll_up`, and start from zero.
@@ -140,6 +210,7 @@ class SumArrays:
         targets, used_bytes, rows = (int(used) for used in self._used)
         if used_bytes + size > len(self._kept):
             self._kept = np.concatenate([self._kept, np.empty(max(size, used_bytes), np.uint8)])
+            self._kept_loads = loads_of(self._kept)
         if targets + lines > len(self._targets):
             self._targets = np.concatenate([self._targets, np.empty_like(self._targets)])
             self._target_slots = _slots(self._targets, self._targets[:targets, sums.TARGET_HASH])

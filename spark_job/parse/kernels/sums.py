@@ -19,12 +19,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from headrace.common.kernels import BYTES, NUMBERS, SLOTS, TABLE, TIMES, WRITABLE_BYTES, inlined, kernel
+from spark_job.parse.kernels.loads import LOADS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
+    Loads = NDArray[np.uint64]
     Slots = NDArray[np.int32]
     Numbers = NDArray[np.int64]
 
@@ -60,8 +62,33 @@ _PANE_FACTOR, _TARGET_FACTOR, _LOWER_31_BITS = 0x5BD1E995, 0x2C1B3C6D, 0x7FFFFFF
 
 
 @inlined
+def _same(data: Bytes, loads: Loads, start: int, kept: Bytes, kept_loads: Loads, place: int, length: int) -> bool:
+    """Whether the bytes from ``start`` on are those that are kept from ``place`` on."""
+    ahead = 0
+    if length < 8:
+        while ahead < length and kept[place + ahead] == data[start + ahead]:
+            ahead += 1
+        return ahead == length
+    while length - ahead >= 8:
+        if kept_loads[place + ahead] != loads[start + ahead]:
+            return False
+        ahead += 8
+    # The last eight, of which some are compared already.
+    return bool(kept_loads[place + length - 8] == loads[start + length - 8])
+
+
+@inlined
 def _target_row(
-    data: Bytes, start: int, end: int, value: int, kept: Bytes, targets: Numbers, slots: Slots, used: Numbers
+    data: Bytes,
+    loads: Loads,
+    start: int,
+    end: int,
+    value: int,
+    kept: Bytes,
+    kept_loads: Loads,
+    targets: Numbers,
+    slots: Slots,
+    used: Numbers,
 ) -> int:
     """The row of a target, which is added if it is new; -1 if all slots in reach are taken."""
     mask = len(slots) - 1
@@ -84,10 +111,7 @@ def _target_row(
             return row
         if targets[row, TARGET_HASH] == value and targets[row, TARGET_LENGTH] == length:
             place = int(targets[row, TARGET_PLACE])
-            ahead = 0
-            while ahead < length and kept[place + ahead] == data[start + ahead]:
-                ahead += 1
-            if ahead == length:
+            if _same(data, loads, start, kept, kept_loads, place, length):
                 return row
     return -1
 
@@ -125,16 +149,18 @@ def _sum_row(pane: int, target: int, targets: Numbers, sums: Numbers, slots: Slo
 
 
 @kernel(
-    f"int64({BYTES}, {TABLE}, {TIMES}, int64, int64, "
-    f"{WRITABLE_BYTES}, {TABLE}, {SLOTS}, {TABLE}, {SLOTS}, {NUMBERS}, {NUMBERS})"
+    f"int64({BYTES}, {LOADS}, {TABLE}, {TIMES}, int64, int64, "
+    f"{WRITABLE_BYTES}, {LOADS}, {TABLE}, {SLOTS}, {TABLE}, {SLOTS}, {NUMBERS}, {NUMBERS})"
 )
 def add(
     data: Bytes,
+    loads: Loads,
     found: Numbers,
     arrived_us: Numbers,
     pane_us: int,
     oldest_us: int,
     kept: Bytes,
+    kept_loads: Loads,
     targets: Numbers,
     target_slots: Slots,
     sums: Numbers,
@@ -149,11 +175,13 @@ def add(
 
     Args:
         data: the bytes that ``found`` points into.
+        loads: ``data`` by eights, see :mod:`.loads`.
         found: the result of :func:`.scan.scan`.
         arrived_us: for each line the time to count it by; empty to count by the time in the line.
         pane_us: length of a pane.
         oldest_us: lines of earlier times are not taken.
         kept: as in the module's head; has room for the bytes of the lines' targets.
+        kept_loads: ``kept`` by eights.
         targets: has room for one new row per line.
         target_slots: a power of two of slots, at least two for each row of ``targets``.
         sums: has room for one new row per line.
@@ -165,6 +193,7 @@ def add(
         The number of lines that were not taken.
     """
     count = 0
+    pane = pane_start_us = 0
     for line in range(len(found)):
         time_us = found[line, _TIME_US]
         row = -1
@@ -173,10 +202,16 @@ def add(
                 time_us = arrived_us[line]
             if time_us >= oldest_us:
                 start, end, value = found[line, _START], found[line, _END], found[line, _HASH]
-                target = _target_row(data, start, end, value, kept, targets, target_slots, used)
-                if target >= 0:
+                target = _target_row(
+                    data, loads, start, end, value, kept, kept_loads, targets, target_slots, used
+                )  # fmt: skip
+                # Most lines are in the pane of the line before, and a division takes as long as a good part of a line.
+                if not pane_start_us <= time_us < pane_start_us + pane_us:
                     # Rounded down also before 1970, as Polars does in rollup.py: both ways need the same panes.
-                    row = _sum_row(time_us // pane_us, target, targets, sums, sum_slots, used)
+                    pane = time_us // pane_us
+                    pane_start_us = pane * pane_us
+                if target >= 0:
+                    row = _sum_row(pane, target, targets, sums, sum_slots, used)
         if row < 0:
             left[count] = line
             count += 1

@@ -275,7 +275,7 @@ def test_too_old_lines_are_dead_letters_and_counted_apart(kernels: bool) -> None
     table = events([second[0], second[1], b"x", second[2], long])
     answer = counted(Question(open_from=datetime(2015, 5, 17, 10, 5, 4, tzinfo=UTC)), table, kernels=kernels)
     error = "too old: all windows of lines before 2015-05-17T10:05:04Z are closed"
-    assert [(offset, said, raw) for offset, _, said, raw in answer.dead_letters] == [
+    assert [(offset, said, raw) for offset, _, said, raw, _ in answer.dead_letters] == [
         (0, error, second[0].decode()),
         (2, "does not match the format", "x"),
         (3, error, second[2].decode()),

@@ -29,4 +29,5 @@ def test_the_texts_of_reasons_stay() -> None:
         "not a JSON object",
         "a field is missing",
         "a field has the wrong type",
+        "line too long",
     ]

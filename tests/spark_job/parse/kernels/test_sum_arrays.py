@@ -13,6 +13,7 @@ from spark_job.parse.kernels.line_form import LineForm
 from spark_job.parse.kernels.sum_arrays import SumArrays
 from tests.support.access_lines import TIME, apache_time, combined
 from tests.support.line_counts import Question, counted, events, left_by_kernels, parsed
+from tests.support.target_hashes import target_hash
 
 
 def test_sums_grow_with_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,10 +46,7 @@ def colliding_targets(count: int) -> list[str]:
     found: dict[int, list[str]] = {}
     for number in range(4_000_000):
         target = f"/{number}"
-        value = 0x811C9DC5
-        for byte in target.encode():
-            value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
-        same = found.setdefault(value & 0x3FFF, [])
+        same = found.setdefault(target_hash(target.encode()) & 0x3FFF, [])
         same.append(target)
         if len(same) == count:
             return same

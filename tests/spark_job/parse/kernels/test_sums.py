@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_job.parse.kernels import scan, sums
+from spark_job.parse.kernels.loads import loads_of
 
 PANE_US = 60
 ROWS = 64
@@ -24,7 +25,12 @@ def test_the_columns_of_a_scan_are_those_that_are_added_up() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(-200, 200), st.sampled_from(["/a", "/b", "/ab", "/c"]), st.integers(0, 9)), max_size=40
+        st.tuples(
+            st.integers(-200, 200),
+            st.sampled_from(["/a", "/b", "/ab", "/c", "/as/long/as/this", "/as/long/as/that", "/as/long", "/as/lons"]),
+            st.integers(0, 9),
+        ),
+        max_size=40,
     ),
     st.sampled_from([0xFFFFFFFF, 0x1]),
     st.sampled_from([-(2**63), 2**63 - 1]) | st.integers(-210, 210),
@@ -52,7 +58,8 @@ def test_lines_are_added_up_by_pane_and_target(
     arrived_us = np.array([time_us for time_us, *_ in lines] if by_arrival else [], np.int64)
     data = np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
     not_taken = sums.add(
-        data, found, arrived_us, PANE_US, oldest_us, kept, targets, target_slots, rows, sum_slots, used, left
+        data, loads_of(data), found, arrived_us, PANE_US, oldest_us,
+        kept, loads_of(kept), targets, target_slots, rows, sum_slots, used, left,
     )  # fmt: skip
     assert left[:not_taken].tolist() == [row for row, (time_us, *_) in enumerate(lines) if time_us < oldest_us]
     lines = [line for line in lines if line[0] >= oldest_us]
