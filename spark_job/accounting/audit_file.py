@@ -11,7 +11,8 @@ each task writes what it read to a file before it hands its last rows over::
 ``panes`` maps the start of a pane (microseconds since the epoch) to its number of counted lines. The other lines do not
 parse (``malformed``) or belong to closed windows only (``too_old``, see :mod:`.open_panes`). All these numbers add up
 to ``events``; that is ``end - start`` unless events were lost. The dead letters are the malformed and the too old
-lines, and each says why it is one. A file written before ``too_old`` existed lacks that number, which is then 0.
+lines, and each says why it is one; that of a line too long to be shipped whole has ``cut_length``, the bytes of the
+line. A file written before ``too_old`` existed lacks that number, which is then 0.
 
 A file's name depends on the range alone, and a file appears whole or not at all: a task that runs again writes the same
 files again.
@@ -25,6 +26,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from headrace.common.files import NewFile
+from spark_job.blocks import CUT_LENGTH
 from spark_job.errors import AccountingError, AuditError
 
 if TYPE_CHECKING:
@@ -126,7 +128,8 @@ class AuditWriter:
         """Write lines that are not counted to a file that is not visible yet.
 
         Args:
-            lines: ``offset``, ``received``, ``error`` (why it is not counted) and ``raw`` (the line).
+            lines: ``offset``, ``received``, ``error`` (why it is not counted), ``raw`` (the line), and perhaps
+                ``cut_length`` (not null in a line of which the bridge has only the beginning).
 
         Raises:
             AuditError: the folder cannot be written.
@@ -139,11 +142,13 @@ class AuditWriter:
             pl.col("received").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"),
             "error",
             "raw",
+            *({CUT_LENGTH} & set(lines.columns)),
         )
         with _audit_errors(self._folder):
             if self._letters is None:
                 self._letters = self._new_file(DEAD_LETTERS_SUFFIX)
-            letters.write_ndjson(self._letters.file)
+            for part in _with_and_without_length(letters):
+                part.write_ndjson(self._letters.file)
 
     def finish(self) -> None:
         """Make the files visible.
@@ -171,6 +176,15 @@ class AuditWriter:
     ) -> None:
         if self._letters is not None:
             self._letters.close()
+
+
+def _with_and_without_length(letters: pl.DataFrame) -> list[pl.DataFrame]:
+    """Return dead letters in order, cut wherever a letter with a length follows one without, or the other way round."""
+    if CUT_LENGTH not in letters.columns:
+        return [letters]
+    numbered = letters.with_columns(letters[CUT_LENGTH].is_not_null().rle_id().alias("run"))
+    runs = numbered.partition_by("run", maintain_order=True, include_key=False)
+    return [run.drop(CUT_LENGTH) if run[CUT_LENGTH].null_count() else run for run in runs]
 
 
 def read_audit(folder: Path, wanted: LogRange, pane_us: int, *, allow_loss: bool = False) -> Iterator[AuditRecord]:

@@ -39,11 +39,12 @@ from pyspark.sql.types import (
 
 from spark_job.accounting.audit_file import AuditWriter, remove_leftovers
 from spark_job.accounting.open_panes import read_open_from
+from spark_job.blocks import lines_in
 from spark_job.errors import OptionError
 from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.data_source import BridgeDataSource, Configured
 from spark_job.source.options import AccessLogOptions, parse_access_log_options
-from spark_job.source.range_reader import as_tables
+from spark_job.source.range_reader import as_lines, as_tables
 from spark_job.source.readers import POSITION_FIELDS, Conversion, rows_of
 from spark_job.source.worker_tuning import limit_polars_threads
 
@@ -105,7 +106,7 @@ class Lines(Conversion):
     def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield rows in :func:`line_schema`."""
         schema = to_arrow_schema(line_schema(), timezone="UTC")
-        for table in as_tables(batches):
+        for table in as_tables(as_lines(batches)):
             yield from rows_of(part, schema, table, _to_arrow(_parse(self._options, table)))
 
 
@@ -145,7 +146,7 @@ class RollUp(Conversion):
             # Not before: this imports Polars, and many parts are empty.
             counter = counter or self._counter(open_from_us)
             counter.add(table)
-            events += table.num_rows
+            events += sum(map(lines_in, table.to_batches()))
             if counter.is_full:
                 yield self._add_to_audit(counter.take(), events, audit)
                 events = 0
@@ -200,7 +201,9 @@ def _parse(options: AccessLogOptions, table: pa.Table) -> pl.DataFrame:
     parser = line_parser(options.log_format, options.url, options.timezone)
     import polars as pl
 
-    lines = parser.parse(pl.Series("body", table.column("body")))
+    from spark_job.parse import cut_length_of
+
+    lines = parser.parse(pl.Series("body", table.column("body")), cut_length=cut_length_of(table))
     if not options.arrival_time:
         return lines
     received = pl.Series("received", table.column("received"))

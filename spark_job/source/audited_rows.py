@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spark_job.accounting.audit_file import AuditWriter, remove_leftovers
+from spark_job.blocks import CUT_LENGTH, cut_lines
 from spark_job.source.readers import Conversion
 
 if TYPE_CHECKING:
@@ -43,20 +44,32 @@ class AuditedRows(Conversion):
 
     def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the rows unchanged; the audit is on disk before the task ends."""
+        lengths: dict[int, int] = {}
         with AuditWriter(self._folder, part, self._pane_us) as audit:
-            for rows in self._inner.convert(part, batches):
-                self._add_to_audit(audit, rows)
+            for rows in self._inner.convert(part, _noting(batches, lengths)):
+                self._add_to_audit(audit, rows, lengths)
                 yield rows
             audit.finish()
 
-    def _add_to_audit(self, audit: AuditWriter, rows: pa.RecordBatch) -> None:
+    def _add_to_audit(self, audit: AuditWriter, rows: pa.RecordBatch, lengths: dict[int, int]) -> None:
         import polars as pl
 
         names = [name for name in ("offset", "received", self._time, "raw", "error") if name in rows.schema.names]
         lines = pl.DataFrame([pl.Series(name, rows.column(name)) for name in dict.fromkeys(names)])
         if "error" in lines.columns and lines["error"].null_count() < len(lines):
-            audit.add_dead_letters(lines.filter(pl.col("error").is_not_null()))
+            letters = lines.filter(pl.col("error").is_not_null())
+            if lengths:
+                found = [lengths.get(offset) for offset in letters["offset"]]
+                letters = letters.with_columns(pl.Series(CUT_LENGTH, found, pl.Int64))
+            audit.add_dead_letters(letters)
             lines = lines.filter(pl.col("error").is_null())
         start = pl.col(self._time).dt.epoch("us") // self._pane_us * self._pane_us
         counts = lines.group_by(start.alias("pane")).len().sort("pane")
         audit.record.add(rows.num_rows, dict(zip(counts["pane"].to_list(), counts["len"].to_list(), strict=True)))
+
+
+def _noting(batches: Iterable[pa.RecordBatch], lengths: dict[int, int]) -> Iterator[pa.RecordBatch]:
+    """Pass record batches on, and note the lengths of their cut lines, which the rows for Spark have no column for."""
+    for batch in batches:
+        lengths.update(cut_lines(batch))
+        yield batch

@@ -10,6 +10,9 @@ an error with ``extra_info`` and a known case    the class of :mod:`avro_bridge.
 unavailable, timed out, stream broken off        BridgeUnavailable, after retries for ``RetryPolicy.patience_s``
 unauthenticated, unauthorized, anything else     BridgeRefused, at once
 ===============================================  ===========================================================
+
+A bridge of a version before blocks refuses a ticket that asks for them. The client then asks without, until the bridge
+is upgraded and refuses that: an old bridge has no blocks, so jobs and bridges can be upgraded in any order.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -37,6 +40,7 @@ from avro_bridge.errors import (
 )
 from headrace.common.retry import Backoff
 from headrace.common.text import printable
+from spark_job.blocks import Blocks, is_blocks, lines_in
 from spark_job.errors import BridgeRefused, BridgeUnavailable, OptionError
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 
 TRANSIENT: Final = (flight.FlightUnavailableError, flight.FlightTimedOutError, flight.FlightCancelledError)
 MAX_TEXT: Final = 500
+FIRST_VERSION_WITH_BLOCKS: Final = 2
 ERRORS_BY_CASE: Final[dict[str, type[BridgeError]]] = {
     kind.case: kind
     for kind in (LogIdDiffers, RangeBelow, RangeAbove, BadRequest, LogDamaged, LogFull, LogWriteFailed, LogClosed)
@@ -86,6 +91,7 @@ class BridgeClient:
         self._security = security
         self._retry = retry
         self._connection: flight.FlightClient | None = None
+        self._knows_blocks = True
 
     def status(self, *, patient: bool = True) -> LogStatus:
         """Return the status of the bridge's log; without ``patient``, try only once."""
@@ -109,31 +115,39 @@ class BridgeClient:
         self._action("forget", {"consumer": consumer})
 
     def read(self, log_id: str, start: int, end: int, *, headers: bool) -> Iterator[pa.RecordBatch]:
-        """Yield the events ``start <= offset < end`` in order, each exactly once.
+        """Yield the events and lines ``start <= offset < end`` in order, each exactly once.
 
-        If a stream breaks off, the client opens another one after the last event that it yielded.
+        A record batch has lines or blocks, see :mod:`spark_job.blocks`. If a stream breaks off, the client opens
+        another one after the last line that it yielded, also in the middle of a block.
 
         Raises:
             RangeBelow: the range starts below what is kept.
             LogDamaged: a part of the range is damaged; the events before it have been yielded.
+            BridgeRefused: what the bridge sends is not as the contract says.
             BridgeUnavailable: the bridge did not answer for ``patience_s``.
         """
         position = start
         patience = _Patience(self._retry)
         while position < end:
             try:
-                for batch in self._stream(Ticket(log_id, position, end, headers)):
+                for batch in self._stream(Ticket(log_id, position, end, headers, self._knows_blocks)):
                     if batch.num_rows == 0:
                         continue
-                    _check_dense(batch, position, end, self.address)
-                    position += batch.num_rows
+                    rows = _lines_or_blocks(batch, self.address)
+                    _check_dense(rows, position, end, self.address)
+                    position += lines_in(rows)
                     patience.reset()
-                    yield batch
+                    yield rows
                 if position < end:
                     raise BridgeRefused(f"bridge {self.address} ended the read of {start}..{end} early, at {position}")
             except BridgeUnavailable as error:
                 self.close()
                 patience.wait(error)
+            except BadRequest:
+                knows_blocks = self.status().version >= FIRST_VERSION_WITH_BLOCKS
+                if self._knows_blocks == knows_blocks:
+                    raise
+                self._knows_blocks = knows_blocks
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
@@ -151,7 +165,8 @@ class BridgeClient:
 
     def _stream(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
         with _translated(self.address):
-            reader = self._connect().do_get(flight.Ticket(ticket.to_bytes()), self._call(self._retry.read_timeout_s))
+            request = flight.Ticket(_ticket_bytes(ticket))
+            reader = self._connect().do_get(request, self._call(self._retry.read_timeout_s))
         try:
             while True:
                 with _translated(self.address):
@@ -255,13 +270,39 @@ def _first_line(error: Exception) -> str:
     return printable(next(iter(str(error).splitlines()), type(error).__name__), MAX_TEXT)
 
 
+def _ticket_bytes(ticket: Ticket) -> bytes:
+    """Return a ticket as its bridge reads it: a bridge that does not know blocks refuses the very word."""
+    if ticket.blocks:
+        return ticket.to_bytes()
+    return json.dumps({name: value for name, value in asdict(ticket).items() if name != "blocks"}).encode()
+
+
+def _lines_or_blocks(batch: pa.RecordBatch, address: Address) -> pa.RecordBatch:
+    """Return rows of lines without the columns that only blocks need, and blocks as they are; copies nothing."""
+    if not is_blocks(batch):
+        return batch
+    nulls = batch.column("place").null_count
+    if nulls == batch.num_rows:
+        return batch.select([name for name in batch.schema.names if name not in ("count", "place")])
+    if nulls:
+        raise BridgeRefused(f"bridge {address} sent events and blocks in one record batch")
+    try:
+        Blocks.of(batch)
+    except BridgeRefused as error:
+        raise BridgeRefused(f"bridge {address}: {error}") from None
+    return batch
+
+
 def _check_dense(batch: pa.RecordBatch, position: int, end: int, address: Address) -> None:
     """Refuse a record batch that does not continue at ``position``: counting it would lose or double events."""
-    offsets = batch.column(0)
+    offsets, lines = batch.column("offset"), lines_in(batch)
     first, last = offsets[0].as_py(), offsets[batch.num_rows - 1].as_py()
-    if first != position or last != position + batch.num_rows - 1 or last >= end:
+    if is_blocks(batch):
+        # The blocks are dense among themselves: that was checked.
+        last = first + lines - 1
+    if first != position or last != position + lines - 1 or last >= end:
         raise BridgeRefused(
-            f"bridge {address} sent offsets {first}..{last} in {batch.num_rows} events, asked for {position}..{end}"
+            f"bridge {address} sent offsets {first}..{last} in {lines} events, asked for {position}..{end}"
         )
 
 

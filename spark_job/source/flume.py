@@ -1,14 +1,17 @@
-"""The Spark source ``flume``: the events that the bridges keep, one row each.
+"""The Spark source ``flume``: the events that the bridges keep, one row each, and one for each line of a block.
 
-=========  ===================  ==================================================================================
+=========  ===================  ========================================================================================
 column     type                 meaning
-=========  ===================  ==================================================================================
+=========  ===================  ========================================================================================
 bridge     string               id of the log that holds the event
 offset     bigint               offset of the event in that log
 received   timestamp            when the bridge received it
 headers    map<string,string>   Flume's headers; empty with option includeHeaders=false
-body       binary               the event itself
-=========  ===================  ==================================================================================
+body       binary               the event itself, or a line of a block without its line feed (a carriage return stays)
+=========  ===================  ========================================================================================
+
+Each line of a block has the headers and the time of its block. If a line was too long to be shipped whole, ``body`` is
+its beginning.
 
 The options are declared in :mod:`spark_job.source.option_table`.
 """
@@ -26,6 +29,7 @@ from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.data_source import BridgeDataSource, Configured
 from spark_job.source.json_events import JsonEventsDataSource
 from spark_job.source.options import parse_flume_audit, parse_flume_options
+from spark_job.source.range_reader import as_lines
 from spark_job.source.readers import POSITION_FIELDS, Conversion
 
 if TYPE_CHECKING:
@@ -45,12 +49,12 @@ EVENT_SCHEMA = StructType(
 
 
 class EventRows(Conversion):
-    """Makes a row of each event; bodies and headers are passed on without a copy."""
+    """Makes a row of each event or line; bodies and headers of events are passed on without a copy."""
 
     def convert(self, part: Part, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield rows in :data:`EVENT_SCHEMA`."""
         schema = to_arrow_schema(EVENT_SCHEMA, timezone="UTC")
-        for batch in batches:
+        for batch in as_lines(batches):
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
             columns["bridge"] = pa.repeat(part.log_id, batch.num_rows)
             if "headers" not in columns:

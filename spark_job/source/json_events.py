@@ -24,7 +24,7 @@ from pyspark.sql.types import (
 from spark_job.source.audited_rows import AuditedRows
 from spark_job.source.data_source import BridgeDataSource, Configured
 from spark_job.source.json_options import parse_json_events_options
-from spark_job.source.range_reader import as_tables
+from spark_job.source.range_reader import as_lines, as_tables
 from spark_job.source.readers import POSITION_FIELDS, Conversion, rows_of
 from spark_job.source.worker_tuning import limit_polars_threads
 
@@ -51,7 +51,7 @@ def json_schema(fields: Mapping[str, str]) -> StructType:
 
 
 class JsonObjects(Conversion):
-    """Makes a row of each event."""
+    """Makes a row of each event or line."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = dict(fields)
@@ -61,11 +61,12 @@ class JsonObjects(Conversion):
         limit_polars_threads()
         import polars as pl
 
+        from spark_job.parse import cut_length_of
         from spark_job.parse.json_objects import parse_objects
 
         schema = to_arrow_schema(json_schema(self._fields), timezone="UTC")
-        for table in as_tables(batches):
-            parsed = parse_objects(table.column("body").to_pylist(), self._fields)
+        for table in as_tables(as_lines(batches)):
+            parsed = parse_objects(table.column("body").to_pylist(), self._fields, cut_length_of(table))
             found = parsed.to_arrow(compat_level=pl.CompatLevel.oldest())
             yield from rows_of(part, schema, table, found)
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyspark.sql.datasource import InputPartition
 
 from avro_bridge.errors import LogDamaged, LogIdDiffers, RangeBelow
+from spark_job.blocks import is_blocks, lines_in, lines_of
 from spark_job.errors import BridgeUnavailable, DataLoss
 from spark_job.source.bridge_client import BridgeClient, RetryPolicy
 
@@ -66,7 +67,7 @@ class PartitionReader:
         self._retry = RetryPolicy(patience_s=options.bridge_timeout_s)
 
     def read(self, partition: RangePartition) -> Iterator[pa.RecordBatch]:
-        """Yield the partition's events in order, in the schema of the contract.
+        """Yield the partition's lines in order, each record batch as lines or as blocks (:mod:`spark_job.blocks`).
 
         Raises:
             DataLoss: some are gone or damaged, and the options do not allow it.
@@ -81,7 +82,7 @@ class PartitionReader:
                 try:
                     for batch in client.read(part.log_id, position, stop, headers=self._headers):
                         yield batch
-                        position += batch.num_rows
+                        position += lines_in(batch)
                     # Read up to the damage, if any. Asked again from there, the bridge names the damage to step over.
                     stop = part.end
                 except (RangeBelow, LogDamaged) as error:
@@ -110,16 +111,34 @@ class PartitionReader:
         return behind, part.end
 
 
+def as_lines(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield lines as they are, and blocks as lines, no more than a table has; copies the lines of blocks only.
+
+    Raises:
+        BridgeRefused: the blocks are not as the contract says.
+    """
+    for batch in batches:
+        if is_blocks(batch):
+            yield from lines_of(batch, MAX_TABLE_EVENTS)
+        else:
+            yield batch
+
+
 def as_tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Join small record batches into tables, for which a columnar operation is worth its fixed cost; copies nothing."""
+    """Join small record batches into tables, for which a columnar operation is worth its fixed cost; copies nothing.
+
+    A table has lines only, or blocks only.
+    """
     waiting: list[pa.RecordBatch] = []
     events = size = 0
     for batch in batches:
-        if waiting and (events + batch.num_rows > MAX_TABLE_EVENTS or size + batch.nbytes > MAX_TABLE_BYTES):
+        lines, taken = lines_in(batch), batch.nbytes
+        full = events + lines > MAX_TABLE_EVENTS or size + taken > MAX_TABLE_BYTES
+        if waiting and (full or not batch.schema.equals(waiting[0].schema)):
             yield pa.Table.from_batches(waiting)
             waiting, events, size = [], 0, 0
         waiting.append(batch)
-        events += batch.num_rows
-        size += batch.nbytes
+        events += lines
+        size += taken
     if waiting:
         yield pa.Table.from_batches(waiting)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import flight
 
-from avro_bridge.contract import CONTRACT_VERSION, LogStatus, Ticket, read_json_object, schema
+from avro_bridge.contract import CONTRACT_VERSION, LogStatus, Place, Ticket, read_json_object, schema
 from avro_bridge.errors import BadRequest, BridgeError, LogDamaged, LogIdDiffers, RangeAbove, RangeBelow
 
 if TYPE_CHECKING:
@@ -26,15 +26,42 @@ FIRST_RECEIVED_US = 1_700_000_000_000_000
 MAX_BATCH_EVENTS = 1000
 
 
+@dataclass(frozen=True)
+class StoredBlock:
+    """A block: the offset of its first line, its lines with their line feeds, and its place."""
+
+    first: int
+    lines: tuple[bytes, ...]
+    place: Place
+
+    @property
+    def end(self) -> int:
+        """Offset behind its last line."""
+        return self.first + len(self.lines)
+
+    def part(self, low: int, high: int) -> tuple[int, int, bytes, bytes]:
+        """Return offset, count, place and body of the lines ``low <= offset < high``."""
+        start, stop = max(low, self.first) - self.first, min(high, self.end) - self.first
+        body = b"".join(self.lines[start:stop])
+        whole = self.place.length == sum(map(len, self.lines))
+        position = self.place.position + sum(map(len, self.lines[:start]))
+        place = Place(self.place.file_id, position, len(body) if whole else self.place.length)
+        return self.first + start, stop - start, place.to_bytes(), body
+
+
 @dataclass
 class MemoryLog:
-    """What a bridge keeps: events, and the places of its consumers. It outlives the server that shows it."""
+    """What a bridge keeps: events and blocks, and the places of its consumers. It outlives the server that shows it.
+
+    ``bodies`` has an entry for each offset: a line of a block stands there with its line feed.
+    """
 
     log_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     bodies: list[bytes] = field(default_factory=list)
     first_offset: int = 0
     consumers: dict[str, dict[str, int]] = field(default_factory=dict)
     damaged: tuple[int, int] | None = None
+    blocks: list[StoredBlock] = field(default_factory=list)
 
     @property
     def next_offset(self) -> int:
@@ -44,6 +71,17 @@ class MemoryLog:
     def extend(self, bodies: Iterable[bytes]) -> None:
         """Store events."""
         self.bodies.extend(bodies)
+
+    def add_block(
+        self, body: bytes, *, position: int = 0, length: int | None = None, file_id: bytes = bytes(32)
+    ) -> None:
+        """Store a block; with a ``length`` that is more than the body has, a cut line."""
+        # Not bytes.splitlines: it ends lines at a carriage return too.
+        pieces = body.split(b"\n")
+        lines = (*(piece + b"\n" for piece in pieces[:-1]), *filter(None, pieces[-1:])) if length is None else (body,)
+        place = Place(file_id, position, len(body) if length is None else length)
+        self.blocks.append(StoredBlock(self.next_offset, lines, place))
+        self.bodies.extend(lines)
 
     def drop_below(self, offset: int) -> None:
         """Do what retention does: forget the oldest events."""
@@ -56,25 +94,53 @@ class MemoryLog:
         if offset > self.next_offset:
             raise RangeAbove(f"offset {offset} is above {self.next_offset}, the next one to be stored")
 
+    def refuse_blocks(self, ticket: Ticket) -> None:
+        """Raise if a reader that does not know blocks asks for some."""
+        if not ticket.blocks and any(block.first < ticket.end and ticket.start < block.end for block in self.blocks):
+            raise BadRequest(f"{ticket.start}..{ticket.end} has blocks, and the ticket does not ask for them")
+
     def batches(self, ticket: Ticket) -> Iterator[pa.RecordBatch]:
-        """Yield the events of a ticket; event ``n`` was received ``n`` milliseconds after the first."""
-        for low in range(ticket.start, ticket.end, MAX_BATCH_EVENTS):
-            high = min(low + MAX_BATCH_EVENTS, ticket.end)
+        """Yield the rows of a ticket; event ``n`` was received ``n`` milliseconds after the first."""
+        low = ticket.start
+        while low < ticket.end:
+            here = next((block for block in self.blocks if block.first <= low < block.end), None)
+            behind = min((block.first for block in self.blocks if block.first > low), default=ticket.end)
+            high = min(low + MAX_BATCH_EVENTS, ticket.end, ticket.end if here else behind)
+            if here:
+                high = min(high, self._end_of_blocks(here))
+            wanted = high
             if self.damaged and low <= self.damaged[1] and self.damaged[0] < high:
                 high = max(low, self.damaged[0])
                 if high == low:
                     raise LogDamaged("checksum differs", *self.damaged)
-            offsets = range(low, high)
-            columns: list[pa.Array[Any]] = [
-                pa.array(offsets, pa.int64()),
-                pa.array([FIRST_RECEIVED_US + n * 1000 for n in offsets], pa.timestamp("us", tz="UTC")),
-                pa.array(self.bodies[low:high], pa.binary()),
-            ]
-            if ticket.headers:
-                columns.append(pa.array([[("n", str(n))] for n in offsets], pa.map_(pa.string(), pa.string())))
-            yield pa.record_batch(columns, schema=schema(headers=ticket.headers))
-            if high < min(low + MAX_BATCH_EVENTS, ticket.end) and self.damaged:
+            yield self._rows(ticket, low, high, is_blocks=here is not None)
+            if high < wanted and self.damaged:
                 raise LogDamaged("checksum differs", *self.damaged)
+            low = high
+
+    def _end_of_blocks(self, block: StoredBlock) -> int:
+        """Return the offset behind the last of the blocks that follow on each other."""
+        firsts = {each.first: each for each in self.blocks}
+        while block.end in firsts:
+            block = firsts[block.end]
+        return block.end
+
+    def _rows(self, ticket: Ticket, low: int, high: int, *, is_blocks: bool) -> pa.RecordBatch:
+        """Return the rows of ``low <= offset < high``, which are all events or all blocks."""
+        rows: list[tuple[int, int, bytes | None, bytes]]
+        rows = [(n, 1, None, self.bodies[n]) for n in range(low, high)]
+        if is_blocks:
+            rows = [block.part(low, high) for block in self.blocks if block.first < high and low < block.end]
+        offsets, counts, places, bodies = zip(*rows, strict=True)
+        times = [FIRST_RECEIVED_US + n * 1000 for n in offsets]
+        columns: list[pa.Array[Any]] = [pa.array(offsets, pa.int64()), pa.array(times, pa.timestamp("us", tz="UTC"))]
+        if ticket.blocks:
+            columns[1:1] = [pa.array(counts, pa.int64())]
+            columns.append(pa.array(places, pa.binary()))
+        columns.append(pa.array(bodies, pa.binary()))
+        if ticket.headers:
+            columns.append(pa.array([[("n", str(n))] for n in offsets], pa.map_(pa.string(), pa.string())))
+        return pa.record_batch(columns, schema=schema(headers=ticket.headers, blocks=ticket.blocks))
 
 
 class FlightDouble(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow.flight has no types
@@ -113,7 +179,8 @@ class FlightDouble(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow.fl
             self._check_log_id(wanted.log_id)
             self.log.refuse_outside(wanted.start)
             self.log.refuse_outside(wanted.end)
-        return flight.GeneratorStream(schema(headers=wanted.headers), self._events(wanted))
+            self.log.refuse_blocks(wanted)
+        return flight.GeneratorStream(schema(headers=wanted.headers, blocks=wanted.blocks), self._events(wanted))
 
     def _events(self, wanted: Ticket) -> Iterator[pa.RecordBatch]:
         break_after = self.break_reads_after.pop(0) if self.break_reads_after else None
@@ -123,7 +190,7 @@ class FlightDouble(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow.fl
                 if break_after is not None and sent >= break_after:
                     raise flight.FlightUnavailableError("broken off on purpose")
                 yield batch
-                sent += batch.num_rows
+                sent += sum(batch["count"].to_pylist()) if wanted.blocks else batch.num_rows
 
     def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Iterator[flight.Result]:
         """Run an action."""

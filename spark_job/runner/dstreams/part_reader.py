@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spark_job.accounting.audit_file import AuditWriter
+from spark_job.blocks import CUT_LENGTH, is_blocks
 from spark_job.errors import BridgeUnavailable
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
-from spark_job.source.range_reader import PartitionReader, RangePartition, as_tables
+from spark_job.source.range_reader import PartitionReader, RangePartition, as_lines, as_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,11 +54,11 @@ class PartReader:
         """
         for partition in partitions:
             if self.audit is None:
-                for table in as_tables(read_events(self.options, partition)):
+                for table in as_tables(as_lines(read_events(self.options, partition))):
                     yield self._decoded(table).rows
                 continue
             with AuditWriter(self.audit, partition.part, AUDIT_PANE_US) as audit:
-                for table in as_tables(read_events(self.options, partition)):
+                for table in as_tables(as_lines(read_events(self.options, partition))):
                     decoded = self._decoded(table)
                     audit.record.add(table.num_rows, {ONLY_PANE: len(decoded.rows)})
                     _write_dead_letters(audit, table, decoded)
@@ -67,7 +68,10 @@ class PartReader:
     def _decoded(self, table: pa.Table) -> Decoded:
         import polars as pl
 
-        return self.decoder.decode(pl.Series("body", table.column("body")))
+        from spark_job.parse import cut_length_of
+
+        bodies, cut_length = pl.Series("body", table.column("body")), cut_length_of(table)
+        return self.decoder.decode(bodies) if cut_length is None else _decode_whole(self.decoder, bodies, cut_length)
 
 
 def read_events(options: FlumeOptions, partition: RangePartition) -> Iterator[pa.RecordBatch]:
@@ -84,7 +88,9 @@ def read_events(options: FlumeOptions, partition: RangePartition) -> Iterator[pa
             for record_batch in reader.read(RangePartition(address, replace(part, start=position))):
                 yield record_batch
                 # Only after the caller took it: a retry must neither repeat nor skip a record batch.
-                position = record_batch.column(0)[record_batch.num_rows - 1].as_py() + 1
+                last = record_batch.num_rows - 1
+                count = record_batch.column("count")[last].as_py() if is_blocks(record_batch) else 1
+                position = record_batch.column("offset")[last].as_py() + count
         except BridgeUnavailable:
             found = _find(options, part.log_id)
             if found is None:
@@ -111,4 +117,29 @@ def _write_dead_letters(audit: AuditWriter, table: pa.Table, decoded: Decoded) -
     if letters.is_empty():
         return
     places = pl.DataFrame({name: pl.Series(table.column(name)) for name in ("offset", "received")})
-    audit.add_dead_letters(pl.concat([places[letters["place"]], letters.select("error", "raw")], how="horizontal"))
+    written = letters.select("error", "raw", *({CUT_LENGTH} & set(letters.columns)))
+    audit.add_dead_letters(pl.concat([places[letters["place"]], written], how="horizontal"))
+
+
+def _decode_whole(decoder: Decoder, bodies: pl.Series, cut_length: pl.Series) -> Decoded:
+    """Decode the whole lines only: a cut line is malformed, whatever the decoder would make of its beginning."""
+    import polars as pl
+
+    from spark_job.parse import Reason
+    from spark_job.parse.parser import raw_texts
+    from spark_job.parse.text import decode
+    from spark_job.runner.dstreams.decoder import Decoded
+
+    whole, cut = cut_length.is_null().arg_true(), cut_length.is_not_null().arg_true()
+    decoded = decoder.decode(bodies.gather(whole))
+    places = whole.gather(decoded.malformed["place"]).cast(pl.Int64)
+    found = decoded.malformed.with_columns(places.alias("place"), pl.lit(None, pl.Int64).alias(CUT_LENGTH))
+    letters = pl.DataFrame(
+        {
+            "place": cut.cast(pl.Int64),
+            "error": pl.Series([str(Reason.TOO_LONG)]).new_from_index(0, len(cut)),
+            "raw": raw_texts(decode(bodies.gather(cut))),
+            CUT_LENGTH: cut_length.gather(cut),
+        }
+    )
+    return Decoded(decoded.rows, pl.concat([found.select(letters.columns), letters]).sort("place"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import pyarrow as pa
 from spark_job.accounting.audit_file import AuditRecord
 from spark_job.ranges import LogRange, Part
 from spark_job.source.audited_rows import AuditedRows
+from spark_job.source.json_events import JsonObjects
 from spark_job.source.options import AuditOptions
 from spark_job.source.readers import Conversion
+from tests.support.block_rows import Block, block_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -80,3 +83,19 @@ def test_another_plan_clears_what_the_one_before_left(tmp_path: Path) -> None:
     audited.prepare([whole])
     assert not list(tmp_path.rglob("*.json"))
     assert inner.prepared == [whole]
+
+
+def test_the_dead_letter_of_a_cut_line_has_its_length(tmp_path: Path) -> None:
+    """Its row has no column for that, so it is taken from the block."""
+    blocks = block_batch([Block(b"{}\n"), Block(b"beginning", cut=91), Block(b"x\n")], 10)
+    whole = Part(10, 13, PART.whole)
+    audited = AuditedRows(JsonObjects({}), AuditOptions(tmp_path, MINUTE_US), time="received")
+    assert sum(batch.num_rows for batch in audited.convert(whole, [blocks])) == 3
+    record = AuditRecord.read(tmp_path / "log-a" / "10-20" / "10-13.json")
+    assert (record.events, record.malformed) == (3, 2)
+    text = (tmp_path / "log-a" / "10-20" / "10-13.malformed.jsonl").read_text()
+    letters = [json.loads(line) for line in text.splitlines()]
+    assert [(each["offset"], each["error"], each.get("cut_length")) for each in letters] == [
+        (11, "line too long", 100), (12, "not a JSON object", None),
+    ]  # fmt: skip
+    assert "cut_length" not in letters[1]

@@ -13,6 +13,7 @@ from pyspark.errors import AnalysisException, StreamingQueryException
 from spark_job.source.bridge_client import BridgeClient, RetryPolicy
 from spark_job.source.options import Address, Security
 from tests.support.bridges import RealBridge
+from tests.support.flight_double import FlightDouble, MemoryLog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -221,3 +222,18 @@ def test_parts_join_without_gap(spark: SparkSession, tmp_path: Path) -> None:
         offsets = [row.offset for row in rows.select("offset").collect()]
     assert all(right == left + 1 for left, right in pairwise(offsets))
     assert len(offsets) == 1000
+
+
+def test_blocks_are_read_as_lines_with_the_headers_of_their_block(spark: SparkSession) -> None:
+    log = MemoryLog(bodies=[b"event"])
+    log.add_block(b"a\r\n\n\xff\n")
+    log.add_block(b"beginning", length=1 << 40)
+    with FlightDouble(log) as bridge:
+        rows = spark.read.format("flume").options(bridges=bridge.address).load().orderBy("offset").collect()
+        without = spark.read.format("flume").options(bridges=bridge.address, includeHeaders="false").load().collect()
+    assert [bytes(row.body) for row in rows] == [b"event", b"a\r", b"", b"\xff", b"beginning"]
+    assert [row.offset for row in rows] == list(range(5))
+    assert [row.headers["n"] for row in rows] == ["0", "1", "1", "1", "4"]
+    assert len({row.received for row in rows[1:4]}) == 1
+    assert sorted(row.offset for row in without) == list(range(5))
+    assert {len(row.headers) for row in without} == {0}

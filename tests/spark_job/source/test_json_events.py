@@ -13,6 +13,7 @@ from pyspark.sql.types import DoubleType, StringType, StructField, StructType, T
 from spark_job.errors import OptionError
 from spark_job.ranges import LogRange, Part
 from spark_job.source.json_events import JsonEventsDataSource, JsonObjects, json_schema
+from tests.support.block_rows import Block, block_batch
 
 AT = datetime(2024, 5, 1, 12, 0, 30, tzinfo=UTC)
 OPTIONS = {"bridges": "127.0.0.1:1", "consumer": "q", "fields": "device string, time timestamp, value double"}
@@ -44,3 +45,13 @@ def test_a_schema_of_the_user_is_refused() -> None:
     source = JsonEventsDataSource(CaseInsensitiveDict(OPTIONS))
     with pytest.raises(OptionError, match=r"the schema of this source is fixed: .*device:string"):
         source.streamReader(StructType([StructField("device", StringType())]))
+
+
+def test_each_line_of_a_block_is_a_row_and_a_cut_line_is_malformed() -> None:
+    batch = block_batch([Block(b'{"n": 1}\r\n{"n": 2}\n\n'), Block(b'{"n": 3}', cut=7)], 5)
+    part = Part(5, 9, LogRange("log-a", 5, 9))
+    found = pa.Table.from_batches(JsonObjects({"n": "long"}).convert(part, [batch])).to_pylist()
+    assert [(row["offset"], row["n"], row["error"]) for row in found] == [
+        (5, 1, None), (6, 2, None), (7, None, "empty line"), (8, None, "line too long"),
+    ]  # fmt: skip
+    assert found[3]["raw"] == '{"n": 3}'

@@ -10,7 +10,15 @@ import pytest
 from spark_job.errors import BridgeUnavailable, DataLoss
 from spark_job.ranges import LogRange, Part
 from spark_job.source.options import parse_flume_options
-from spark_job.source.range_reader import MAX_TABLE_BYTES, MAX_TABLE_EVENTS, PartitionReader, RangePartition, as_tables
+from spark_job.source.range_reader import (
+    MAX_TABLE_BYTES,
+    MAX_TABLE_EVENTS,
+    PartitionReader,
+    RangePartition,
+    as_lines,
+    as_tables,
+)
+from tests.support.block_rows import Block, block_batch, line_batch
 from tests.support.flight_double import FlightDouble, MemoryLog
 
 if TYPE_CHECKING:
@@ -90,3 +98,31 @@ def test_a_single_batch_beyond_the_bound_is_taken_alone() -> None:
         2,
     ]
     assert list(as_tables([])) == []
+
+
+def test_blocks_are_counted_in_lines_and_share_no_table_with_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spark_job.source.range_reader.MAX_TABLE_EVENTS", 5)
+    blocks, lines = block_batch([Block(b"a\nb\n"), Block(b"c\n")]), line_batch([Block(b"x\n")])
+    tables = list(as_tables([lines, lines, blocks, blocks, lines]))
+    assert [table.num_rows for table in tables] == [2, 2, 2, 1]
+
+
+def test_the_lines_of_blocks_come_in_tables_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spark_job.source.range_reader.MAX_TABLE_EVENTS", 5)
+    blocks = block_batch([Block(b"\n" * 17), Block(b"c\n")])
+    batches = list(as_lines([blocks, line_batch([Block(b"x\n")], first=18)]))
+    assert [batch["offset"].to_pylist() for batch in batches] == [
+        [0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12, 13, 14], [15, 16, 17], [18],
+    ]  # fmt: skip
+
+
+def test_damage_in_blocks_costs_the_damaged_lines_and_no_others() -> None:
+    log = MemoryLog(bodies=[b"event"])
+    log.add_block(b"line\n" * 30)
+    log.damaged = (11, 20)
+    with FlightDouble(log) as double:
+        parsed = parse_flume_options({"bridges": double.address, "failOnDataLoss": "false"})
+        part = Part(0, 31, LogRange(log.log_id, 0, 31))
+        batches = PartitionReader(parsed).read(RangePartition(parsed.bridges[0], part))
+        found = [offset for batch in as_lines(batches) for offset in batch["offset"].to_pylist()]
+    assert found == [*range(11), *range(21, 31)]

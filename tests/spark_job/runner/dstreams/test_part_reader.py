@@ -13,7 +13,7 @@ from spark_job.ranges import LogRange, Part
 from spark_job.runner.dstreams.decoder import JsonFields, TextLines
 from spark_job.runner.dstreams.part_reader import AUDIT_PANE_US, PartReader, read_events
 from spark_job.source.options import parse_flume_options
-from spark_job.source.range_reader import RangePartition
+from spark_job.source.range_reader import RangePartition, as_lines
 from tests.support.flight_double import FlightDouble, MemoryLog
 
 if TYPE_CHECKING:
@@ -68,3 +68,56 @@ def test_a_log_that_no_bridge_has_is_an_error() -> None:
         options = parse_flume_options({"bridges": gone.address, "bridgeTimeout": "100ms"})
     with pytest.raises(BridgeUnavailable):
         list(read_events(options, RangePartition(options.bridges[0], Part(0, 10, WHOLE))))
+
+
+def test_lines_of_blocks_are_rows_and_cut_lines_are_dead_letters_for_every_decoder(tmp_path: Path) -> None:
+    log = log_of(b"event")
+    log.add_block(b"a\nb\r\n")
+    log.add_block(b"beginning", length=5_000_000)
+    log.add_block(b"c")
+    with FlightDouble(log) as bridge:
+        bridge.break_reads_after = [2, 1]
+        options = parse_flume_options({"bridges": bridge.address})
+        whole = LogRange("log-a", 0, 5)
+        tables = list(
+            PartReader(options, TextLines(), tmp_path)([RangePartition(options.bridges[0], Part(0, 5, whole))])
+        )
+        assert [line for table in tables for line in table["line"].to_list()] == ["event", "a", "b\r", "c"]
+    (audit,) = read_audit(tmp_path, whole, AUDIT_PANE_US, allow_loss=False)
+    assert (audit.events, audit.malformed, audit.panes) == (5, 1, {0: 4})
+    (path,) = tmp_path.rglob("*.malformed.jsonl")
+    letter = json.loads(path.read_text())
+    assert (letter["offset"], letter["error"], letter["raw"]) == (3, "line too long", "beginning")
+    assert letter["cut_length"] == 5_000_000
+
+
+def test_malformed_and_cut_lines_keep_their_places(tmp_path: Path) -> None:
+    log = log_of()
+    log.add_block(b'x\n{"n": 1}\ny\n')
+    log.add_block(b'{"n": 2}', length=99)
+    log.add_block(b'{"n": 3}\nz\n')
+    with FlightDouble(log) as bridge:
+        options = parse_flume_options({"bridges": bridge.address})
+        part = RangePartition(options.bridges[0], Part(0, 6, LogRange("log-a", 0, 6)))
+        tables = list(PartReader(options, JsonFields((("n", "long"),)), tmp_path)([part]))
+    assert [number for table in tables for number in table["n"].to_list()] == [1, 3]
+    letters = [
+        json.loads(line) for path in tmp_path.rglob("*.malformed.jsonl") for line in path.read_text().splitlines()
+    ]
+    assert [(letter["offset"], letter["raw"], letter.get("cut_length")) for letter in letters] == [
+        (0, "x", None), (2, "y", None), (3, '{"n": 2}', 99), (5, "z", None),
+    ]  # fmt: skip
+
+
+def test_a_log_that_moves_within_a_block_is_read_on_at_the_next_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.support.flight_double.MAX_BATCH_EVENTS", 3)
+    log = log_of()
+    log.add_block(b"".join(b"%d\n" % number for number in range(10)))
+    with FlightDouble(log) as moved:
+        old = FlightDouble(log)
+        options = parse_flume_options({"bridges": f"{old.address},{moved.address}", "bridgeTimeout": "200ms"})
+        batches = read_events(options, RangePartition(options.bridges[0], Part(0, 10, WHOLE)))
+        found = [next(batches)]
+        old.stop()
+        found += list(batches)
+    assert [body for batch in as_lines(found) for body in batch["body"].to_pylist()] == [b"%d" % n for n in range(10)]
