@@ -124,6 +124,7 @@ class LineCounter:
         self._form = LineForm.of(parser.line_format)
         self._arrays: SumArrays | None = None
         self._waiting: list[pa.RecordBatch] = []
+        self._waiting_lines = self._waiting_bytes = 0
         self._sums: list[pl.DataFrame] = []
         self._dead_letters: list[pl.DataFrame] = []
         self._too_old = 0
@@ -158,12 +159,12 @@ class LineCounter:
 
     def _leave(self, lines: pa.RecordBatch) -> None:
         """Let lines wait for the parser."""
-        if lines.num_rows:
-            self._waiting.append(lines)
-        if (
-            sum(batch.num_rows for batch in self._waiting) >= PARSED_AT_ONCE
-            or sum(batch.get_total_buffer_size() for batch in self._waiting) > MAX_HELD_BYTES
-        ):
+        if not lines.num_rows:
+            return
+        self._waiting.append(lines)
+        self._waiting_lines += lines.num_rows
+        self._waiting_bytes += lines.get_total_buffer_size()
+        if self._waiting_lines >= PARSED_AT_ONCE or self._waiting_bytes > MAX_HELD_BYTES:
             self._parse_waiting()
 
     def take(self) -> Counts:
@@ -215,6 +216,7 @@ class LineCounter:
         # Not all have the same columns.
         table = pa.concat_tables([pa.Table.from_batches([each]) for each in self._waiting], promote_options="default")
         self._waiting = []
+        self._waiting_lines = self._waiting_bytes = 0
         bodies = pl.Series("body", table.column("body"))
         cut_length = cut_length_of(table)
         lines = self._parser.parse(bodies, _COLUMNS, cut_length)

@@ -135,13 +135,15 @@ class SumArrays:
         starts, stops, rows = np.empty((3, LINES_AT_ONCE), np.int32)
         first = 0
         parts = []
-        while count := line_ends.find_lines(
-            blocks.data, loads, blocks.bounds, blocks.is_cut, reached, counted, starts, stops, rows
-        ):
+        any_cut = bool(blocks.is_cut.any())
+        while reached[line_ends.REACHED_BLOCK] < len(blocks.counts):
+            count = line_ends.find_lines(
+                blocks.data, loads, blocks.bounds, blocks.is_cut, reached, counted, starts, stops, rows
+            )
             arrived = blocks.received[rows[:count]] if by_arrival else _NO_TIMES
             size = int(stops[count - 1]) - int(starts[0])
             # A cut line may begin as a whole one is written: it is not looked at.
-            seen = np.where(blocks.is_cut[rows[:count]], starts[:count], stops[:count])
+            seen = np.where(blocks.is_cut[rows[:count]], starts[:count], stops[:count]) if any_cut else stops[:count]
             left = self._add(blocks.data, loads, starts[:count], seen, size, arrived)
             parts.append(np.stack([first + left, rows[left], starts[left], stops[left]]))
             first += count
