@@ -42,8 +42,6 @@ R = TypeVar("R")
 
 BYTES = "Array(uint8, 1, 'C', readonly=True)"
 """Bytes that a kernel reads, in numba's notation; writable arrays are accepted where this stands."""
-WORDS = "Array(uint64, 1, 'C', readonly=True, aligned=False)"
-"""The same bytes by eights, wherever they start."""
 OFFSETS = "Array(int32, 1, 'C', readonly=True)"
 """Where each line starts, as Arrow has it."""
 TIMES = "Array(int64, 1, 'C', readonly=True)"
