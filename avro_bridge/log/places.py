@@ -76,7 +76,7 @@ def gaps(environment: Environment, transaction: Transaction, place: Place) -> li
         for start, stop in _touching(cursor, place):
             if start > position:
                 missing.append((position, min(start, end)))
-            position = max(position, stop)
+            position = stop
     if position < end:
         missing.append((position, end))
     return missing

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 # Neighbours in the order of the keys: what belongs to one must not be taken for the other's.
 FILES = (bytes(32), FILE_ID, OTHER_FILE_ID, b"\xff" * 32)
-SIZE = 40
+SIZE = 16
+"""Small, so that intervals touch and overlap often."""
 
 
 @pytest.fixture
@@ -82,6 +83,16 @@ def test_a_file_that_was_read_in_order_has_one_interval(environment: Environment
             places.add(environment, transaction, FilePlace(Place(FILE_ID, number * 10, 10), 1000), number)
         # One row for the file, one for the interval.
         assert transaction.stat(environment.places)["entries"] == 2
+
+
+@pytest.mark.parametrize("order", [(0, 5, 10), (10, 5, 0), (0, 10, 5), (5, 0, 10)])
+def test_intervals_that_touch_are_one(environment: Environment, order: tuple[int, int, int]) -> None:
+    with environment.write("test") as transaction:
+        for offset, start in enumerate(order):
+            places.add(environment, transaction, FilePlace(Place(FILE_ID, start, 5), 15), offset)
+        found = places.stored_of(environment, transaction, FILE_ID)
+    assert found is not None
+    assert found.intervals == ((0, 15),)
 
 
 def test_the_files_that_were_stored_longest_ago_are_forgotten(environment: Environment) -> None:
