@@ -37,8 +37,8 @@ setting has its default.
 """
 
 CONTAINERS = """\
-Copy `docker/.env.example` to `docker/.env` and keep the lines that differ. A variable of the environment goes before
-`docker/.env`, and `docker/.env` goes before the default. `make config` prints each value with its origin.
+Copy `docker/.env.example` to `docker/.env` and keep the lines that differ. A variable of the environment overrides
+`docker/.env`, and `docker/.env` overrides the default. `make config` prints each value with its origin.
 """
 
 AGENT_VALUES = """\

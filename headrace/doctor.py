@@ -104,7 +104,8 @@ def check_jars() -> Finding:
     # The folder gets its name when it is complete. Each start checks that its files are still whole.
     if folder.is_dir():
         return Finding("Flume's jars", "ok", str(folder))
-    return Finding("Flume's jars", "fault", f"no {folder}", "run `headrace jars`: it needs the network once")
+    advice = "the first run fetches them, or `headrace jars` now: either needs the network once"
+    return Finding("Flume's jars", "warning", f"no {folder}", advice)
 
 
 def check_disk(state: Path) -> Finding:

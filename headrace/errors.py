@@ -12,6 +12,7 @@
     │   └── ArchiveDamaged      1     user       never retry    a compressed file is cut short or damaged
     ├── StageError              1     see below
     │   ├── StageRefused        2     user       never retry    a stage refuses its configuration
+    │   ├── StageFailed         1     see text   never retry    a stage cannot go on, however often it is started
     │   └── StageTimeout        1     machine    retry          a stage did not become ready, or did not finish, in time
     ├── NotRunning              1     user       retry          no run holds the state folder, or no container runs
     ├── ContainersFailed        1     machine    retry          Docker or compose failed, or a service is not ready
@@ -73,6 +74,10 @@ class StageRefused(StageError):
     """A stage ended with exit code 2: its configuration cannot be used, so a restart cannot help."""
 
     exit_code = 2
+
+
+class StageFailed(StageError):
+    """A stage ended and said that no restart can help, for example because lines are lost; the message says which."""
 
 
 class StageTimeout(StageError):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEFAULT_START = datetime(2015, 1, 5, 8, 0, 0, tzinfo=UTC)
-"""Probably older than any log that is dropped afterwards, so that the lines of that log are not late."""
+"""Probably older than any log that is dropped afterwards, so the newest windows on the console are that log's."""
 
 ZIPF_EXPONENT = 1.1
 BLOCK_LINES = 1000

@@ -46,8 +46,8 @@ def sample(
 ) -> None:
     """Write a made-up access log in Apache's combined format.
 
-    The sample starts in early 2015 by default. A real log that you drop into the same run afterwards is newer, so none
-    of its lines is late.
+    The sample starts in early 2015 by default. So a real log that you drop into the same run afterwards is newer, and
+    the newest windows on the console are its own.
 
     Example: `headrace sample --lines 1000000 --seed 7 --out access.log`
     """

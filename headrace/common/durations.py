@@ -69,7 +69,7 @@ def parse_length(text: str) -> timedelta:
     """
     length = parse_duration(text)
     if not length:
-        raise ValueError(f"no time at all; {_EXAMPLES}")
+        raise ValueError(f"must be longer than 0; {_EXAMPLES}")
     return length
 
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
 from headrace.common.text import iso_utc
-from headrace.errors import StageRefused, UsageError
+from headrace.errors import StageError, UsageError
 from headrace.local.orphan_guard import RUN_VARIABLE, STATE_VARIABLE, Guard, end_processes
 from headrace.local.stage_output import read_json
 from headrace.local.stages import AGENT_GRACE_S, JOB_GRACE_S, AgentStage, BridgeStage, JobStage
@@ -95,6 +95,7 @@ class Pipeline:
 
         Raises:
             StageRefused: a stage's configuration cannot be used.
+            StageFailed: a stage cannot go on, however often it is started.
         """
         self.supervisor.step(only)
         self._wake.wait(STEP_S)
@@ -188,7 +189,7 @@ class Pipeline:
                 return False
             try:
                 self.step(only)
-            except StageRefused as refused:
+            except StageError as refused:
                 self._say(str(refused))
                 return False
         return True

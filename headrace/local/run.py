@@ -97,10 +97,13 @@ def run_demo(options: RunOptions, root: Path, sample: SampleSettings) -> None:
             drop([given], state.spool)
             say(f"handed over a sample of {sample.lines:,} lines, of which {sample.malformed} are not log lines")
         named = _named_state(root)
-        hint = (
-            f"in another terminal, try `make drop FILE=access.log` (headrace drop{named} access.log) "
-            f"and `make status` (headrace status{named}); Ctrl-C here stops everything, and the next start goes on"
-        )
+        # The targets of make know the default folder only.
+        if named:
+            tries = f"`headrace drop{named} access.log` and `headrace status{named}`"
+        else:
+            tries = "`make drop FILE=access.log` (headrace drop access.log) and `make status` (headrace status)"
+        hint = f"in another terminal, try {tries}; "
+        hint += "Ctrl-C here stops everything, and the next start goes on"
         _run(state, options, hint)
 
 

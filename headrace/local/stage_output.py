@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from headrace.common.text import printable
+from headrace.errors import StageRefused
 from headrace.local.supervisor import Failure
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def exit_failure(process: ChildProcess | None) -> Failure | None:
     cause = last_message(process.last_lines())
     reason = f": {cause}" if cause else ""
     if code == CONFIGURATION_REFUSED:
-        return Failure(f"refused its configuration{reason}", final=True)
+        return Failure(f"refused its configuration{reason}", final=StageRefused)
     return Failure(f"was killed by signal {-code}{reason}" if code < 0 else f"ended with exit code {code}{reason}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from flume.config.render import render_agent
 from flume.config.values import Values, default_values
 from flume.errors import AgentError, AgentNotReady
 from headrace.common.files import PRIVATE_MODE, replace_file
+from headrace.errors import StageFailed
 from headrace.local.child_process import ChildProcess
 from headrace.local.stage_output import exit_failure, read_json
 from headrace.local.supervisor import Failure
@@ -158,7 +160,13 @@ class JobStage:
 
     def failure(self) -> Failure | None:
         """Return why the process has ended; None while it lives, and after an end that was asked for."""
-        return None if self.finished else exit_failure(self._process)
+        failure = None if self.finished else exit_failure(self._process)
+        if failure is None or failure.final is not None:
+            return failure
+        progress = read_json(self._state.job / "progress.json") or {}
+        is_lost_cause = progress.get("pid") == self.pid and progress.get("state") == "failed"
+        # A job of an earlier version does not say.
+        return replace(failure, final=StageFailed) if is_lost_cause and not progress.get("retry", True) else failure
 
     @property
     def finished(self) -> bool:

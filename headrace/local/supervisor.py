@@ -9,9 +9,10 @@
                                         ▼  │                           ▼
                                       restarting ◄────────────────────┘
                                         │
-                   its configuration is │ refused (exit code 2)
+        its configuration is refused    │ (exit code 2), or it
+        failed and says that no         │ restart can help
                                         ▼
-                                     refused: ends the run, since a new try cannot help
+                                     refused: ends the run
 
 The pause before a restart doubles from one second to thirty. A stage that stays ready for a minute starts at one second
 again. What a stage is stands in :mod:`headrace.local.stages`. This module does not sleep and gets its clock from the
@@ -24,10 +25,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from headrace.common.retry import Backoff
-from headrace.errors import StageRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from headrace.errors import StageError
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
@@ -38,10 +40,10 @@ State = Literal["waiting", "starting", "ready", "restarting", "stopped", "refuse
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a stage does not work, in one sentence; ``final`` if a restart cannot help."""
+    """Why a stage does not work, in one sentence; ``final`` is the error that ends the run if no restart can help."""
 
     text: str
-    final: bool = False
+    final: type[StageError] | None = None
 
 
 class Stage(Protocol):
@@ -130,6 +132,7 @@ class Supervisor:
 
         Raises:
             StageRefused: a stage's configuration cannot be used.
+            StageFailed: a stage cannot go on, however often it is started.
         """
         for name, slot in self.slots.items():
             if only is None or name in only:
@@ -174,9 +177,9 @@ class Supervisor:
         # What is left of the process may hold the ports and locks that the next one needs.
         slot.stage.kill()
         slot.last_failure = failure.text
-        if failure.final:
+        if failure.final is not None:
             self._move(slot, "refused")
-            raise StageRefused(f"the {slot.stage.name} {failure.text}")
+            raise failure.final(f"the {slot.stage.name} {failure.text}")
         slot.restarts += 1
         pause_s = slot.backoff.take()
         self._say(f"the {slot.stage.name} {failure.text}; starting it again in {pause_s:g} s")

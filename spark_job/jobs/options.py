@@ -54,7 +54,9 @@ class UrlCountsOptions(WindowOptions):
         None, description="How long windows stay in the table, counted from now; older lines do not count."
     )
     max_rows: Annotated[int, Flag(panel=STORING)] = Field(
-        5_000_000, ge=0, description="Most rows of the table, oldest windows leave first; 0: no limit."
+        5_000_000,
+        ge=0,
+        description="Rows of the table at most: above it the oldest windows go between two micro-batches; 0: no limit.",
     )
 
     @property

@@ -104,7 +104,7 @@ class JobFolder:
                 with self.python_log.open("w", buffering=1) as log, redirect_stderr(log):
                     yield
             except SparkJobError as error:
-                write_progress(self.progress, "failed", error=str(error))
+                write_progress(self.progress, "failed", error=str(error), retry=error.retry)
                 raise
 
     def claim(self, fingerprint: dict[str, str], removed: Collection[str] = ()) -> None:
@@ -133,7 +133,8 @@ class JobFolder:
         if changed:
             raise JobFolderError(
                 f"{self.root} holds counts made with other settings: {'; '.join(changed)}. Go back to the old "
-                "settings, or take another job folder and, to count again what the bridges keep, another consumer name"
+                "settings; or start afresh with another --state folder (with python -m spark_job: another "
+                "--job-folder, and another --consumer to count again what the bridges keep)"
             )
 
     def write_tally(self, fields: dict[str, Any]) -> None:

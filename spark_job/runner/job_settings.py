@@ -117,8 +117,8 @@ class JobSettings(OptionModel):
     start: Annotated[str, choice_of("earliest", "latest"), Flag(panel=PROCESS, internal=True)] = Field(
         default_of("startingOffsets"), description="Where a new job starts: earliest or latest."
     )
-    allow_data_loss: Annotated[bool, Flag(panel=PROCESS, internal=True)] = Field(
-        False, description="Go on behind events that are gone or damaged."
+    allow_data_loss: Annotated[bool, Flag(panel=RUNNING)] = Field(
+        False, description="Go on behind lines that are gone or damaged."
     )
     tls_root_certificates: Annotated[Path | None, Flag(panel=PROCESS, internal=True)] = Field(
         None, description="PEM file; the bridges are spoken to with TLS."

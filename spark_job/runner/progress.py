@@ -14,6 +14,7 @@
     positions    log id to the offset up to which lines are counted
     tally        the terms of the sum; see accounting/tally.py
     error        why it failed
+    retry        whether another start may help; only beside an error
 
 Times are ISO 8601 in UTC. The file is replaced whole, without waiting for the disk: after a power cut it is out of date
 anyway.
@@ -66,6 +67,7 @@ def write_progress(
     waiting: int | None = None,
     spark: StreamingQueryProgress | None = None,
     error: str = "",
+    retry: bool = True,
 ) -> None:
     """Replace the file.
 
@@ -79,6 +81,7 @@ def write_progress(
         waiting: events that the bridges hold and the job has not counted.
         spark: Spark's own report of the newest micro-batch.
         error: why the job failed.
+        retry: whether another start may help after that error.
 
     Raises:
         SinkError: it cannot be written.
@@ -98,5 +101,7 @@ def write_progress(
         fields["batch_ms"] = spark.durationMs.get("triggerExecution")
         fields["state_rows"] = sum(operator.numRowsTotal for operator in spark.stateOperators)
     fields |= {"waiting": waiting, "error": error}
+    if error:
+        fields["retry"] = retry
     with sink_errors(path):
         replace_file(path, json.dumps(fields, indent=2).encode(), durable=False)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 MAX_CAUSE_CHARACTERS = 500
 JAVA_IS_GONE = (Py4JError, ConnectionError, EOFError)
 """What a call into Java raises when its process has ended."""
-_PYTHON_CAUSE = re.compile(r"^(?:[\w.]+\.)?(\w+): (\S.*)$", re.MULTILINE)
+# Spark also describes the query, in a line that looks like a cause and is none: "Identifier: name [id = ...]".
+_PYTHON_CAUSE = re.compile(r"^(?!Identifier: )(?:[\w.]+\.)?(\w+): (\S.*)$", re.MULTILINE)
 
 
 def cause_of(error: Exception, failure: Exception | None = None) -> SparkJobError:

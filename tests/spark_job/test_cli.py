@@ -25,7 +25,7 @@ def run(tmp_path: Path, **changes: str) -> int:
     [
         ("bridges", "nowhere", "host:port"),
         ("window", "5 parsecs", "--window 5 parsecs: unknown unit of time 'parsecs'"),
-        ("window", "0s", "no time at all"),
+        ("window", "0s", "must be longer than 0"),
         ("slide", "10m", "slide 10m is longer than window 5m"),
         ("slide", "2m", "window 5m is not a whole multiple of slide 2m"),
         ("keep", "soon", "--keep soon: not a length of time"),

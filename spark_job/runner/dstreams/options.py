@@ -18,7 +18,7 @@ class BatchOptions(JobOptions):
     """Options of every DStream job."""
 
     batch_interval: Length = Field(timedelta(seconds=1), description="Time between two batches.")
-    rate: int = Field(0, ge=0, description="Events of a second at most, over all bridges; 0: no limit.")
+    rate: int = Field(0, ge=0, description="Events a second at most, over all bridges; 0: no limit.")
 
     @property
     def intervals(self) -> Intervals:

@@ -114,7 +114,7 @@ def _begin_with_state(
         return Beginning(starts_again(checkpoint, newest, positions), goes_on=True)
     if results.shape.output_mode == "append":
         still_open = results.table.tally_with(results.counted(now=True), final=True).open
-        rest = f"what was open, {still_open:,} lines, begins anew"
+        rest = f"its windows start empty; {still_open:,} lines were open"
         checkpoint.delete()
         starts = starts_of(flume, settings, results.table)
     else:

@@ -80,7 +80,7 @@ def test_the_help_of_a_job_says_what_it_does_reads_and_shows(name: str) -> None:
         ),
         (["demo", "--watermark=10m"], "--watermark is gone: URL counts have no watermark"),
         (["job", "url-counts", "--watermark", "10m"], "To close old windows, see --keep and --max-rows"),
-        (["run", "--keep", "0s"], "--keep 0s: no time at all"),
+        (["run", "--keep", "0s"], "--keep 0s: must be longer than 0"),
         (["run", "--max-rows", "-1"], "--max-rows -1: "),
         (["job", "actions"], "no objects are named; add --path"),
         (["job", "sensors", "--sink", "parquet:x"], "Parquet files are for url-counts"),

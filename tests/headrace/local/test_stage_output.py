@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.errors import StageRefused
 from headrace.local.child_process import ChildProcess
 from headrace.local.stage_output import exit_failure, last_message, parse_json, read_json
 
@@ -48,7 +49,7 @@ def test_an_end_is_told_with_its_cause(tmp_path: Path, said: str, code: int, fai
     child.end(0)
     assert told is not None
     assert failure in told.text
-    assert told.final is final
+    assert told.final is (StageRefused if final else None)
 
 
 def test_a_living_process_has_no_failure_and_a_killed_one_names_the_signal(tmp_path: Path) -> None:

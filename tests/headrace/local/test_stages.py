@@ -6,6 +6,9 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
+from headrace.errors import StageFailed
 from headrace.local.run_options import parse_options
 from headrace.local.stages import BridgeStage, JobStage, job_command
 from headrace.state_folder import StateFolder
@@ -14,7 +17,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+    from headrace.errors import StageError
 
 
 def test_an_announcement_of_an_earlier_bridge_does_not_count(tmp_path: Path) -> None:
@@ -87,6 +90,32 @@ def test_the_job_takes_every_option_it_is_told(tmp_path: Path, capsys: pytest.Ca
     assert "--top" in said
     assert "No such option" not in said
     assert not (tmp_path / "job").exists()
+
+
+@pytest.mark.parametrize(("retry", "final"), [(False, StageFailed), (True, None), (None, None)])
+def test_a_job_that_no_restart_can_help_says_so(
+    tmp_path: Path,
+    retry: bool | None,  # noqa: FBT001 - a table
+    final: type[StageError] | None,
+) -> None:
+    state = StateFolder(tmp_path)
+    state.create()
+    bridge = BridgeStage(state, os.environ)
+    bridge.ports = {"flight": 1}
+    job = JobStage(state, parse_options(), bridge, {**os.environ, "PYTHONPATH": "", "PATH": "/nonexistent"})
+    job.start()
+    wait_until(lambda: job.exit_code() is not None, 120, "a job without Java to end")
+    fields = {"pid": job.pid, "state": "failed"} | ({} if retry is None else {"retry": retry})
+    (state.job / "progress.json").write_text(json.dumps(fields))
+    failure = job.failure()
+    assert failure is not None
+    assert failure.final is final
+    # What an earlier process wrote says nothing about this one.
+    (state.job / "progress.json").write_text(json.dumps(fields | {"pid": 0}))
+    failure = job.failure()
+    assert failure is not None
+    assert failure.final is None
+    job.stop(0)
 
 
 def test_a_job_has_finished_only_when_it_was_to_drain_and_left_its_sum(tmp_path: Path) -> None:

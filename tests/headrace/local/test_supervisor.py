@@ -138,7 +138,7 @@ def test_a_start_that_fails_counts_like_a_death() -> None:
 def test_a_refused_configuration_ends_the_run_without_another_try() -> None:
     bench = Bench()
     bench.supervisor.step()
-    bench.first.trouble = Failure("refused its configuration", final=True)
+    bench.first.trouble = Failure("refused its configuration", final=StageRefused)
     with pytest.raises(StageRefused, match="the bridge refused its configuration"):
         bench.supervisor.step()
     bench.now += 1000

@@ -77,7 +77,7 @@ def test_arguments_are_read_back_as_the_same_options() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("--window=0s", "--window 0s: no time at all"),
+        ("--window=0s", "--window 0s: must be longer than 0"),
         ("--slide=soon", "--slide soon: not a length of time"),
         ("--color=gren", "--color gren: not one of red, green; did you mean 'green'?"),
         ("--count=0", "--count 0: input should be greater than or equal to 1"),

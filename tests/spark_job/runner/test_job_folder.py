@@ -24,7 +24,7 @@ def test_the_same_settings_may_come_back(tmp_path: Path) -> None:
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "job")
     folder.claim(SETTINGS)
-    with pytest.raises(JobFolderError, match=r"window was '1m' and is '5m'.*another job folder"):
+    with pytest.raises(JobFolderError, match=r"window was '1m' and is '5m'.*another --state folder"):
         folder.claim(SETTINGS | {"window": "5m"})
     with pytest.raises(JobFolderError, match="zone was None and is 'UTC'"):
         folder.claim(SETTINGS | {"zone": "UTC"})

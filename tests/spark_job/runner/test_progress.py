@@ -50,7 +50,7 @@ def test_progress_is_told_in_full(tmp_path: Path) -> None:
     assert told["watermark"] == "1970-01-01T00:03:00Z"
     assert told["positions"] == {LOG: 5}
     assert told["tally"]["balanced"] is True
-    assert (told["waiting"], told["error"]) == (7, "the disk is full")
+    assert (told["waiting"], told["error"], told["retry"]) == (7, "the disk is full", True)
 
 
 def test_before_the_first_batch_there_is_only_a_heartbeat(tmp_path: Path) -> None:

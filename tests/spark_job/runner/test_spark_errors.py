@@ -20,6 +20,16 @@ ValueError: what came of it
  SQLSTATE: 38000
 """
 
+# As Spark 4.3 words it, shortened: the query is described below the cause.
+DESCRIBED = """Job aborted due to stage failure: Lost task 0.0 in stage 1.0
+org.apache.spark.SparkException: Python worker failed to connect back.
+\tat org.apache.spark.api.python.PythonWorkerFactory.createSimpleWorker(PythonWorkerFactory.scala:203)
+=== Streaming Query ===
+Identifier: url-counts [id = 1, runId = 2]
+Current Committed Offsets: {}
+Current State: ACTIVE
+"""
+
 
 @pytest.mark.parametrize(
     ("error", "failure", "kind", "text"),
@@ -28,6 +38,7 @@ ValueError: what came of it
         (RuntimeError("x"), SinkError("the disk is full"), SinkError, "the disk is full"),
         (RuntimeError("x"), KeyError("surprise"), QueryFailed, "KeyError: 'surprise'"),
         (RuntimeError("trace\nValueError: odd\n at x"), None, QueryFailed, "ValueError: odd"),
+        (RuntimeError(DESCRIBED), None, QueryFailed, "SparkException: Python worker failed to connect back."),
         (RuntimeError("no trace at all\nsecond line"), None, QueryFailed, "no trace at all"),
         (RuntimeError("long " * 1000), None, QueryFailed, "..."),
     ],

@@ -85,7 +85,7 @@ def test_without_its_checkpoint_a_job_goes_on_and_never_changes_a_final_row(
             shutil.copytree(saved, job / "checkpoint")
         with JobQuery(spark, sessions.JOB, MINUTE, bridge, job) as query:
             assert not query.beginning.goes_on
-            assert f"what was open, {3 + 2 * place} lines, begins anew" in query.beginning.note
+            assert f"its windows start empty; {3 + 2 * place} lines were open" in query.beginning.note
             query.feed([line(0), line(5_000 * (place + 1))])
             query.feed([line(5_000 * (place + 1) + 1)])
             # The session that began at 0 is stored, so this other line of then is late.

@@ -84,7 +84,7 @@ def test_a_missing_state_ends_in_a_new_query_and_a_note(tmp_path: Path) -> None:
                 note, total = said
                 assert note.startswith("note: the checkpoint does not fit the stored results (it is damaged: ")
                 assert note.endswith(
-                    f'a new query starts at {{"{bridge.log_id}": 2}}; what was open, 2 lines, begins anew'
+                    f'a new query starts at {{"{bridge.log_id}": 2}}; its windows start empty; 2 lines were open'
                 )
                 # Spark may end the visit at 20 in one more micro-batch before the drained query is stopped.
                 assert total in {f"lines read 4 = counted {n} + malformed 0 + late 0 + open {4 - n}" for n in (0, 1)}
