@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from headrace.local.child_process import ChildProcess
 
 CONFIGURATION_REFUSED = 2
-MAX_CAUSE_CHARACTERS = 300
+MAX_CAUSE_CHARACTERS = 500
 
 
 def exit_failure(process: ChildProcess | None) -> Failure | None:

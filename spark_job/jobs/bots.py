@@ -25,6 +25,7 @@ from pyspark.sql import functions as F  # noqa: N812 -- the name that every user
 from headrace.common.durations import spark_interval
 from headrace.common.files import replace_file, sync_tree
 from spark_job.errors import OptionError
+from spark_job.http_status import FIRST_ERROR_STATUS
 from spark_job.jobs.visitors import agent, is_declared_bot, is_page
 from spark_job.options.model import Duration, Flag, Length
 from spark_job.runner.job_settings import JobOptions
@@ -65,7 +66,7 @@ def features(lines: DataFrame, options: BotsOptions) -> DataFrame:
         .agg(
             requests.alias("requests"),
             (F.count_if(is_page()) / requests).alias("page_share"),
-            (F.count_if(F.col("status") >= 400) / requests).alias("error_share"),
+            (F.count_if(F.col("status") >= FIRST_ERROR_STATUS) / requests).alias("error_share"),
             (F.count_if(F.col("method") == "HEAD") / requests).alias("head_share"),
             (F.count("referrer") / requests).alias("referred_share"),
             (F.approx_count_distinct("url") / requests).alias("url_share"),

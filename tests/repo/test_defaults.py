@@ -31,11 +31,13 @@ from headrace.services.environment import (
 )
 from headrace.state_folder import DEFAULT_STATE
 from spark_job.jobs.catalog import load
+from spark_job.jobs.options import UrlCountsOptions
 from spark_job.parse import UrlRule
 from spark_job.parse.formats import NAMED, NGINX_JSON
 from spark_job.runner.dstreams.options import SlidingOptions
 from spark_job.runner.job_settings import JobSettings
 from spark_job.sinks.database.url import DEFAULT_RETRY_FOR
+from spark_job.sinks.throttle import MAX_PAUSE_S
 from spark_job.source.option_table import LOG_FORMATS, TIMES, URL_RULES
 from tests.support.markdown import tables_under
 from tests.support.source_tree import ROOT, project_files, shown
@@ -76,6 +78,7 @@ PORTS = "headrace/common/bridge_defaults.py"
 VALUES = "flume/config/values.toml"
 BRIDGE_CONFIG = "avro_bridge/config.py"
 JOB_SETTINGS = "spark_job/runner/job_settings.py"
+URL_COUNTS = "spark_job/jobs/options.py"
 SERVICES = "headrace/services/environment.py"
 CONTAINERS = "headrace/container_settings.py"
 OWN_PROGRAM = "docs/howto/own-spark-program.md"
@@ -130,6 +133,9 @@ COPIES = (
     Copy("docs/operations.md", "workers every {} seconds", SCRAPE_S.rstrip("s"), "docker/prometheus/prometheus.yml"),
     # The jobs.
     Copy("docs/performance.md", "of {} lines (the default limit)", f"{JobSettings().max_events:,}", JOB_SETTINGS),
+    Copy("docs/guarantees.md", "`--max-rows` ({}) the", f"{UrlCountsOptions().max_rows:,}", URL_COUNTS),
+    Copy("docs/operations.md", "is written at most {} s after", f"{MAX_PAUSE_S:g}", "spark_job/sinks/throttle.py"),
+    Copy("docs/guarantees.md", "took, but at most {} s.", f"{MAX_PAUSE_S:g}", "spark_job/sinks/throttle.py"),
     Copy("docs/howto/databases.md", "`--retry-for` ({})", format_duration(JobSettings().retry_for), JOB_SETTINGS),
     Copy("docs/architecture.md", "trying again for {} s`", JobSettings().retry_for // SECOND, JOB_SETTINGS),
     Copy(
