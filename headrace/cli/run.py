@@ -46,11 +46,16 @@ def drop(
     """
     from headrace.cli.containers import run
     from headrace.cli.output import drop_with_progress
+    from headrace.messages import say
     from headrace.state_folder import StateFolder
 
     if containers:
         run("drop", files=files, folder=folder)
-    drop_with_progress(files, StateFolder(state, spool).spool)
+    target = StateFolder(state, spool)
+    drop_with_progress(files, target.spool)
+    # Who reads a folder that was named by itself is not known here.
+    if spool is None and not target.is_locked():
+        say(f"no run holds {state} now: the next start in that folder counts what waits")
 
 
 def status(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from headrace.state_folder import StateFolder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,6 +23,17 @@ def test_drop_says_what_it_did(command: CommandLine, tmp_path: Path) -> None:
     assert "access.log: 2 lines handed over as " in dropped.out
     assert "empty.log: empty, not handed over" in dropped.out
     assert len(list((tmp_path / "state" / "spool").iterdir())) == 1
+
+
+def test_drop_says_whether_somebody_reads_the_folder(command: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "access.log").write_text("one\n")
+    assert (
+        "no run holds state now: the next start in that folder counts what waits" in command("drop", "access.log").err
+    )
+    # Who reads a spool folder that is named by itself is not known.
+    assert command("drop", "--spool", str(tmp_path / "spool"), "access.log").err == ""
+    with StateFolder(tmp_path / "state").lock():
+        assert command("drop", "access.log").err == ""
 
 
 def test_stop_and_status_without_a_run(command: CommandLine) -> None:
