@@ -11,7 +11,7 @@ from spark_job.options.model import Duration, Flag, Length
 from spark_job.runner.job_settings import JobOptions
 
 if TYPE_CHECKING:
-    from spark_job.sinks.counts_table.writer import Retention
+    from spark_job.sinks.counts_table.retention import Retention
     from spark_job.windows import Windows
 
 STORING = "What is kept"
@@ -62,7 +62,7 @@ class UrlCountsOptions(WindowOptions):
     @property
     def retention(self) -> Retention:
         """Which windows leave the table."""
-        from spark_job.sinks.counts_table.writer import Retention
+        from spark_job.sinks.counts_table.retention import Retention
 
         return Retention(self.keep, self.max_rows or None)
 

@@ -161,7 +161,7 @@ CONTRACTS: dict[str, tuple[str, ...]] = {
         "sink_spec",
     ),
     "spark_job.sinks.counts_table": (
-        "reader schema",
+        "reader retention schema",
         "writer",
     ),
     "spark_job.sinks.database": (

@@ -13,7 +13,7 @@ from spark_job.runner.job_settings import JobSettings
 from spark_job.runner.results.url_counts import UrlCounting, UrlCountResults
 from spark_job.runner.structured.beginning import begin
 from spark_job.runner.structured.stream import make_writer, start_query
-from spark_job.sinks.counts_table.writer import Retention
+from spark_job.sinks.counts_table.retention import Retention
 from spark_job.source.bridge_client import RetryPolicy
 from spark_job.source.bridges import Bridges
 from spark_job.windows import Windows

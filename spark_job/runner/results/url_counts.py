@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from spark_job.accounting.ledger import LedgerEntry
     from spark_job.accounting.tally import Tally
     from spark_job.sinks.base import Sink
-    from spark_job.sinks.counts_table.writer import Retention
+    from spark_job.sinks.counts_table.retention import Retention
     from spark_job.windows import Windows
 
 

@@ -30,39 +30,24 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from headrace.common.durations import MICROSECOND
-from headrace.common.text import EPOCH
 from spark_job.errors import JobFolderError
 from spark_job.sinks.counts_table.reader import CountsReader, Window
+from spark_job.sinks.counts_table.retention import Retention
 from spark_job.sinks.counts_table.schema import ARROW_SCHEMA, SCHEMA_VERSION, SCRIPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from datetime import timedelta
     from pathlib import Path
 
     from spark_job.accounting.ledger import LedgerEntry
 
 CACHE_KIB = 64 * 1024
 """The key is a time and a text, so a batch touches pages all over a large table: SQLite's 2 MiB would thrash."""
-
-
-@dataclass(frozen=True)
-class Retention:
-    """Which windows are closed, oldest first: beyond an age, beyond a number of rows. None: no limit of that kind.
-
-    The age is counted from the present, not from the newest line: one line dated in the future closes nothing.
-    The newest window is never closed by the number of rows.
-    """
-
-    age: timedelta | None = None
-    max_rows: int | None = None
 
 
 class CountsTable(CountsReader):
@@ -218,26 +203,15 @@ class CountsTable(CountsReader):
 
     def _close_windows(self) -> None:
         """Let retention say which windows the next micro-batch finds closed."""
-        instants = [self.closed_before_us(), self._end_of_excess()]
-        if self._retention.age is not None:
-            instants.append((self._now() - EPOCH - self._retention.age) // MICROSECOND)
+        retention = self._retention
+        instants = [self.closed_before_us(), retention.too_old_us(self._now())]
+        excess = retention.excess_rows(self.total("rows"))
+        if excess:
+            windows = self._db.execute("SELECT window_end, urls FROM windows ORDER BY window_end").fetchall()
+            instants.append(retention.end_of_excess_us(excess, windows))
         known = [instant for instant in instants if instant is not None]
         if known:
             self._db.execute("UPDATE table_state SET closed_before = ?", (max(known),))
-
-    def _end_of_excess(self) -> int | None:
-        """Return where the oldest windows end that the table has too many rows for; None if all rows fit."""
-        if self._retention.max_rows is None:
-            return None
-        excess, end_us = self.total("rows") - self._retention.max_rows, None
-        if excess <= 0:
-            return None
-        windows = self._db.execute("SELECT window_end, urls FROM windows ORDER BY window_end").fetchall()
-        for window_end_us, urls in windows[:-1]:
-            excess, end_us = excess - urls, window_end_us
-            if excess <= 0:
-                break
-        return end_us
 
     def skip_lost(self, starts: Mapping[str, int]) -> None:
         """Count the events as lost between what the table holds and where the next query starts."""

@@ -8,7 +8,8 @@ import pyarrow.dataset as ds
 import pytest
 
 from spark_job.errors import SinkError
-from spark_job.sinks.counts_table.writer import CountsTable, Retention
+from spark_job.sinks.counts_table.retention import Retention
+from spark_job.sinks.counts_table.writer import CountsTable
 from spark_job.sinks.parquet import ParquetSink
 from tests.support.counts import MINUTE_US, NASTY_URLS, entry, store
 

@@ -9,7 +9,7 @@ import pytest
 
 from spark_job.accounting.open_panes import read_open_from
 from spark_job.runner.results.url_counts import UrlCounting, UrlCountResults
-from spark_job.sinks.counts_table.writer import Retention
+from spark_job.sinks.counts_table.retention import Retention
 from spark_job.windows import Windows
 from tests.support.counting import Recorder, url_count_results
 from tests.support.counts import MINUTE_US, content, entry, rows

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from headrace.common.text import EPOCH
 from spark_job.errors import AccountingError, JobFolderError, SinkError
 from spark_job.sinks.counts_table.reader import CountsReader, Sums, UrlCount, Window
+from spark_job.sinks.counts_table.retention import Retention
 from spark_job.sinks.counts_table.schema import ARROW_SCHEMA
-from spark_job.sinks.counts_table.writer import CountsTable, Retention
+from spark_job.sinks.counts_table.writer import CountsTable
 from tests.support.counts import MINUTE_US, content, entry, rows, store
 
 if TYPE_CHECKING:

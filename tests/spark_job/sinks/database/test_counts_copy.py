@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_job.errors import OptionError
-from spark_job.sinks.counts_table.writer import CountsTable, Retention
+from spark_job.sinks.counts_table.retention import Retention
+from spark_job.sinks.counts_table.writer import CountsTable
 from spark_job.sinks.database import counts_copy as mirror_module
 from spark_job.sinks.database import read_rows
 from spark_job.sinks.database.counts_copy import TABLE, CountsCopySink
