@@ -112,12 +112,13 @@ def file_id_text(file_id: bytes) -> str:
 
 def count_lines(body: Buffer) -> int:
     """Return how many lines a block's body has."""
-    return lines.count_lines(np.frombuffer(memoryview(body), np.uint8))
+    # With the kernels as ordinary Python this is a number of numpy.
+    return int(lines.count_lines(np.frombuffer(memoryview(body), np.uint8)))
 
 
 def line_start(body: Buffer, number: int) -> int:
     """Return where line ``number`` of a block's body begins, counted from 0."""
-    return lines.line_start(np.frombuffer(memoryview(body), np.uint8), number)
+    return int(lines.line_start(np.frombuffer(memoryview(body), np.uint8), number))
 
 
 def _may_have_blocks(data: memoryview) -> bool:
