@@ -11,9 +11,10 @@ which they were stored last::
 Numbers of values are little-endian. Intervals that touch are merged, so a file that was read in order has one. The
 transaction that stores a block also adds its place: after a crash both are there or neither.
 
-There is no clock in this and no expiry: a block that comes a year later is recognised. What bounds the table is the
-number of files: beyond ``LogSettings.max_files`` the rows of the files that were stored longest ago are deleted. A file
-whose row is gone would be stored again if it came again.
+There is no clock in this and no expiry: a block that comes a year later is recognised. What bounds the tables is the
+number of files, and of rows: a file that is spread over many bridges, or sent by somebody who wants to fill the disk,
+has many intervals. Beyond ``LogSettings.max_files``, or four rows for each of these, the rows of the files that were
+stored longest ago are deleted. A file whose rows are gone would be stored again if it came again.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ _START = struct.Struct(">Q")
 _END = struct.Struct("<Q")
 _FILE_ID_BYTES: Final = 32
 _INTERVAL_KEY_BYTES: Final = _FILE_ID_BYTES + _START.size
+
+ROWS_PER_FILE: Final = 4
+"""Rows of ``places`` for each file that is allowed: one for itself, and intervals."""
 
 MAX_FORGOTTEN: Final = 16
 """How many files one transaction forgets at most, so that no batch waits long. More than one block can add."""
@@ -95,10 +99,9 @@ def add(environment: Environment, transaction: Transaction, block: FilePlace, fi
 
 
 def forget_oldest(environment: Environment, transaction: Transaction, max_files: int) -> int:
-    """Delete the rows of the files that were stored longest ago, beyond ``max_files``; return how many files."""
+    """Delete the rows of the files that were stored longest ago, beyond the bounds; return how many files."""
     forgotten = 0
-    surplus = min(transaction.stat(environment.files)["entries"] - max_files, MAX_FORGOTTEN)
-    while forgotten < surplus:
+    while forgotten < MAX_FORGOTTEN and _are_too_many(environment, transaction, max_files):
         with transaction.cursor(environment.files) as oldest:
             oldest.first()
             file_id = bytes(oldest.value())
@@ -110,6 +113,11 @@ def forget_oldest(environment: Environment, transaction: Transaction, max_files:
                 found = cursor.delete()
         forgotten += 1
     return forgotten
+
+
+def _are_too_many(environment: Environment, transaction: Transaction, max_files: int) -> bool:
+    files, rows = (transaction.stat(table)["entries"] for table in (environment.files, environment.places))
+    return bool(files > max_files or rows > ROWS_PER_FILE * max_files)
 
 
 def _set_newest(environment: Environment, transaction: Transaction, block: FilePlace, first_offset: int) -> None:

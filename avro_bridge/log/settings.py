@@ -10,6 +10,8 @@ from typing import Final
 
 _MIB: Final = 2**20
 _MIN_SLACK_BYTES: Final = 64 * _MIB
+_BYTES_PER_FILE: Final = 1024
+"""Room for what is known of a file: at most some six rows of 60 bytes (``places.py``), in pages that are half full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,8 @@ class LogSettings:
 
     The pages that hold batches never take more than ``max_bytes``. The file may grow beyond that by ``slack_bytes``:
     LMDB writes changed pages to new places and reuses a freed page only two commits later, so without slack a full log
-    could not even delete.
+    could not even delete. It may also grow by 1 KiB for each of ``max_files``: what is known of files stays when their
+    lines are deleted, and must never take the room for new ones.
     """
 
     max_bytes: int = 8 * 2**30
@@ -65,11 +68,11 @@ class LogSettings:
 
     @property
     def map_bytes(self) -> int:
-        """The largest size of the file, in whole MiB."""
+        """The largest size of the file, in whole MiB. It is reserved as addresses, not on the disk."""
         slack = self.slack_bytes
         if slack is None:
             slack = max(_MIN_SLACK_BYTES, self.max_bytes // 8)
-        return -(-(self.max_bytes + slack) // _MIB) * _MIB
+        return -(-(self.max_bytes + slack + self.max_files * _BYTES_PER_FILE) // _MIB) * _MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

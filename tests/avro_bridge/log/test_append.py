@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,3 +128,29 @@ def test_more_files_than_the_setting_allows_are_forgotten(tmp_path: Path) -> Non
         for file_id in ids:
             log.append(pending_blocks(block_event(b"a\n", 0, 2, file_id=file_id)))
         assert set(log.places(ids)) == set(ids[2:])
+
+
+def test_what_is_known_of_files_never_takes_the_room_of_lines(tmp_path: Path) -> None:
+    """Lines are deleted, and what is known of their files stays: it must not fill the file until nothing fits."""
+    settings = LogSettings(max_bytes=MIB, slack_bytes=MIB, max_files=20_000)
+    with Log.open(tmp_path, settings) as log:
+        log.start_consumer("spark", "earliest")
+        for first in range(0, 20_000, 1000):
+            # Ids in no order, as digests are.
+            ids = [xxhash.xxh3_128_digest(b"%d" % number) * 2 for number in range(first, first + 1000)]
+            log.append([batch for each in ids for batch in pending_blocks(block_event(b"a\n", 0, 2, file_id=each))])
+            log.commit("spark", log.next_offset)
+            while log.retain(0).events:
+                pass
+        assert (log.next_offset, log.used_bytes) == (20_000, 0)
+        assert log.append([lines(1, 500_000)]) == [20_000]
+
+
+def test_a_file_with_very_many_gaps_is_forgotten_like_very_many_files(tmp_path: Path) -> None:
+    content = b"a\n" * 1000
+    with Log.open(tmp_path, LogSettings(max_bytes=16 * MIB, max_files=50)) as log:
+        for start in range(0, len(content), 4):
+            log.append(pending_blocks(block_event(content, start, start + 2)))
+            known = log.places([FILE_ID])
+            assert len(known[FILE_ID].intervals if known else ()) <= 4 * 50
+        assert log.next_offset == 500

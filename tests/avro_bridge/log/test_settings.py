@@ -17,6 +17,6 @@ def test_settings_that_cannot_work_are_refused_by_name(field: str, value: float)
 
 
 def test_the_file_may_grow_beyond_the_cap_by_the_slack() -> None:
-    assert LogSettings(max_bytes=10, slack_bytes=1).map_bytes == MIB
-    assert LogSettings(max_bytes=8 * 1024 * MIB).map_bytes == 9 * 1024 * MIB
-    assert LogSettings(max_bytes=MIB).map_bytes == 65 * MIB
+    assert LogSettings(max_bytes=10, slack_bytes=1, max_files=1).map_bytes == MIB
+    assert LogSettings(max_bytes=8 * 1024 * MIB, max_files=1024).map_bytes == 9 * 1024 * MIB + MIB
+    assert LogSettings(max_bytes=MIB, max_files=1024).map_bytes == 66 * MIB
