@@ -60,7 +60,7 @@ CONTRACT_VERSION = 2
 MAX_CONSUMER_BYTES = 200
 """Longest name of a consumer, in UTF-8. The log keeps a name for as long as the consumer is known."""
 
-MAX_FILES = 1000
+MAX_FILE_IDS = 1000
 """Most file ids of one request for places."""
 
 OFFSET = pa.field("offset", pa.int64(), nullable=False)

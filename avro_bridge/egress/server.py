@@ -18,7 +18,7 @@ import structlog
 from avro_bridge.contract import (
     CONTRACT_VERSION,
     MAX_CONSUMER_BYTES,
-    MAX_FILES,
+    MAX_FILE_IDS,
     LogStatus,
     Ticket,
     is_consumer_name,
@@ -159,8 +159,8 @@ class FlightServer(flight.FlightServerBase):  # type: ignore[misc]
 
     def _places(self, body: dict[str, Any]) -> dict[str, Any]:
         texts = body.get("files")
-        if not isinstance(texts, list) or len(texts) > MAX_FILES:
-            raise BadRequest(f"places: files must be a list of at most {MAX_FILES} file ids")
+        if not isinstance(texts, list) or len(texts) > MAX_FILE_IDS:
+            raise BadRequest(f"places: files must be a list of at most {MAX_FILE_IDS} file ids")
         file_ids = [parse_file_id(each.encode()) if isinstance(each, str) else None for each in texts]
         for text, file_id in zip(texts, file_ids, strict=True):
             if file_id is None:

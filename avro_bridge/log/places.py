@@ -23,6 +23,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from avro_bridge.wire.blocks import FILE_ID_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
 _FILE = struct.Struct("<qQ")
 _START = struct.Struct(">Q")
 _END = struct.Struct("<Q")
-_FILE_ID_BYTES: Final = 32
-_INTERVAL_KEY_BYTES: Final = _FILE_ID_BYTES + _START.size
+_INTERVAL_KEY_BYTES: Final = FILE_ID_BYTES + _START.size
 
 ROWS_PER_FILE: Final = 4
 """Rows of ``places`` for each file that is allowed: one for itself, and intervals."""
@@ -108,7 +109,7 @@ def forget_oldest(environment: Environment, transaction: Transaction, max_files:
             oldest.delete()
         with transaction.cursor(environment.places) as cursor:
             found = cursor.set_range(file_id)
-            while found and bytes(cursor.key()[:_FILE_ID_BYTES]) == file_id:
+            while found and bytes(cursor.key()[:FILE_ID_BYTES]) == file_id:
                 # Deleting moves the cursor to the next entry.
                 found = cursor.delete()
         forgotten += 1
@@ -156,5 +157,5 @@ def _is_of(cursor: Cursor, file_id: bytes) -> bool:
 
 
 def _interval(cursor: Cursor) -> tuple[int, int]:
-    start = _START.unpack_from(cursor.key(), _FILE_ID_BYTES)[0]
+    start = _START.unpack_from(cursor.key(), FILE_ID_BYTES)[0]
     return start, _END.unpack(cursor.value())[0]

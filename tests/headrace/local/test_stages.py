@@ -92,19 +92,25 @@ def test_the_job_takes_every_option_it_is_told(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "job").exists()
 
 
-@pytest.mark.parametrize(("retry", "final"), [(False, StageFailed), (True, None), (None, None)])
-def test_a_job_that_no_restart_can_help_says_so(
-    tmp_path: Path,
-    retry: bool | None,  # noqa: FBT001 - a table
-    final: type[StageError] | None,
-) -> None:
-    state = StateFolder(tmp_path)
+def ended_job(folder: Path) -> tuple[StateFolder, JobStage]:
+    """Return a job that has failed at its start."""
+    state = StateFolder(folder)
     state.create()
     bridge = BridgeStage(state, os.environ)
     bridge.ports = {"flight": 1}
     job = JobStage(state, parse_options(), bridge, {**os.environ, "PYTHONPATH": "", "PATH": "/nonexistent"})
     job.start()
     wait_until(lambda: job.exit_code() is not None, 120, "a job without Java to end")
+    return state, job
+
+
+@pytest.mark.parametrize(("retry", "final"), [(False, StageFailed), (True, None), (None, None)])
+def test_a_job_that_no_restart_can_help_says_so(
+    tmp_path: Path,
+    retry: bool | None,  # noqa: FBT001 - a table
+    final: type[StageError] | None,
+) -> None:
+    state, job = ended_job(tmp_path)
     fields = {"pid": job.pid, "state": "failed"} | ({} if retry is None else {"retry": retry})
     (state.job / "progress.json").write_text(json.dumps(fields))
     failure = job.failure()
@@ -119,13 +125,7 @@ def test_a_job_that_no_restart_can_help_says_so(
 
 
 def test_a_job_has_finished_only_when_it_was_to_drain_and_left_its_sum(tmp_path: Path) -> None:
-    state = StateFolder(tmp_path)
-    state.create()
-    bridge = BridgeStage(state, os.environ)
-    bridge.ports = {"flight": 1}
-    job = JobStage(state, parse_options(), bridge, {**os.environ, "PYTHONPATH": "", "PATH": "/nonexistent"})
-    job.start()
-    wait_until(lambda: job.exit_code() is not None, 120, "a job without Java to end")
+    state, job = ended_job(tmp_path)
     seen = [(job.finished, job.failure() is None)]
     job.drain_to({"L": 0})
     seen.append((job.finished, job.failure() is None))
